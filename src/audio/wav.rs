@@ -1,0 +1,1 @@
+//! (see audio/mod.rs)

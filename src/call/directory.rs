@@ -1,0 +1,1 @@
+//! (see call/mod.rs)

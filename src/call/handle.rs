@@ -1,0 +1,64 @@
+//! How the rest of the process holds a call: a caller's leg coming in, a handle going out.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::CallId;
+use crate::audio::frame::AudioFrame;
+use crate::telephony::protocol::{MediaCommand, MediaEvent, StreamStart};
+
+/// Media: 400 ms of caller frames. When full the newest frame is dropped and counted.
+pub const INBOUND_FRAMES: usize = 20;
+/// Control: events of the leg that may not be lost; the socket's reader waits when it is full.
+pub const LEG_EVENTS: usize = 64;
+/// Commands to the leg, audio among them because a clear must stay behind the audio it clears.
+pub const LEG_COMMANDS: usize = 64;
+/// Slots of [`LEG_COMMANDS`] that audio leaves free for marks, clears and hang-ups.
+pub const LEG_COMMANDS_RESERVED: usize = 16;
+
+/// One party's side of a call as the call's actor sees it, whichever socket is behind it.
+#[derive(Debug)]
+pub struct LegIo {
+    /// Caller audio, 16 kHz mono, 20 ms each.
+    pub frames: mpsc::Receiver<AudioFrame>,
+    /// Everything else the leg says, [`MediaEvent::Audio`] and [`MediaEvent::Started`] excepted.
+    pub events: mpsc::Receiver<MediaEvent>,
+    /// To the leg. Audio is 16 kHz mono, 20 ms each, paced by the actor.
+    pub commands: mpsc::Sender<MediaCommand>,
+}
+
+/// Opens calls. The one thing the media driver knows of the rest of the server.
+pub trait CallOpener: Send + Sync {
+    /// Starts the call's actor. The token of `start` has been redeemed already.
+    fn open(&self, provider: &'static str, start: StreamStart, leg: LegIo) -> Result<CallHandle, AdmitError>;
+}
+
+/// Why a call can't be taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdmitError {
+    /// The configured number of calls is going on already.
+    #[error("all lines are busy")]
+    Busy,
+    /// The server is shutting down.
+    #[error("the server takes no new calls")]
+    Draining,
+}
+
+impl AdmitError {
+    /// Label for the counter of refused calls.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A running call.
+#[derive(Clone, Debug)]
+pub struct CallHandle {
+    /// Whose.
+    pub id: CallId,
+    /// Ends the call when cancelled.
+    pub cancel: CancellationToken,
+}

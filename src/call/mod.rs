@@ -1,0 +1,32 @@
+//! One caller's visit. PURE: [`machine`], [`turn`], [`playback`]. RUNTIME: [`actor`], [`handle`], [`directory`].
+
+pub mod actor;
+pub mod directory;
+pub mod handle;
+pub mod machine;
+pub mod playback;
+pub mod turn;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One caller's visit, from first to last byte. Sorts by time of creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, format = "uuid")]
+pub struct CallId(pub Uuid);
+
+impl CallId {
+    /// A new id, unique everywhere.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,132 @@
+//! `[dialog]`, `[handoff]`, `[recording]`: what is said, when a person takes over, what is kept.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Problems, Section};
+
+/// What the assistant says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DialogConfig {
+    /// The company the assistant answers for.
+    pub company: String,
+    /// First words of every call. `{company}` is replaced.
+    pub greeting: String,
+    /// Folder of prompt files; empty: those built in.
+    pub prompts_dir: PathBuf,
+    /// Folder of knowledge entries (Markdown); empty: the demo company's, built in.
+    pub knowledge_dir: PathBuf,
+    /// Retrieval score from which an entry's approved answer is spoken word for word.
+    pub verbatim_score: f32,
+    /// Retrieval score below which nothing fits.
+    pub min_score: f32,
+}
+
+impl Default for DialogConfig {
+    fn default() -> Self {
+        Self {
+            company: "Larkfield".to_owned(),
+            greeting: "Hello, this is the automated assistant of {company}. Press zero at any time to reach a person. How can I help you?".to_owned(),
+            prompts_dir: PathBuf::new(),
+            knowledge_dir: PathBuf::new(),
+            verbatim_score: 0.75,
+            min_score: 0.3,
+        }
+    }
+}
+
+impl Section for DialogConfig {
+    const NAME: &'static str = "dialog";
+    fn check(&self, problems: &mut Problems) {
+        problems.range("dialog.verbatim_score", self.verbatim_score, 0.0..=1.01);
+        problems.range("dialog.min_score", self.min_score, 0.0..=1.0);
+        if self.greeting.trim().is_empty() {
+            problems.add("dialog.greeting", "\"\"", "must not be empty: silence is a bug");
+        }
+    }
+}
+
+/// Giving calls to people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandoffConfig {
+    /// Seconds an agent has to answer an offer.
+    pub offer_timeout_s: u32,
+    /// Seconds until an agent who declined is asked again about the same caller.
+    pub reoffer_after_s: u32,
+    /// Seconds an agent has to come back after losing the connection in a call.
+    pub resume_s: u32,
+    /// Seconds for wrap-up.
+    pub wrap_up_s: u32,
+    /// Seconds between announcements to a waiting caller.
+    pub announce_every_s: u32,
+    /// Words or phrases whose topic goes to a person at once.
+    pub forbidden_topics: Vec<String>,
+    /// Confidence below which a turn counts as unsure.
+    pub min_confidence: f32,
+    /// Longest voice message, in seconds.
+    pub message_max_s: u32,
+    /// What an agent may choose at wrap-up.
+    pub dispositions: Vec<String>,
+}
+
+impl Default for HandoffConfig {
+    fn default() -> Self {
+        Self {
+            offer_timeout_s: 20,
+            reoffer_after_s: 30,
+            resume_s: 15,
+            wrap_up_s: 60,
+            announce_every_s: 25,
+            forbidden_topics: ["legal advice", "lawyer", "lawsuit", "fraud", "stolen card", "medical"]
+                .map(str::to_owned)
+                .to_vec(),
+            min_confidence: 0.45,
+            message_max_s: 120,
+            dispositions: ["resolved", "follow_up", "wrong_number", "other"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl Section for HandoffConfig {
+    const NAME: &'static str = "handoff";
+    fn check(&self, problems: &mut Problems) {
+        problems.range("handoff.offer_timeout_s", self.offer_timeout_s, 2..=300);
+        problems.range("handoff.reoffer_after_s", self.reoffer_after_s, 1..=3_600);
+        problems.range("handoff.resume_s", self.resume_s, 1..=120);
+        problems.range("handoff.wrap_up_s", self.wrap_up_s, 1..=3_600);
+        problems.range("handoff.announce_every_s", self.announce_every_s, 5..=600);
+        problems.range("handoff.min_confidence", self.min_confidence, 0.0..=1.0);
+        problems.range("handoff.message_max_s", self.message_max_s, 5..=600);
+        if self.dispositions.is_empty() {
+            problems.add("handoff.dispositions", "[]", "must name at least one");
+        }
+    }
+}
+
+/// Recording of calls.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordingConfig {
+    /// Whether calls are recorded, after the notice was spoken.
+    pub enabled: bool,
+    /// The notice, spoken right after the greeting's first words. Recording begins once it was heard.
+    pub notice: String,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self { enabled: true, notice: "This call is recorded.".to_owned() }
+    }
+}
+
+impl Section for RecordingConfig {
+    const NAME: &'static str = "recording";
+    fn check(&self, problems: &mut Problems) {
+        if self.enabled && self.notice.trim().is_empty() {
+            problems.add("recording.notice", "\"\"", "must not be empty while recording is enabled");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Language models, all through one OpenAI-compatible dialect: the embedded worker process and remote servers alike.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// A chat model that streams.
+#[async_trait]
+pub trait LanguageModel: Send + Sync {
+    /// Generates a reply to `request`, sending each piece into `pieces` as it comes.
+    ///
+    /// Dropping the receiver (or the future) cancels the generation at the engine.
+    async fn generate(&self, request: ChatRequest, pieces: mpsc::Sender<String>) -> Result<ChatSummary, LlmError>;
+    /// A name for records and metrics.
+    fn name(&self) -> &str;
+}
+
+/// Who says a message of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions.
+    System,
+    /// The caller.
+    User,
+    /// The assistant.
+    Assistant,
+}
+
+/// One message of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// Who says it.
+    pub role: Role,
+    /// What they say.
+    pub content: String,
+}
+
+/// What to generate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatRequest {
+    /// The prompt, the most stable messages first so that an engine can reuse its cache.
+    pub messages: Vec<ChatMessage>,
+    /// At most this many tokens.
+    pub max_tokens: u32,
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// Until the first piece.
+    pub first_token_deadline: Duration,
+    /// Between two pieces.
+    pub next_token_deadline: Duration,
+}
+
+/// What a finished generation measured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChatSummary {
+    /// The whole text.
+    pub text: String,
+    /// Until the first piece.
+    pub first_token: Duration,
+    /// Until the last.
+    pub total: Duration,
+    /// Mean log-probability of the tokens where the engine tells: a weak signal.
+    pub avg_logprob: Option<f32>,
+    /// `stop`, `length`, …
+    pub finish_reason: String,
+}
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum LlmError {
+    /// Nobody answers at the address.
+    #[error("language model at {url} can't be reached: {reason}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// What the client said.
+        reason: String,
+    },
+    /// It answered with an error.
+    #[error("language model at {url} answered {status}: {message}")]
+    Refused {
+        /// Where.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// Its own words, shortened.
+        message: String,
+    },
+    /// The first or the next token did not come in time.
+    #[error("language model gave no token for {0:?}")]
+    Stalled(Duration),
+    /// What came was not the dialect.
+    #[error("language model sent something unreadable: {0}")]
+    Malformed(String),
+    /// The reader went away.
+    #[error("generation was cancelled")]
+    Cancelled,
+}

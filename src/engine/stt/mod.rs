@@ -1,0 +1,105 @@
+//! Speech to text: one verb, blocking, on the engine's own threads. [`scheduler`] is the async front everybody uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::CancelFlag;
+use crate::audio::units::{Millis, Probability, SampleRate};
+
+/// A recogniser. Blocking; called on a scheduler worker, never on a tokio worker.
+pub trait SpeechToText: Send + Sync {
+    /// Recognises one utterance. Stops soon after `cancel` is set and then returns [`SttError::Cancelled`].
+    fn transcribe(&self, utterance: &Utterance, cancel: &CancelFlag) -> Result<Transcript, SttError>;
+    /// A name for records and metrics, such as `whisper-base`.
+    fn name(&self) -> &str;
+}
+
+/// Caller speech between the start of voice and the end of turn, 16 kHz mono.
+#[derive(Clone, Debug)]
+pub struct Utterance {
+    /// Samples at [`SampleRate::WIDEBAND`].
+    pub pcm: Arc<[i16]>,
+    /// Where it lies in the caller's stream.
+    pub at: Millis,
+    /// Words that are likely here (names, products), most important first.
+    pub hints: Arc<[String]>,
+}
+
+impl Utterance {
+    /// How long it lasts.
+    pub fn span(&self) -> Millis {
+        SampleRate::WIDEBAND.span_of(self.pcm.len())
+    }
+}
+
+/// One recognised word.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// As written, without surrounding space.
+    pub text: String,
+    /// From the start of the utterance.
+    pub start: Millis,
+    /// From the start of the utterance.
+    pub end: Millis,
+    /// Least of the probabilities of its tokens.
+    pub probability: Probability,
+}
+
+/// What was said, and how sure the recogniser is, as it measured it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// The words, joined; empty when nothing was said.
+    pub text: String,
+    /// Each word with its time and probability.
+    pub words: Vec<Word>,
+    /// Mean natural logarithm of the token probabilities; 0 is certain, below -1 is doubtful.
+    pub avg_logprob: f32,
+    /// Probability that there is no speech here at all.
+    pub no_speech: Probability,
+    /// Length of the text over its compressed length; above 2.4 it repeats itself.
+    pub compression_ratio: f32,
+    /// Length of the audio.
+    pub audio: Millis,
+    /// Time the decode took, waiting excluded.
+    #[serde(skip)]
+    pub decode: Duration,
+    /// Which guard threw text away or forced another decode, if one did.
+    pub guard: Option<String>,
+}
+
+impl Transcript {
+    /// `exp(avg_logprob)`, lowered by the no-speech probability: 1 is certain. Zero for an empty transcript.
+    pub fn confidence(&self) -> Probability {
+        if self.text.is_empty() {
+            return Probability::clamped(0.0);
+        }
+        Probability::clamped(self.avg_logprob.exp() * (1.0 - self.no_speech.get()))
+    }
+}
+
+/// Why there is no transcript.
+#[derive(Debug, thiserror::Error)]
+pub enum SttError {
+    /// The model could not be loaded.
+    #[error("speech model `{path}` could not be loaded: {reason}")]
+    Load {
+        /// The file.
+        path: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// Nobody wants it any more.
+    #[error("transcription was cancelled")]
+    Cancelled,
+    /// It was not done by its deadline.
+    #[error("transcription missed its deadline after {0:?}")]
+    Deadline(Duration),
+    /// More work is waiting than can be done in time.
+    #[error("speech queue is full ({0} waiting)")]
+    Overloaded(usize),
+    /// The engine failed.
+    #[error("speech engine failed: {0}")]
+    Engine(String),
+}

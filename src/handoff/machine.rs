@@ -1,0 +1,1 @@
+//! (see handoff/mod.rs)

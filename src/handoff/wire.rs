@@ -1,0 +1,291 @@
+//! The agent protocol: JSON text messages of `/agent/ws`, in both directions. `docs/agent-protocol.md` explains it.
+//!
+//! Binary messages carry the voice: 16 kHz mono signed 16-bit little-endian PCM, 640 bytes (20 ms) each, caller's voice
+//! to the agent and agent's voice to the caller, only between `connected` and `call_ended`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AgentId, HandoffId, HandoffReason, OfferId};
+use crate::call::CallId;
+use crate::telephony::protocol::Speaker;
+
+/// The version both sides speak; sent in `hello`.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// From the server to an agent's client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToAgent {
+    /// First message on a new socket.
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        version: u32,
+        /// Who signed in.
+        agent_id: AgentId,
+        /// Their display name.
+        name: String,
+        /// Between pings, in milliseconds; a socket silent for three times as long is dropped.
+        ping_ms: u32,
+    },
+    /// The agent's state as the server sees it; after every change and after `hello`.
+    State {
+        /// The state.
+        state: AgentState,
+        /// Milliseconds in it.
+        for_ms: u64,
+        /// What follows the current call, if the agent chose that already.
+        next: Option<AgentState>,
+    },
+    /// Callers waiting, after every change.
+    Queue {
+        /// How many.
+        waiting: u32,
+        /// How long the first has waited.
+        longest_ms: u64,
+    },
+    /// A caller for this agent, until the deadline.
+    Offer(Offer),
+    /// An offer is over, whoever ended it.
+    OfferEnded {
+        /// Which.
+        offer_id: OfferId,
+        /// How.
+        result: OfferResult,
+    },
+    /// Agent and caller hear each other from now on.
+    Connected {
+        /// The call.
+        call_id: CallId,
+        /// The handoff that led here.
+        handoff_id: HandoffId,
+        /// True when the agent came back to a call after losing the socket.
+        resumed: bool,
+        /// What was said so far.
+        transcript: Vec<Line>,
+    },
+    /// One line of a live transcript: of the offered or connected call. Same `seq` replaces the line.
+    Transcript {
+        /// The call.
+        call_id: CallId,
+        /// The line.
+        line: Line,
+    },
+    /// Hold went on or off.
+    Hold {
+        /// The call.
+        call_id: CallId,
+        /// True while the caller hears hold.
+        on: bool,
+    },
+    /// The caller pressed a key during the call.
+    Dtmf {
+        /// The call.
+        call_id: CallId,
+        /// The key.
+        digit: String,
+    },
+    /// The conversation is over; wrap-up begins.
+    CallEnded {
+        /// The call.
+        call_id: CallId,
+        /// Who or what ended it.
+        reason: CallEnd,
+        /// Milliseconds for wrap-up.
+        wrap_up_ms: u64,
+    },
+    /// A request could not be done. The connection stays.
+    Error {
+        /// Stable code, such as `offer_gone`.
+        code: String,
+        /// A sentence for the agent.
+        message: String,
+    },
+    /// Answer to `ping`.
+    Pong {
+        /// The number from the ping.
+        n: u64,
+    },
+}
+
+/// From an agent's client to the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromAgent {
+    /// Wants to be in this state: now, or after the current call.
+    SetState {
+        /// `available`, `break` or `offline`; the others are the server's to set.
+        state: AgentState,
+    },
+    /// Takes an offer.
+    Accept {
+        /// Which.
+        offer_id: OfferId,
+    },
+    /// Declines an offer. It costs the agent nothing.
+    Reject {
+        /// Which.
+        offer_id: OfferId,
+        /// Why, in the agent's words.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Puts the caller on hold, or takes them back.
+    Hold {
+        /// True for hold.
+        on: bool,
+    },
+    /// Plays a key's tone to the caller.
+    Dtmf {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: String,
+    },
+    /// Ends the call.
+    End,
+    /// Closes wrap-up.
+    WrapUp {
+        /// The call.
+        call_id: CallId,
+        /// What the next person should know.
+        note: String,
+        /// How it ended, in one of the configured words.
+        disposition: String,
+    },
+    /// Acknowledges a missed offer, which makes the agent available again.
+    AcknowledgeMissed,
+    /// Keeps the connection alive.
+    Ping {
+        /// Comes back in `pong`.
+        n: u64,
+    },
+}
+
+/// A caller held out to an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Names it in `accept` and `reject`.
+    pub offer_id: OfferId,
+    /// The handoff it belongs to.
+    pub handoff_id: HandoffId,
+    /// The call.
+    pub call_id: CallId,
+    /// Why the caller is given to a person.
+    pub reason: HandoffReason,
+    /// Two lines: what the caller wants, what was tried.
+    pub summary: Vec<String>,
+    /// What was said so far; more comes as `transcript` messages.
+    pub transcript: Vec<Line>,
+    /// How long the caller has waited since the handoff was requested.
+    pub waiting_ms: u64,
+    /// How long the agent has to answer.
+    pub expires_in_ms: u64,
+    /// Which provider the call came through.
+    pub provider: String,
+}
+
+/// One line of a transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Grows by one a line; a line sent again with the same number replaces the old one.
+    pub seq: u32,
+    /// Who spoke.
+    pub who: Speaker,
+    /// What they said.
+    pub text: String,
+    /// Milliseconds since the call began.
+    pub at_ms: u32,
+    /// How sure recognition was, 0 to 1; 1 for the assistant's own words.
+    pub confidence: f32,
+    /// False while the line may still change.
+    pub is_final: bool,
+}
+
+/// Presence of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// Not signed in.
+    Offline,
+    /// Waiting for calls; paid standby.
+    Available,
+    /// An offer is pending.
+    Reserved,
+    /// On a call.
+    OnContact,
+    /// Finishing the last call.
+    WrapUp,
+    /// Let an offer expire; not routed until acknowledged.
+    Missed,
+    /// Away.
+    Break,
+}
+
+impl AgentState {
+    /// The word used in metrics and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Available => "available",
+            Self::Reserved => "reserved",
+            Self::OnContact => "on_contact",
+            Self::WrapUp => "wrap_up",
+            Self::Missed => "missed",
+            Self::Break => "break",
+        }
+    }
+}
+
+/// How an offer ended (CONTACT_CENTRE §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferResult {
+    /// The agent took it.
+    Accepted,
+    /// The agent declined.
+    Rejected,
+    /// Nobody answered in time (RONA).
+    Timeout,
+    /// Taken back by the server: another agent won, or this agent's socket was lost.
+    Rescinded,
+    /// The caller left or was helped otherwise.
+    Canceled,
+}
+
+impl OfferResult {
+    /// The word used in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Timeout => "timeout",
+            Self::Rescinded => "rescinded",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// Who ended a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallEnd {
+    /// The caller hung up.
+    CallerHungUp,
+    /// The agent ended it.
+    AgentEnded,
+    /// The agent's connection was lost and did not come back in time; the caller was queued again.
+    AgentLost,
+    /// The server shut down.
+    ServerStopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_tagged_snake_case_json() {
+        let text = serde_json::to_string(&FromAgent::SetState { state: AgentState::Available }).expect("plain data");
+        assert_eq!(text, r#"{"type":"set_state","state":"available"}"#);
+        let parsed: FromAgent = serde_json::from_str(r#"{"type":"end"}"#).expect("valid");
+        assert_eq!(parsed, FromAgent::End);
+    }
+}

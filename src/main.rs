@@ -1,0 +1,3 @@
+//! `warmline`: flags → config → telemetry → app → exit code.
+
+fn main() {}

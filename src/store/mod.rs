@@ -1,0 +1,398 @@
+//! What is remembered: calls, turns, triggers, handoffs, offers, messages, accounts. One trait, one conformance suite.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::call::CallId;
+use crate::handoff::wire::OfferResult;
+use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
+use crate::telemetry::{Pii, Secret};
+use crate::telephony::protocol::Speaker;
+
+pub mod sqlite;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database can't be opened or migrated.
+    #[error("database `{url}` could not be opened: {reason}")]
+    Open {
+        /// Where, without credentials.
+        url: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// A query failed.
+    #[error("database query failed")]
+    Query(#[source] sqlx::Error),
+    /// Something with this name is there already.
+    #[error("{what} exists already")]
+    Conflict {
+        /// What.
+        what: &'static str,
+    },
+    /// A record holds something this version can't read.
+    #[error("stored {what} is unreadable: {reason}")]
+    Corrupt {
+        /// Which column.
+        what: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+/// Durable records. Writes are idempotent by id, so that a retry after a lost answer does no harm.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Inserts a call, or replaces the record with the same id.
+    async fn put_call(&self, call: &CallRecord) -> Result<(), StoreError>;
+    /// Inserts a turn, or replaces the one with the same call and `seq`.
+    async fn put_turn(&self, turn: &TurnRecord) -> Result<(), StoreError>;
+    /// Appends a trigger.
+    async fn put_trigger(&self, trigger: &TriggerRecord) -> Result<(), StoreError>;
+    /// Inserts or replaces a handoff.
+    async fn put_handoff(&self, handoff: &HandoffRecord) -> Result<(), StoreError>;
+    /// Inserts or replaces an offer.
+    async fn put_offer(&self, offer: &OfferRecord) -> Result<(), StoreError>;
+    /// Inserts or replaces a voice message or a callback wish.
+    async fn put_message(&self, message: &MessageRecord) -> Result<(), StoreError>;
+    /// Inserts or replaces an agent's note on a call.
+    async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError>;
+
+    /// Newest first; `before` continues a listing; `limit` is at most 200.
+    async fn list_calls(&self, before: Option<CallId>, limit: u32) -> Result<Vec<CallRecord>, StoreError>;
+    /// All there is about one call.
+    async fn get_call(&self, id: CallId) -> Result<Option<CallDetail>, StoreError>;
+    /// Newest first; only those still to be done when `open_only`.
+    async fn list_messages(&self, open_only: bool, limit: u32) -> Result<Vec<MessageRecord>, StoreError>;
+    /// One message.
+    async fn get_message(&self, id: uuid::Uuid) -> Result<Option<MessageRecord>, StoreError>;
+    /// Calls without an end, left by a process that died: ends them with this outcome, gives how many.
+    async fn close_orphans(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// A new account. [`StoreError::Conflict`] when the name is taken.
+    async fn add_user(&self, user: &UserRecord) -> Result<(), StoreError>;
+    /// Replaces an account's password hash, role or name.
+    async fn update_user(&self, user: &UserRecord) -> Result<(), StoreError>;
+    /// By sign-in name.
+    async fn find_user(&self, name: &str) -> Result<Option<UserRecord>, StoreError>;
+    /// All accounts by name.
+    async fn list_users(&self) -> Result<Vec<UserRecord>, StoreError>;
+    /// Remembers a session by the SHA-256 of its token.
+    async fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError>;
+    /// A session that has not expired, with its account.
+    async fn find_session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<UserRecord>, StoreError>;
+    /// Ends a session.
+    async fn delete_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// Fails when the database is not usable; for `/readyz`.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// How a call ended, or how far it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallOutcome {
+    /// Still going on.
+    Live,
+    /// The caller hung up while with the assistant.
+    EndedWithAssistant,
+    /// A person spoke with the caller.
+    SpokeWithAgent,
+    /// The caller left a message.
+    LeftMessage,
+    /// The caller asked to be called back.
+    CallbackBooked,
+    /// The caller hung up while waiting for a person.
+    AbandonedInQueue,
+    /// The server stopped or crashed during the call.
+    Interrupted,
+}
+
+/// One call.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CallRecord {
+    /// Its id.
+    pub id: CallId,
+    /// The provider's row name.
+    pub provider: String,
+    /// The provider's own id.
+    pub provider_call_id: String,
+    /// Caller's number.
+    #[schema(value_type = Option<String>)]
+    pub from: Option<Pii<String>>,
+    /// Number called.
+    #[schema(value_type = Option<String>)]
+    pub to: Option<Pii<String>>,
+    /// When it began.
+    #[schema(value_type = String, format = "date-time")]
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub ended_at: Option<Timestamp>,
+    /// How.
+    pub outcome: CallOutcome,
+    /// File name under the recordings folder, once there is one.
+    pub recording: Option<String>,
+    /// When the recording notice had been spoken, milliseconds into the call.
+    pub notice_at_ms: Option<u32>,
+}
+
+/// Where the time of one answered turn went, all in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TurnTimings {
+    /// Last caller sample with voice to the decision that the turn is over.
+    pub endpointing_ms: u32,
+    /// From that decision to the final transcript (0 when it was ready before).
+    pub stt_ms: u32,
+    /// From the transcript to the first clause of the reply.
+    pub llm_ms: u32,
+    /// From the clause to its first audible frame.
+    pub tts_ms: u32,
+    /// Last caller sample with voice to the first audible frame of the reply.
+    pub response_ms: u32,
+    /// Time the decode itself took, mostly hidden inside endpointing.
+    pub decode_ms: u32,
+}
+
+/// One knowledge entry that backed a reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EntryUse {
+    /// File name and heading.
+    pub entry: String,
+    /// Retrieval score.
+    pub score: f32,
+}
+
+/// One thing somebody said.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TurnRecord {
+    /// The call.
+    pub call_id: CallId,
+    /// Order within the call, from 0.
+    pub seq: u32,
+    /// Who spoke.
+    pub who: Speaker,
+    /// The words; of the assistant only those the caller heard.
+    pub text: String,
+    /// What the assistant had meant to say when it was cut off.
+    pub planned: Option<String>,
+    /// 0 to 1.
+    pub confidence: f32,
+    /// Milliseconds into the call.
+    pub started_ms: u32,
+    /// Milliseconds into the call.
+    pub ended_ms: u32,
+    /// For the assistant's answers.
+    pub timings: Option<TurnTimings>,
+    /// What backed the answer.
+    pub entries: Vec<EntryUse>,
+    /// The agent who spoke.
+    pub agent_id: Option<AgentId>,
+}
+
+/// Why the call was given to a person, with the numbers that decided it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TriggerRecord {
+    /// The call.
+    pub call_id: CallId,
+    /// The handoff it made, or the running one it joined.
+    pub handoff_id: HandoffId,
+    /// Milliseconds into the call.
+    pub at_ms: u32,
+    /// Which rule.
+    pub reason: HandoffReason,
+    /// The measured signals by name.
+    pub signals: serde_json::Value,
+}
+
+/// How a handoff ended. Exactly one of these (F2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HandoffOutcome {
+    /// Still waiting or talking.
+    Open,
+    /// Caller and agent spoke.
+    Bridged,
+    /// A callback is booked.
+    CallbackBooked,
+    /// A message was left.
+    LeftMessage,
+    /// The caller went back to the assistant.
+    BackToAssistant,
+    /// The caller hung up.
+    CallerHungUp,
+    /// The server stopped.
+    Interrupted,
+}
+
+/// One wish for a person.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HandoffRecord {
+    /// Its id.
+    pub id: HandoffId,
+    /// The call.
+    pub call_id: CallId,
+    /// Why.
+    pub reason: HandoffReason,
+    /// Two lines for the agent.
+    pub summary: Vec<String>,
+    /// When it was asked for.
+    #[schema(value_type = String, format = "date-time")]
+    pub requested_at: Timestamp,
+    /// When agent and caller first heard each other.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub bridged_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub ended_at: Option<Timestamp>,
+    /// How.
+    pub outcome: HandoffOutcome,
+    /// Who took it.
+    pub agent_id: Option<AgentId>,
+}
+
+/// One offer to one agent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OfferRecord {
+    /// Its id.
+    pub id: OfferId,
+    /// The handoff.
+    pub handoff_id: HandoffId,
+    /// The call.
+    pub call_id: CallId,
+    /// To whom.
+    pub agent_id: AgentId,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub offered_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub ended_at: Option<Timestamp>,
+    /// How; none while pending.
+    pub result: Option<OfferResult>,
+    /// The agent's words on a rejection.
+    pub reason: Option<String>,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// A recorded voice message.
+    Voicemail,
+    /// A wish to be called back.
+    Callback,
+}
+
+/// A voice message or callback wish, a task for agents.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MessageRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// The call it came from.
+    pub call_id: CallId,
+    /// Which.
+    pub kind: MessageKind,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub created_at: Timestamp,
+    /// Number to call back.
+    #[schema(value_type = Option<String>)]
+    pub number: Option<Pii<String>>,
+    /// File name under the recordings folder.
+    pub recording: Option<String>,
+    /// What it says, when recognition managed.
+    pub text: Option<String>,
+    /// Who took care of it.
+    pub done_by: Option<AgentId>,
+    /// When.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub done_at: Option<Timestamp>,
+}
+
+/// An agent's closing note.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WrapUpRecord {
+    /// The call.
+    pub call_id: CallId,
+    /// Who.
+    pub agent_id: AgentId,
+    /// What the next person should know.
+    pub note: String,
+    /// How it ended, in one of the configured words.
+    pub disposition: String,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+}
+
+/// All there is about one call.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CallDetail {
+    /// The call.
+    pub call: CallRecord,
+    /// By `seq`.
+    pub turns: Vec<TurnRecord>,
+    /// By time.
+    pub triggers: Vec<TriggerRecord>,
+    /// By time.
+    pub handoffs: Vec<HandoffRecord>,
+    /// By time.
+    pub offers: Vec<OfferRecord>,
+    /// Messages left in this call.
+    pub messages: Vec<MessageRecord>,
+    /// Notes.
+    pub wrap_ups: Vec<WrapUpRecord>,
+}
+
+/// What an account may do. Each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    /// Takes calls, sees their own.
+    Agent,
+    /// Sees all calls and recordings.
+    Supervisor,
+    /// Manages accounts.
+    Admin,
+}
+
+impl UserRole {
+    /// The word used in the database and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Supervisor => "supervisor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct UserRecord {
+    /// Its id.
+    pub id: AgentId,
+    /// Sign-in name, unique, lower case.
+    pub name: String,
+    /// argon2id, PHC string.
+    pub password_hash: Secret<String>,
+    /// What it may do.
+    pub role: UserRole,
+    /// The password was made up by the server and must be changed at first sign-in.
+    pub must_change_password: bool,
+}
+
+/// A signed-in browser.
+#[derive(Clone, Debug)]
+pub struct SessionRecord {
+    /// SHA-256 of the cookie's token.
+    pub token_hash: [u8; 32],
+    /// Whose.
+    pub user_id: AgentId,
+    /// Until when.
+    pub expires_at: Timestamp,
+}

@@ -1,0 +1,1 @@
+//! SQLite (see store/mod.rs).

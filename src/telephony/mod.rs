@@ -1,0 +1,11 @@
+//! Providers and their websocket dialects, as state machines without sockets. PURE.
+//!
+//! A provider is one row in [`providers::PROVIDERS`] and one file here that implements
+//! [`protocol::MediaProtocol`]. The only driver is `web/media.rs`: it owns the socket, feeds one input, drains the
+//! outputs, and resamples between the provider's rate and the 16 kHz used inside.
+
+pub mod browser;
+pub mod protocol;
+pub mod providers;
+pub mod signature;
+pub mod twilio;

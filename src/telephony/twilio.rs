@@ -1,0 +1,1 @@
+//! (see telephony/mod.rs)

@@ -1,0 +1,11 @@
+//! The HTTP surface. All routes stand in [`router`]; [`error`] is the only place that maps errors to HTTP.
+
+pub mod agent;
+pub mod api;
+pub mod auth;
+pub mod console;
+pub mod error;
+pub mod media;
+pub mod router;
+pub mod tokens;
+pub mod webhooks;

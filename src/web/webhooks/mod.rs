@@ -1,0 +1,3 @@
+//! (see web/mod.rs)
+
+pub mod twilio;
