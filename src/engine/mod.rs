@@ -2,6 +2,8 @@
 
 pub mod cpu;
 pub mod llm;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod stt;
 pub mod tts;
 pub mod vad;
