@@ -1,5 +1,13 @@
 //! Voice activity: is the caller making speech in this frame?
 
+pub mod energy;
+pub mod fake;
+#[cfg(feature = "onnx")]
+pub mod silero;
+
+#[cfg(test)]
+mod conformance;
+
 use crate::audio::units::Probability;
 
 /// One caller's voice detector: it carries state from frame to frame, so each call has its own.
