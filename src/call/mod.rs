@@ -1,6 +1,8 @@
-//! One caller's visit. PURE: [`machine`], [`turn`], [`playback`]. RUNTIME: [`actor`], [`handle`], [`directory`].
+//! One caller's visit. PURE: [`machine`], [`turn`], [`completeness`], [`playback`]. RUNTIME: [`actor`], [`handle`],
+//! [`directory`].
 
 pub mod actor;
+pub mod completeness;
 pub mod directory;
 pub mod handle;
 pub mod machine;

@@ -1,7 +1,6 @@
 //! What every voice detector must do, tried on all of them; and the sounds the tests use.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 
 use super::energy::EnergyVad;
 use super::fake::FakeVad;
@@ -30,6 +29,8 @@ pub fn noise(dbfs: f32, ms: usize) -> Vec<i16> {
 
 #[cfg(feature = "onnx")]
 mod real {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::engine::onnx;
     use crate::engine::vad::silero::SileroVad;
