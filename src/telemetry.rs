@@ -3,6 +3,21 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::TelemetryConfig;
+
+/// Sends logs to stderr, as text or as one JSON object a line. Once a process; later calls change nothing.
+pub fn init(config: &TelemetryConfig) {
+    let filter: EnvFilter = config.log.parse().expect("the configuration's check accepted the filter");
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error means somebody set up logging already, such as a test: then theirs stays.
+    let _ = if config.json {
+        logs.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        logs.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+    };
+}
 
 /// Something about a person: speech, text, a phone number, a name. Prints as `<pii>`; get at it on purpose.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -124,6 +124,7 @@ impl Config {
         macro_rules! write {
             ($field:ident, $type:ty) => {
                 let mut table = Table::try_from(&self.$field).expect("a section is a table of plain values");
+                table.iter_mut().for_each(|(_, value)| shorten(value));
                 for secret in <$type>::SECRETS {
                     if table.get(*secret).and_then(Value::as_str).is_some_and(|value| !value.is_empty()) {
                         table.insert((*secret).to_owned(), Value::String("<secret>".to_owned()));
@@ -195,6 +196,13 @@ fn section<S: Section>(file: &mut Table, problems: &mut Problems) -> S {
     let section = S::deserialize(Value::Table(merged)).expect("each key was accepted over the defaults");
     section.check(problems);
     section
+}
+
+/// All fractions are `f32`: prints 0.3, not what 0.3 becomes as `f64`.
+fn shorten(value: &mut Value) {
+    if let Value::Float(number) = value {
+        *number = (*number as f32).to_string().parse().expect("a printed number is a number");
+    }
 }
 
 fn shown<S: Section>(key: &str, value: &Value) -> String {
