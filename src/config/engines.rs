@@ -13,11 +13,17 @@ use crate::telemetry::Secret;
 pub struct ModelsConfig {
     /// Folder of fetched models; empty: `warmline/models` in the user's cache folder.
     pub dir: PathBuf,
+    /// Base URL of a server of your own with the files by name, tried before all other sources; empty: none.
+    pub mirror: String,
 }
 
 impl Section for ModelsConfig {
     const NAME: &'static str = "models";
-    fn check(&self, _: &mut Problems) {}
+    fn check(&self, problems: &mut Problems) {
+        if !self.mirror.is_empty() && !self.mirror.starts_with("http://") && !self.mirror.starts_with("https://") {
+            problems.add("models.mirror", &self.mirror, "must be an http(s) base URL");
+        }
+    }
 }
 
 /// The one CPU budget all engines share.
