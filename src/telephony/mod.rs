@@ -5,6 +5,7 @@
 //! outputs, and resamples between the provider's rate and the 16 kHz used inside.
 
 pub mod browser;
+mod marks;
 pub mod protocol;
 pub mod providers;
 pub mod signature;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::SampleRate;
-use crate::telemetry::Pii;
+use crate::telemetry::{Pii, Secret};
 
 /// One websocket message, without the library that carries it.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub trait MediaProtocol: Send {
     fn handle_message(&mut self, now: Instant, message: WsMessage) -> Result<(), ProtocolError>;
     /// A command for the provider. Commands before `Started` are errors, commands after `Stopped` are ignored.
     fn handle_command(&mut self, now: Instant, command: MediaCommand) -> Result<(), ProtocolError>;
+    /// The stream may not come in: forgets what it wanted to send and closes, in the dialect's own words.
+    fn handle_refusal(&mut self, reason: CloseReason);
     /// The deadline of [`MediaProtocol::poll_timeout`] passed.
     fn handle_timeout(&mut self, now: Instant);
     /// When `handle_timeout` wants to be called, if ever.
@@ -56,11 +58,11 @@ pub enum MediaEvent {
     Audio(AudioFrame),
     /// A key was pressed.
     Dtmf(Digit),
-    /// Everything sent before this mark was heard by the caller.
+    /// Everything sent before this mark was played to the caller.
     MarkPlayed(MarkId),
-    /// This mark's audio was flushed by a clear: it was not heard to its end.
+    /// This mark's audio was flushed by a clear: it was not heard to its end. Each mark is played or discarded, once.
     MarkDiscarded(MarkId),
-    /// Frames were lost or came out of order: how many frames are missing.
+    /// Caller audio is missing before the frame that follows: how many 20 ms frames.
     Gap(u32),
     /// The stream ended; comes once and last.
     Stopped(StopReason),
@@ -125,7 +127,7 @@ pub struct StreamStart {
     /// Rate of the audio the protocol emits and takes.
     pub rate: SampleRate,
     /// The single-use token that lets this stream in, if the dialect carried one.
-    pub token: Option<String>,
+    pub token: Option<Secret<String>>,
     /// Caller's number or address.
     pub from: Option<Pii<String>>,
     /// The number that was called.

@@ -106,7 +106,8 @@ fn with_encoded_query(url: &str) -> Option<String> {
         let one = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
         text.bytes().map(one).collect()
     };
-    let pairs = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| format!("{}={}", encode(&name), encode(&value)));
+    let pairs =
+        form_urlencoded::parse(query.as_bytes()).map(|(name, value)| format!("{}={}", encode(&name), encode(&value)));
     let encoded = pairs.collect::<Vec<_>>().join("&");
     (encoded != query).then(|| format!("{base}?{encoded}"))
 }
