@@ -5,8 +5,11 @@ pub mod actor;
 pub mod completeness;
 pub mod directory;
 pub mod handle;
+pub mod hold;
+pub mod input;
 pub mod machine;
 pub mod playback;
+pub mod recorder;
 pub mod turn;
 
 use std::fmt;

@@ -4,6 +4,7 @@ pub mod brief;
 pub mod history;
 pub mod intent;
 pub mod knowledge;
+pub mod phrases;
 pub mod prompt;
 pub mod reply;
 pub mod speakable;

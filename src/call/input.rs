@@ -1,0 +1,314 @@
+//! What a call's machine is told and what it wants done. PURE.
+
+use serde_json::{Map, Value};
+
+use crate::audio::units::Millis;
+use crate::engine::stt::Transcript;
+use crate::handoff::{AgentId, HandoffReason};
+use crate::store::{CallOutcome, HandoffOutcome};
+use crate::telephony::protocol::{Digit, StopReason};
+
+/// One caller utterance within a call; counts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TurnId(pub u32);
+
+/// One thing said to the caller within a call; counts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ItemId(pub u64);
+
+/// Measured signals by name, stored with every trigger.
+pub type Signals = Map<String, Value>;
+
+/// Something happened. Past tense.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallInput {
+    /// The caller's leg is open.
+    Began,
+    /// The caller makes voice.
+    SpeechStarted,
+    /// The caller has spoken over playback long enough to mean it.
+    BargeIn,
+    /// An utterance is over; its transcript will come as [`CallInput::Heard`].
+    TurnEnded(TurnId),
+    /// What the utterance said.
+    Heard {
+        /// Which utterance.
+        turn: TurnId,
+        /// The transcript, or that recognition failed.
+        result: Result<Transcript, EngineFailed>,
+        /// Barge-in stopped playback for this utterance.
+        interrupted: bool,
+    },
+    /// A speculative transcript of an utterance that has not ended yet.
+    HeardEarly {
+        /// Which utterance.
+        turn: TurnId,
+        /// What it says so far.
+        transcript: Transcript,
+    },
+    /// The caller spoke on: what was heard early is not the whole.
+    SpokeOn(TurnId),
+    /// A key was pressed.
+    Dtmf(Digit),
+    /// The caller heard an item to its end.
+    ItemHeard(ItemId),
+    /// An item was cut; this much of it was heard.
+    ItemCut {
+        /// Which.
+        item: ItemId,
+        /// The words that were heard.
+        heard: String,
+    },
+    /// An item could not be spoken.
+    ItemFailed(ItemId),
+    /// How well an answer is backed, before its first sentence.
+    AnswerPlanned {
+        /// For which turn.
+        turn: TurnId,
+        /// What was found.
+        evidence: Evidence,
+    },
+    /// The next sentence of an answer.
+    AnswerSentence {
+        /// For which turn.
+        turn: TurnId,
+        /// Ready to be spoken.
+        text: String,
+    },
+    /// No more sentences.
+    AnswerDone {
+        /// For which turn.
+        turn: TurnId,
+        /// What the answer had said that nothing backs, if it was stopped for that.
+        blocked: Option<String>,
+    },
+    /// There is no answer because an engine failed.
+    AnswerFailed {
+        /// For which turn.
+        turn: TurnId,
+        /// What failed.
+        failure: EngineFailed,
+    },
+    /// News of the handoff.
+    Handoff(HandoffNews),
+    /// Recording of the caller's message ended by itself: silence or its longest length.
+    MessageEnded {
+        /// Voice in it.
+        speech: Millis,
+    },
+    /// The leg is gone.
+    ProviderStopped(StopReason),
+    /// The server stops now; say so and end.
+    ServerStopping,
+}
+
+/// How well an answer is backed by the knowledge base.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// Whether there will be an answer at all.
+    pub answerable: bool,
+    /// Retrieval score of the best entry.
+    pub score: f32,
+    /// Lead over the next.
+    pub margin: f32,
+    /// The entries and their scores.
+    pub entries: Vec<(String, f32)>,
+    /// The answer is an entry's own approved sentence.
+    pub verbatim: bool,
+}
+
+/// An engine that did not do its part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineFailed {
+    /// `stt`, `llm` or `tts`.
+    pub engine: &'static str,
+    /// What it said.
+    pub reason: String,
+}
+
+/// What the desk tells a call about its handoff.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HandoffNews {
+    /// The caller's place, and how many people are signed in to take calls.
+    Queued {
+        /// 1 is next.
+        position: u32,
+        /// Agents signed in and not on break.
+        staffed: u32,
+    },
+    /// A person took the call.
+    Accepted {
+        /// Who.
+        agent: AgentId,
+        /// The name the caller may hear.
+        name: String,
+    },
+    /// The person's connection broke.
+    AgentLost,
+    /// The person is back.
+    AgentReturned,
+    /// The person did not come back; the caller is first in the queue again.
+    Requeued,
+    /// The person put the caller on hold, or took them back.
+    Hold(bool),
+    /// The person pressed a key.
+    Key(Digit),
+    /// The person ended the call.
+    Ended,
+}
+
+/// Do this. Imperative.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallAction {
+    /// Speak to the caller after what is already queued.
+    Say {
+        /// Its name in later inputs.
+        item: ItemId,
+        /// What.
+        words: Words,
+        /// False: barge-in does not stop it.
+        interruptible: bool,
+    },
+    /// Stop speaking now, at the provider too.
+    ClearPlayback {
+        /// Also items that may not be interrupted by the caller's voice.
+        everything: bool,
+    },
+    /// Find and speak an answer.
+    Answer {
+        /// For this turn.
+        turn: TurnId,
+        /// What the caller said.
+        query: String,
+    },
+    /// Drop the answer of this turn, if one is being made.
+    CancelAnswer(TurnId),
+    /// Note what the caller said.
+    RememberCaller {
+        /// The turn.
+        turn: TurnId,
+        /// What was heard.
+        transcript: Transcript,
+    },
+    /// Note what the caller heard of an item, whole or cut.
+    RememberAssistant {
+        /// The item.
+        item: ItemId,
+        /// The words heard.
+        heard: String,
+        /// True when it was cut.
+        cut: bool,
+    },
+    /// Ask the desk for a person.
+    RequestHandoff {
+        /// Why.
+        reason: HandoffReason,
+        /// The numbers that decided it.
+        signals: Signals,
+    },
+    /// Note another trigger of the running handoff.
+    NoteTrigger {
+        /// Why.
+        reason: HandoffReason,
+        /// The numbers.
+        signals: Signals,
+    },
+    /// Take the caller out of the queue; the handoff's end follows.
+    SuspendHandoff,
+    /// The handoff is over.
+    CloseHandoff(HandoffOutcome),
+    /// Connect caller and agent.
+    Bridge,
+    /// Disconnect caller and agent.
+    Unbridge,
+    /// Hold music on or off.
+    Hold(bool),
+    /// Play a key's tone to the caller.
+    PlayTone(Digit),
+    /// Recording may begin.
+    StartRecording,
+    /// Record the caller's message, after a beep.
+    StartMessage,
+    /// Say how much voice the message has, by [`CallInput::MessageEnded`].
+    EndMessage,
+    /// Stop recording it. Kept when `keep`, thrown away otherwise.
+    StopMessage {
+        /// Whether it is a message.
+        keep: bool,
+    },
+    /// Store a wish to be called back, at this number or the caller's own.
+    BookCallback {
+        /// Keyed in by the caller.
+        number: Option<String>,
+    },
+    /// End the caller's leg.
+    Hangup,
+    /// The call is over, with this outcome. Comes once and last.
+    Finish(CallOutcome),
+}
+
+/// What to say: a fixed sentence by name, or free text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Words {
+    /// A fixed sentence.
+    Fixed(Phrase),
+    /// A sentence of an answer to this turn.
+    Answer(TurnId, String),
+}
+
+/// The fixed sentences, by what they are for. Their texts are in `prompts/sentences.toml` and the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phrase {
+    /// The greeting's first sentence: says it is an automated assistant.
+    Greeting,
+    /// The recording notice.
+    Notice,
+    /// The rest of the greeting.
+    GreetingRest,
+    /// Nothing was understood; say it again.
+    Repeat,
+    /// Nothing in the notes fits; the one clarifying question.
+    Clarify,
+    /// Are you still there?
+    SilencePrompt,
+    /// A person is being found.
+    Connecting,
+    /// Recognition, model or voice failed; a person is being found.
+    EngineApology,
+    /// Still looking for a person, with the caller's place and the choices.
+    StillWaiting {
+        /// 1 is next.
+        position: u32,
+    },
+    /// No person is there now, with the choices.
+    NobodyAvailable,
+    /// You are speaking with this person now.
+    Introduction {
+        /// Their name.
+        name: String,
+    },
+    /// The person's connection broke.
+    AgentLost,
+    /// The caller is first in the queue again.
+    Requeued,
+    /// Speak after the tone.
+    MessagePrompt,
+    /// The message is kept.
+    MessageSaved,
+    /// Nothing was recorded.
+    MessageEmpty,
+    /// Somebody will call back at the caller's own number.
+    CallbackBooked,
+    /// Key in your number, then the hash key.
+    CallbackNumber,
+    /// That is no number.
+    CallbackInvalid,
+    /// Back with the assistant.
+    BackToAssistant,
+    /// Yes, an automated assistant.
+    IsAssistant,
+    /// Goodbye.
+    Goodbye,
+    /// The server is stopping.
+    Stopping,
+}

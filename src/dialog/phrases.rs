@@ -1,0 +1,214 @@
+//! The fixed sentences a caller may hear, read from `prompts/sentences.toml`, each of them known before the first call.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::call::input::Phrase;
+use crate::config::{DialogConfig, RecordingConfig};
+
+/// Places of waiting callers whose announcement is synthesised before it is needed.
+const PLACES_PREPARED: u32 = 5;
+
+/// Why the sentences can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PhrasesError {
+    /// The file can't be read.
+    #[error("sentences file {path} can't be read: {source}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A sentence is missing, unknown or empty.
+    #[error("sentences file {path} can't be used: {reason}")]
+    Invalid {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    repeat: String,
+    clarify: String,
+    silence_prompt: String,
+    connecting: String,
+    engine_apology: String,
+    still_waiting_first: String,
+    still_waiting: String,
+    nobody_available: String,
+    introduction: String,
+    introduction_unnamed: String,
+    agent_lost: String,
+    requeued: String,
+    message_prompt: String,
+    message_saved: String,
+    message_empty: String,
+    callback_booked: String,
+    callback_number: String,
+    callback_invalid: String,
+    back_to_assistant: String,
+    is_assistant: String,
+    goodbye: String,
+    stopping: String,
+}
+
+/// The sentences of one configuration.
+#[derive(Clone, Debug)]
+pub struct Phrases {
+    file: File,
+    company: String,
+    greeting: String,
+    greeting_rest: String,
+    notice: String,
+}
+
+impl Phrases {
+    /// Those of `prompts_dir/sentences.toml`, or the ones built in.
+    pub fn load(dialog: &DialogConfig, recording: &RecordingConfig) -> Result<Self, PhrasesError> {
+        let built_in = include_str!("../../prompts/sentences.toml");
+        let (path, text) = if dialog.prompts_dir.as_os_str().is_empty() {
+            ("prompts/sentences.toml (built in)".to_owned(), built_in.to_owned())
+        } else {
+            let path = dialog.prompts_dir.join("sentences.toml");
+            let shown = path.display().to_string();
+            match read(&path) {
+                Ok(text) => (shown, text),
+                Err(source) => return Err(PhrasesError::Unreadable { path: shown, source }),
+            }
+        };
+        let file: File = toml::from_str(&text)
+            .map_err(|error| PhrasesError::Invalid { path: path.clone(), reason: error.message().to_owned() })?;
+        if file.version != 1 {
+            let reason = format!("version {} is not known, 1 is", file.version);
+            return Err(PhrasesError::Invalid { path, reason });
+        }
+        let greeting = dialog.greeting.replace("{company}", &dialog.company);
+        let (first, rest) = split_first_sentence(&greeting);
+        let phrases = Self {
+            file,
+            company: dialog.company.clone(),
+            greeting: first,
+            greeting_rest: rest,
+            notice: recording.notice.clone(),
+        };
+        match phrases.all().into_iter().find(|text| text.trim().is_empty()) {
+            Some(_) => Err(PhrasesError::Invalid { path, reason: "a sentence is empty: silence is a bug".to_owned() }),
+            None => Ok(phrases),
+        }
+    }
+
+    /// What `phrase` says.
+    pub fn text(&self, phrase: &Phrase) -> String {
+        let file = &self.file;
+        let text = match phrase {
+            Phrase::Greeting => &self.greeting,
+            Phrase::Notice => &self.notice,
+            Phrase::GreetingRest => &self.greeting_rest,
+            Phrase::Repeat => &file.repeat,
+            Phrase::Clarify => &file.clarify,
+            Phrase::SilencePrompt => &file.silence_prompt,
+            Phrase::Connecting => &file.connecting,
+            Phrase::EngineApology => &file.engine_apology,
+            Phrase::StillWaiting { position: 0 | 1 } => &file.still_waiting_first,
+            Phrase::StillWaiting { position } => {
+                return file.still_waiting.replace("{position}", &position.to_string());
+            }
+            Phrase::NobodyAvailable => &file.nobody_available,
+            Phrase::Introduction { name } if name.trim().is_empty() => &file.introduction_unnamed,
+            Phrase::Introduction { name } => return file.introduction.replace("{name}", name),
+            Phrase::AgentLost => &file.agent_lost,
+            Phrase::Requeued => &file.requeued,
+            Phrase::MessagePrompt => &file.message_prompt,
+            Phrase::MessageSaved => &file.message_saved,
+            Phrase::MessageEmpty => &file.message_empty,
+            Phrase::CallbackBooked => &file.callback_booked,
+            Phrase::CallbackNumber => &file.callback_number,
+            Phrase::CallbackInvalid => &file.callback_invalid,
+            Phrase::BackToAssistant => &file.back_to_assistant,
+            Phrase::IsAssistant => &file.is_assistant,
+            Phrase::Goodbye => &file.goodbye,
+            Phrase::Stopping => &file.stopping,
+        };
+        text.replace("{company}", &self.company)
+    }
+
+    /// Every sentence that can be synthesised before it is needed, the greeting first.
+    pub fn all(&self) -> Vec<String> {
+        let mut phrases = vec![
+            Phrase::Greeting,
+            Phrase::GreetingRest,
+            Phrase::Connecting,
+            Phrase::EngineApology,
+            Phrase::NobodyAvailable,
+            Phrase::Repeat,
+            Phrase::Clarify,
+            Phrase::SilencePrompt,
+            Phrase::IsAssistant,
+            Phrase::AgentLost,
+            Phrase::Requeued,
+            Phrase::MessagePrompt,
+            Phrase::MessageSaved,
+            Phrase::MessageEmpty,
+            Phrase::CallbackBooked,
+            Phrase::CallbackNumber,
+            Phrase::CallbackInvalid,
+            Phrase::BackToAssistant,
+            Phrase::Goodbye,
+            Phrase::Stopping,
+            Phrase::Introduction { name: String::new() },
+        ];
+        if !self.notice.is_empty() {
+            phrases.insert(1, Phrase::Notice);
+        }
+        phrases.extend((1..=PLACES_PREPARED).map(|position| Phrase::StillWaiting { position }));
+        phrases.iter().map(|phrase| self.text(phrase)).collect()
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// The greeting's first sentence says who speaks and is not interrupted; the rest may be.
+fn split_first_sentence(text: &str) -> (String, String) {
+    let end = text.find(['.', '!', '?']).map_or(text.len(), |at| at + 1);
+    let (first, rest) = text.split_at(end);
+    match rest.trim() {
+        "" => (first.trim().to_owned(), "How can I help you?".to_owned()),
+        rest => (first.trim().to_owned(), rest.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_sentences_are_whole() {
+        let phrases = Phrases::load(&DialogConfig::default(), &RecordingConfig::default()).expect("valid");
+        for text in phrases.all() {
+            assert!(!text.contains('{'), "{text}");
+        }
+        assert_eq!(
+            phrases.text(&Phrase::Introduction { name: "Ann".to_owned() }),
+            "I'm putting you through to Ann now."
+        );
+        assert!(phrases.text(&Phrase::Greeting).contains("automated assistant of Larkfield"));
+    }
+
+    #[test]
+    fn a_missing_sentence_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("sentences.toml"), "version = 1\nrepeat = \"What?\"\n").expect("written");
+        let dialog = DialogConfig { prompts_dir: folder.path().to_owned(), ..DialogConfig::default() };
+        let error = Phrases::load(&dialog, &RecordingConfig::default()).expect_err("incomplete").to_string();
+        assert!(error.contains("clarify") && error.contains("sentences.toml"), "{error}");
+    }
+}
