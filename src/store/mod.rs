@@ -11,6 +11,8 @@ use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::telemetry::{Pii, Secret};
 use crate::telephony::protocol::Speaker;
 
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod sqlite;
 
 /// Why the store could not do it.
@@ -50,7 +52,7 @@ pub trait Store: Send + Sync {
     async fn put_call(&self, call: &CallRecord) -> Result<(), StoreError>;
     /// Inserts a turn, or replaces the one with the same call and `seq`.
     async fn put_turn(&self, turn: &TurnRecord) -> Result<(), StoreError>;
-    /// Appends a trigger.
+    /// Appends a trigger; one with the same call, handoff, time and reason is there already.
     async fn put_trigger(&self, trigger: &TriggerRecord) -> Result<(), StoreError>;
     /// Inserts or replaces a handoff.
     async fn put_handoff(&self, handoff: &HandoffRecord) -> Result<(), StoreError>;
@@ -58,36 +60,59 @@ pub trait Store: Send + Sync {
     async fn put_offer(&self, offer: &OfferRecord) -> Result<(), StoreError>;
     /// Inserts or replaces a voice message or a callback wish.
     async fn put_message(&self, message: &MessageRecord) -> Result<(), StoreError>;
+    /// Marks a message as taken care of; false when it is not there or somebody was faster.
+    async fn finish_message(&self, id: uuid::Uuid, by: &AgentId, at: Timestamp) -> Result<bool, StoreError>;
     /// Inserts or replaces an agent's note on a call.
     async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError>;
 
-    /// Newest first; `before` continues a listing; `limit` is at most 200.
-    async fn list_calls(&self, before: Option<CallId>, limit: u32) -> Result<Vec<CallRecord>, StoreError>;
+    /// Newest first.
+    async fn list_calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError>;
     /// All there is about one call.
     async fn get_call(&self, id: CallId) -> Result<Option<CallDetail>, StoreError>;
-    /// Newest first; only those still to be done when `open_only`.
+    /// Newest first; only those still to be done when `open_only`; `limit` is at most [`MAX_LIMIT`].
     async fn list_messages(&self, open_only: bool, limit: u32) -> Result<Vec<MessageRecord>, StoreError>;
     /// One message.
     async fn get_message(&self, id: uuid::Uuid) -> Result<Option<MessageRecord>, StoreError>;
-    /// Calls without an end, left by a process that died: ends them with this outcome, gives how many.
+    /// Calls without an end, left by a process that died: ends them as interrupted with their handoffs and offers,
+    /// gives how many.
     async fn close_orphans(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// A new account. [`StoreError::Conflict`] when the name is taken.
     async fn add_user(&self, user: &UserRecord) -> Result<(), StoreError>;
     /// Replaces an account's password hash, role or name.
     async fn update_user(&self, user: &UserRecord) -> Result<(), StoreError>;
+    /// Removes an account with its sessions and tokens; false if there was none. What it did stays on record.
+    async fn delete_user(&self, id: &AgentId) -> Result<bool, StoreError>;
     /// By sign-in name.
     async fn find_user(&self, name: &str) -> Result<Option<UserRecord>, StoreError>;
     /// All accounts by name.
     async fn list_users(&self) -> Result<Vec<UserRecord>, StoreError>;
-    /// Remembers a session by the SHA-256 of its token.
-    async fn put_session(&self, session: &SessionRecord) -> Result<(), StoreError>;
+    /// Remembers a session by the SHA-256 of its token; forgets those expired before `now`.
+    async fn put_session(&self, session: &SessionRecord, now: Timestamp) -> Result<(), StoreError>;
     /// A session that has not expired, with its account.
     async fn find_session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<UserRecord>, StoreError>;
     /// Ends a session.
     async fn delete_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// Ends all sessions of one kind of an account.
+    async fn delete_sessions(&self, user: &AgentId, kind: SessionKind) -> Result<(), StoreError>;
     /// Fails when the database is not usable; for `/readyz`.
     async fn ping(&self) -> Result<(), StoreError>;
+    /// Writes everything out and lets go of the database. Later calls fail.
+    async fn close(&self);
+}
+
+/// Most records one listing gives.
+pub const MAX_LIMIT: u32 = 200;
+
+/// Which calls to list.
+#[derive(Clone, Debug, Default)]
+pub struct CallQuery {
+    /// Only those this agent took.
+    pub taken_by: Option<AgentId>,
+    /// Only those older than this one: continues a listing.
+    pub before: Option<CallId>,
+    /// How many at most; [`MAX_LIMIT`] bounds it.
+    pub limit: u32,
 }
 
 /// How a call ended, or how far it got.
@@ -360,6 +385,17 @@ pub enum UserRole {
     Admin,
 }
 
+impl std::str::FromStr for UserRole {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Self::Agent, Self::Supervisor, Self::Admin]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is no role; there are agent, supervisor, admin"))
+    }
+}
+
 impl UserRole {
     /// The word used in the database and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -386,13 +422,25 @@ pub struct UserRecord {
     pub must_change_password: bool,
 }
 
-/// A signed-in browser.
+/// What a token was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionKind {
+    /// A cookie from a sign-in. Ends when the password changes.
+    Browser,
+    /// A token for programs, from `warmline user token`.
+    ApiToken,
+}
+
+/// A signed-in browser or a program with a token.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
-    /// SHA-256 of the cookie's token.
+    /// SHA-256 of the token.
     pub token_hash: [u8; 32],
     /// Whose.
     pub user_id: AgentId,
+    /// Which kind.
+    pub kind: SessionKind,
     /// Until when.
     pub expires_at: Timestamp,
 }

@@ -1,1 +1,495 @@
-//! SQLite (see store/mod.rs).
+//! The store in one SQLite file: WAL, foreign keys, migrations built in. In memory it is the fake for tests.
+//!
+//! Writers of the same file wait for each other (`warmline user add` beside a running server). A wait that SQLite gives
+//! up is repeated here, so that a busy moment costs no record.
+
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::fs::DirBuilder;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use uuid::Uuid;
+
+use super::{
+    CallDetail, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord, MAX_LIMIT, MessageRecord,
+    OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+};
+use crate::call::CallId;
+use crate::handoff::AgentId;
+use crate::handoff::wire::OfferResult;
+use crate::telemetry::Pii;
+use rows::{json, micros, word};
+
+/// Readers beside the one writer SQLite allows.
+const CONNECTIONS: u32 = 4;
+/// How long SQLite itself waits for another writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a query waits for a free connection before it fails.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Times a write is tried when the database stays busy.
+const ATTEMPTS: u32 = 4;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+
+/// A [`Store`] in SQLite.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens `url` (`sqlite:FILE`, relative to `data_dir`; `sqlite::memory:` keeps nothing), creates the file and its
+    /// folder if they are not there and brings the tables up to date.
+    pub async fn open(url: &str, data_dir: &Path) -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError::Open { url: url.to_owned(), reason };
+        let file = url.strip_prefix("sqlite:").ok_or_else(|| failed("must be sqlite:FILE".to_owned()))?;
+        if file == ":memory:" {
+            return Self::in_memory().await;
+        }
+        let file = data_dir.join(file);
+        if let Some(folder) = file.parent() {
+            create_private(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+        }
+        let pool =
+            open_file(&file, BUSY_TIMEOUT).await.map_err(|error| failed(format!("{}: {error}", file.display())))?;
+        let store = Self { pool };
+        store.migrate().await.map_err(|error| failed(format!("{}: {error}", file.display())))?;
+        Ok(store)
+    }
+
+    /// A database that lives as long as this store.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError::Open { url: "sqlite::memory:".to_owned(), reason };
+        // Each connection to :memory: is a database of its own, so there is exactly one, for ever.
+        let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        let pool = pool.connect_with(options).await.map_err(|error| failed(error.to_string()))?;
+        let store = Self { pool };
+        store.migrate().await.map_err(|error| failed(error.to_string()))?;
+        Ok(store)
+    }
+
+    async fn migrate(&self) -> Result<(), MigrateError> {
+        let mut migrations = Migrator::with_migrations(MIGRATIONS.migrations.to_vec());
+        // The previous release may still be running, or be started again: migrations only add.
+        migrations.set_ignore_missing(true);
+        migrations.run(&self.pool).await
+    }
+
+    /// Runs a write; again if another writer held the database longer than SQLite waits.
+    async fn write<T, F>(&self, write: impl Fn() -> F + Send) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let mut attempt = 1;
+        loop {
+            match write().await {
+                Err(error) if attempt < ATTEMPTS && is_busy(&error) => {
+                    tracing::warn!(attempt, "The database is busy, trying again");
+                    tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+                    attempt += 1;
+                }
+                result => return result.map_err(StoreError::Query),
+            }
+        }
+    }
+}
+
+async fn open_file(file: &Path, busy_timeout: Duration) -> Result<SqlitePool, sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // With WAL this survives a crash of the process whole; a power cut may cost the last moments.
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(busy_timeout);
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    pool.connect_with(options).await
+}
+
+/// Makes a folder for personal data: nobody but us may look into it. One that is there already stays as it is.
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// SQLITE_BUSY (5) or SQLITE_LOCKED (6) in the low byte of the extended code.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|code| code & 0xff), Some(5 | 6))
+}
+
+fn all<T>(
+    rows: Result<Vec<SqliteRow>, sqlx::Error>,
+    read: fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    rows.map_err(StoreError::Query)?.iter().map(read).collect()
+}
+
+fn one<T>(
+    row: Result<Option<SqliteRow>, sqlx::Error>,
+    read: fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    row.map_err(StoreError::Query)?.as_ref().map(read).transpose()
+}
+
+fn agent(id: &Option<AgentId>) -> Option<&str> {
+    id.as_ref().map(|id| id.0.as_str())
+}
+
+fn number(number: &Option<Pii<String>>) -> Option<&str> {
+    number.as_ref().map(|number| number.reveal().as_str())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    // REPLACE would delete the old row and with it, by cascade, all turns of the call; hence ON CONFLICT throughout.
+    async fn put_call(&self, call: &CallRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO calls (id, provider, provider_call_id, caller_number, called_number, started_at, \
+             ended_at, outcome, recording, notice_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, \
+             provider_call_id = excluded.provider_call_id, caller_number = excluded.caller_number, \
+             called_number = excluded.called_number, started_at = excluded.started_at, ended_at = excluded.ended_at, \
+             outcome = excluded.outcome, recording = excluded.recording, notice_at_ms = excluded.notice_at_ms";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(call.id.to_string())
+                .bind(&call.provider)
+                .bind(&call.provider_call_id)
+                .bind(number(&call.from))
+                .bind(number(&call.to))
+                .bind(micros(call.started_at))
+                .bind(call.ended_at.map(micros))
+                .bind(word(call.outcome))
+                .bind(&call.recording)
+                .bind(call.notice_at_ms)
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_turn(&self, turn: &TurnRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO turns (call_id, seq, who, text, planned, confidence, started_ms, ended_ms, \
+             timings, entries, agent_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (call_id, seq) DO UPDATE SET who = excluded.who, text = excluded.text, \
+             planned = excluded.planned, confidence = excluded.confidence, started_ms = excluded.started_ms, \
+             ended_ms = excluded.ended_ms, timings = excluded.timings, entries = excluded.entries, \
+             agent_id = excluded.agent_id";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(turn.call_id.to_string())
+                .bind(turn.seq)
+                .bind(word(turn.who))
+                .bind(&turn.text)
+                .bind(&turn.planned)
+                .bind(turn.confidence)
+                .bind(turn.started_ms)
+                .bind(turn.ended_ms)
+                .bind(turn.timings.as_ref().map(json))
+                .bind(json(&turn.entries))
+                .bind(agent(&turn.agent_id))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_trigger(&self, trigger: &TriggerRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO triggers (call_id, handoff_id, at_ms, reason, signals) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT DO NOTHING";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(trigger.call_id.to_string())
+                .bind(trigger.handoff_id.0.to_string())
+                .bind(trigger.at_ms)
+                .bind(word(trigger.reason))
+                .bind(json(&trigger.signals))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_handoff(&self, handoff: &HandoffRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO handoffs (id, call_id, reason, summary, requested_at, bridged_at, ended_at, \
+             outcome, agent_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, summary = excluded.summary, \
+             requested_at = excluded.requested_at, bridged_at = excluded.bridged_at, ended_at = excluded.ended_at, \
+             outcome = excluded.outcome, agent_id = excluded.agent_id";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(handoff.id.0.to_string())
+                .bind(handoff.call_id.to_string())
+                .bind(word(handoff.reason))
+                .bind(json(&handoff.summary))
+                .bind(micros(handoff.requested_at))
+                .bind(handoff.bridged_at.map(micros))
+                .bind(handoff.ended_at.map(micros))
+                .bind(word(handoff.outcome))
+                .bind(agent(&handoff.agent_id))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_offer(&self, offer: &OfferRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO offers (id, handoff_id, call_id, agent_id, offered_at, ended_at, result, \
+             reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET offered_at = excluded.offered_at, ended_at = excluded.ended_at, \
+             result = excluded.result, reason = excluded.reason";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(offer.id.0.to_string())
+                .bind(offer.handoff_id.0.to_string())
+                .bind(offer.call_id.to_string())
+                .bind(&offer.agent_id.0)
+                .bind(micros(offer.offered_at))
+                .bind(offer.ended_at.map(micros))
+                .bind(offer.result.map(OfferResult::as_str))
+                .bind(&offer.reason)
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_message(&self, message: &MessageRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO messages (id, call_id, kind, created_at, number, recording, text, done_by, \
+             done_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, created_at = excluded.created_at, \
+             number = excluded.number, recording = excluded.recording, text = excluded.text, \
+             done_by = excluded.done_by, done_at = excluded.done_at";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(message.id.to_string())
+                .bind(message.call_id.to_string())
+                .bind(word(message.kind))
+                .bind(micros(message.created_at))
+                .bind(number(&message.number))
+                .bind(&message.recording)
+                .bind(&message.text)
+                .bind(agent(&message.done_by))
+                .bind(message.done_at.map(micros))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn finish_message(&self, id: Uuid, by: &AgentId, at: Timestamp) -> Result<bool, StoreError> {
+        let query = || {
+            sqlx::query("UPDATE messages SET done_by = ?, done_at = ? WHERE id = ? AND done_at IS NULL")
+                .bind(&by.0)
+                .bind(micros(at))
+                .bind(id.to_string())
+                .execute(&self.pool)
+        };
+        Ok(self.write(query).await?.rows_affected() > 0)
+    }
+
+    async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO wrap_ups (call_id, agent_id, note, disposition, at) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (call_id, agent_id) DO UPDATE SET note = excluded.note, \
+             disposition = excluded.disposition, at = excluded.at";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(wrap_up.call_id.to_string())
+                .bind(&wrap_up.agent_id.0)
+                .bind(&wrap_up.note)
+                .bind(&wrap_up.disposition)
+                .bind(micros(wrap_up.at))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn list_calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {
+        // Ids are UUIDs of version 7: as text they sort by time.
+        const SQL: &str = "SELECT * FROM calls WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL \
+             OR EXISTS (SELECT 1 FROM handoffs h WHERE h.call_id = calls.id AND h.agent_id = ?2) \
+             OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = calls.id AND o.agent_id = ?2 \
+             AND o.result = 'accepted')) ORDER BY id DESC LIMIT ?3";
+        let rows = sqlx::query(SQL)
+            .bind(query.before.map(|id| id.to_string()))
+            .bind(agent(&query.taken_by))
+            .bind(query.limit.min(MAX_LIMIT))
+            .fetch_all(&self.pool)
+            .await;
+        all(rows, rows::call)
+    }
+
+    async fn get_call(&self, id: CallId) -> Result<Option<CallDetail>, StoreError> {
+        let id = id.to_string();
+        let row = sqlx::query("SELECT * FROM calls WHERE id = ?").bind(&id).fetch_optional(&self.pool).await;
+        let Some(call) = one(row, rows::call)? else { return Ok(None) };
+        let of_call = |sql: &'static str| sqlx::query(sql).bind(&id).fetch_all(&self.pool);
+        Ok(Some(CallDetail {
+            call,
+            turns: all(of_call("SELECT * FROM turns WHERE call_id = ? ORDER BY seq").await, rows::turn)?,
+            triggers: all(
+                of_call("SELECT * FROM triggers WHERE call_id = ? ORDER BY at_ms, rowid").await,
+                rows::trigger,
+            )?,
+            handoffs: all(
+                of_call("SELECT * FROM handoffs WHERE call_id = ? ORDER BY requested_at, id").await,
+                rows::handoff,
+            )?,
+            offers: all(of_call("SELECT * FROM offers WHERE call_id = ? ORDER BY offered_at, id").await, rows::offer)?,
+            messages: all(
+                of_call("SELECT * FROM messages WHERE call_id = ? ORDER BY created_at, id").await,
+                rows::message,
+            )?,
+            wrap_ups: all(of_call("SELECT * FROM wrap_ups WHERE call_id = ? ORDER BY at").await, rows::wrap_up)?,
+        }))
+    }
+
+    async fn list_messages(&self, open_only: bool, limit: u32) -> Result<Vec<MessageRecord>, StoreError> {
+        const SQL: &str =
+            "SELECT * FROM messages WHERE NOT ? OR done_at IS NULL ORDER BY created_at DESC, id DESC LIMIT ?";
+        let rows = sqlx::query(SQL).bind(open_only).bind(limit.min(MAX_LIMIT)).fetch_all(&self.pool).await;
+        all(rows, rows::message)
+    }
+
+    async fn get_message(&self, id: Uuid) -> Result<Option<MessageRecord>, StoreError> {
+        let row =
+            sqlx::query("SELECT * FROM messages WHERE id = ?").bind(id.to_string()).fetch_optional(&self.pool).await;
+        one(row, rows::message)
+    }
+
+    async fn close_orphans(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let now = micros(now);
+        let close = || async move {
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("UPDATE offers SET ended_at = ?, result = ? WHERE result IS NULL")
+                .bind(now)
+                .bind(OfferResult::Canceled.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE handoffs SET ended_at = ?, outcome = ? WHERE ended_at IS NULL")
+                .bind(now)
+                .bind(word(HandoffOutcome::Interrupted))
+                .execute(&mut *transaction)
+                .await?;
+            let calls = sqlx::query("UPDATE calls SET ended_at = ?, outcome = ? WHERE ended_at IS NULL")
+                .bind(now)
+                .bind(word(CallOutcome::Interrupted))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(calls.rows_affected())
+        };
+        self.write(close).await
+    }
+
+    async fn add_user(&self, user: &UserRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO users (id, name, password_hash, role, must_change_password) \
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(&user.id.0)
+                .bind(&user.name)
+                .bind(user.password_hash.expose())
+                .bind(user.role.as_str())
+                .bind(user.must_change_password)
+                .execute(&self.pool)
+        };
+        match self.write(query).await?.rows_affected() {
+            0 => Err(StoreError::Conflict { what: "an account of this name" }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn update_user(&self, user: &UserRecord) -> Result<(), StoreError> {
+        const SQL: &str =
+            "UPDATE users SET name = ?, password_hash = ?, role = ?, must_change_password = ? WHERE id = ?";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(&user.name)
+                .bind(user.password_hash.expose())
+                .bind(user.role.as_str())
+                .bind(user.must_change_password)
+                .bind(&user.id.0)
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop).map_err(|error| match error {
+            StoreError::Query(source)
+                if source.as_database_error().is_some_and(|error| error.is_unique_violation()) =>
+            {
+                StoreError::Conflict { what: "an account of this name" }
+            }
+            other => other,
+        })
+    }
+
+    async fn delete_user(&self, id: &AgentId) -> Result<bool, StoreError> {
+        let query = || sqlx::query("DELETE FROM users WHERE id = ?").bind(&id.0).execute(&self.pool);
+        Ok(self.write(query).await?.rows_affected() > 0)
+    }
+
+    async fn find_user(&self, name: &str) -> Result<Option<UserRecord>, StoreError> {
+        one(sqlx::query("SELECT * FROM users WHERE name = ?").bind(name).fetch_optional(&self.pool).await, rows::user)
+    }
+
+    async fn list_users(&self) -> Result<Vec<UserRecord>, StoreError> {
+        all(sqlx::query("SELECT * FROM users ORDER BY name").fetch_all(&self.pool).await, rows::user)
+    }
+
+    async fn put_session(&self, session: &SessionRecord, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO sessions (token_hash, user_id, kind, expires_at) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (token_hash) DO UPDATE SET expires_at = excluded.expires_at";
+        let now = micros(now);
+        let put = || async move {
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("DELETE FROM sessions WHERE expires_at <= ?").bind(now).execute(&mut *transaction).await?;
+            sqlx::query(SQL)
+                .bind(&session.token_hash[..])
+                .bind(&session.user_id.0)
+                .bind(word(session.kind))
+                .bind(micros(session.expires_at))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        };
+        self.write(put).await
+    }
+
+    async fn find_session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<UserRecord>, StoreError> {
+        const SQL: &str = "SELECT users.* FROM sessions JOIN users ON users.id = sessions.user_id \
+             WHERE sessions.token_hash = ? AND sessions.expires_at > ?";
+        let row = sqlx::query(SQL).bind(&token_hash[..]).bind(micros(now)).fetch_optional(&self.pool).await;
+        one(row, rows::user)
+    }
+
+    async fn delete_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError> {
+        let query =
+            || sqlx::query("DELETE FROM sessions WHERE token_hash = ?").bind(&token_hash[..]).execute(&self.pool);
+        self.write(query).await.map(drop)
+    }
+
+    async fn delete_sessions(&self, user: &AgentId, kind: SessionKind) -> Result<(), StoreError> {
+        let query = || {
+            sqlx::query("DELETE FROM sessions WHERE user_id = ? AND kind = ?")
+                .bind(&user.0)
+                .bind(word(kind))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(StoreError::Query)
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,319 @@
+//! What every [`Store`] must do, whatever is under it; and sample records other tests use.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    CallDetail, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome, HandoffRecord, MessageKind,
+    MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord, TurnRecord, TurnTimings,
+    UserRecord, UserRole, WrapUpRecord,
+};
+use crate::call::CallId;
+use crate::handoff::wire::OfferResult;
+use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
+use crate::telemetry::Pii;
+use crate::telephony::protocol::Speaker;
+
+/// Runs everything against an empty store.
+pub(crate) async fn run(store: &dyn Store) {
+    store.ping().await.expect("usable");
+    everything_comes_back(store).await;
+    writing_twice_changes_nothing(store).await;
+    listings_continue_and_keep_to_their_agent(store).await;
+    messages_are_done_once(store).await;
+    orphans_are_closed(store).await;
+    accounts_and_sessions(store).await;
+}
+
+/// Whole microseconds: that is what databases keep.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).expect("a time in range")
+}
+
+pub(crate) fn call(started: i64) -> CallRecord {
+    CallRecord {
+        id: CallId::generate(),
+        provider: "twilio".to_owned(),
+        provider_call_id: "CA1".to_owned(),
+        from: Some(Pii::new("+15550001234".to_owned())),
+        to: None,
+        started_at: at(started),
+        ended_at: Some(at(started + 60)),
+        outcome: CallOutcome::EndedWithAssistant,
+        recording: None,
+        notice_at_ms: None,
+    }
+}
+
+pub(crate) fn handoff(call: CallId, agent: Option<&str>) -> HandoffRecord {
+    HandoffRecord {
+        id: HandoffId::generate(),
+        call_id: call,
+        reason: HandoffReason::CallerAsked,
+        summary: vec!["wants a refund".to_owned(), "order not found".to_owned()],
+        requested_at: at(20),
+        bridged_at: agent.map(|_| at(30)),
+        ended_at: Some(at(50)),
+        outcome: HandoffOutcome::Bridged,
+        agent_id: agent.map(|id| AgentId(id.to_owned())),
+    }
+}
+
+pub(crate) fn message(call: CallId, created: i64) -> MessageRecord {
+    MessageRecord {
+        id: Uuid::now_v7(),
+        call_id: call,
+        kind: MessageKind::Callback,
+        created_at: at(created),
+        number: Some(Pii::new("+15550001234".to_owned())),
+        recording: Some("a-message.wav".to_owned()),
+        text: Some("please call".to_owned()),
+        done_by: None,
+        done_at: None,
+    }
+}
+
+pub(crate) fn user(name: &str, role: UserRole) -> UserRecord {
+    UserRecord {
+        id: AgentId(format!("id-of-{name}")),
+        name: name.to_owned(),
+        password_hash: crate::telemetry::Secret::new("$argon2id$…".to_owned()),
+        role,
+        must_change_password: true,
+    }
+}
+
+/// A call with one of everything.
+fn detail() -> CallDetail {
+    let call = CallRecord {
+        notice_at_ms: Some(1_200),
+        to: Some(Pii::new("+1800".to_owned())),
+        recording: Some("a.wav".to_owned()),
+        ..call(0)
+    };
+    let handoff = handoff(call.id, Some("agent-1"));
+    let timings =
+        TurnTimings { endpointing_ms: 450, stt_ms: 0, llm_ms: 900, tts_ms: 120, response_ms: 1_470, decode_ms: 380 };
+    let turn = |seq, who, timings: Option<TurnTimings>| TurnRecord {
+        call_id: call.id,
+        seq,
+        who,
+        text: "What's the “return” window?".to_owned(),
+        planned: timings.map(|_| "Thirty days, and".to_owned()),
+        confidence: 0.83,
+        started_ms: seq * 1_000,
+        ended_ms: seq * 1_000 + 700,
+        timings,
+        entries: vec![EntryUse { entry: "returns.md#window".to_owned(), score: 0.7 }],
+        agent_id: (who == Speaker::Agent).then(|| AgentId("agent-1".to_owned())),
+    };
+    CallDetail {
+        turns: vec![
+            turn(0, Speaker::Caller, None),
+            turn(1, Speaker::Assistant, Some(timings)),
+            turn(2, Speaker::Agent, None),
+        ],
+        triggers: vec![TriggerRecord {
+            call_id: call.id,
+            handoff_id: handoff.id,
+            at_ms: 20_000,
+            reason: HandoffReason::LowConfidence,
+            signals: json!({ "avg_logprob": -1.25, "turns": [1, 2] }),
+        }],
+        offers: vec![OfferRecord {
+            id: OfferId::generate(),
+            handoff_id: handoff.id,
+            call_id: call.id,
+            agent_id: AgentId("agent-1".to_owned()),
+            offered_at: at(21),
+            ended_at: Some(at(25)),
+            result: Some(OfferResult::Accepted),
+            reason: None,
+        }],
+        messages: vec![message(call.id, 55)],
+        wrap_ups: vec![WrapUpRecord {
+            call_id: call.id,
+            agent_id: AgentId("agent-1".to_owned()),
+            note: "refund sent".to_owned(),
+            disposition: "resolved".to_owned(),
+            at: at(58),
+        }],
+        handoffs: vec![handoff],
+        call,
+    }
+}
+
+async fn put(store: &dyn Store, detail: &CallDetail) {
+    store.put_call(&detail.call).await.expect("call");
+    for turn in &detail.turns {
+        store.put_turn(turn).await.expect("turn");
+    }
+    for trigger in &detail.triggers {
+        store.put_trigger(trigger).await.expect("trigger");
+    }
+    for handoff in &detail.handoffs {
+        store.put_handoff(handoff).await.expect("handoff");
+    }
+    for offer in &detail.offers {
+        store.put_offer(offer).await.expect("offer");
+    }
+    for message in &detail.messages {
+        store.put_message(message).await.expect("message");
+    }
+    for wrap_up in &detail.wrap_ups {
+        store.put_wrap_up(wrap_up).await.expect("wrap-up");
+    }
+}
+
+#[track_caller]
+fn same<T: serde::Serialize>(left: &T, right: &T) {
+    let [left, right] = [left, right].map(|value| serde_json::to_value(value).expect("plain data"));
+    assert_eq!(left, right);
+}
+
+async fn everything_comes_back(store: &dyn Store) {
+    let detail = detail();
+    put(store, &detail).await;
+    same(&store.get_call(detail.call.id).await.expect("readable"), &Some(detail));
+    assert!(store.get_call(CallId::generate()).await.expect("readable").is_none());
+}
+
+async fn writing_twice_changes_nothing(store: &dyn Store) {
+    let mut detail = detail();
+    put(store, &detail).await;
+    detail.call.outcome = CallOutcome::SpokeWithAgent;
+    detail.turns[1].text = "Thirty days.".to_owned();
+    detail.handoffs[0].outcome = HandoffOutcome::CallerHungUp;
+    detail.offers[0].reason = Some("lunch".to_owned());
+    detail.messages[0].text = None;
+    detail.wrap_ups[0].note = "refund refused".to_owned();
+    put(store, &detail).await;
+    put(store, &detail).await;
+    same(&store.get_call(detail.call.id).await.expect("readable"), &Some(detail));
+}
+
+async fn listings_continue_and_keep_to_their_agent(store: &dyn Store) {
+    let agent = AgentId("agent-of-listings".to_owned());
+    let mut taken = Vec::new();
+    let mut newest = Vec::new();
+    for n in 0..5 {
+        let call = call(1_000 + n);
+        store.put_call(&call).await.expect("call");
+        if n % 2 == 0 {
+            store.put_handoff(&handoff(call.id, Some(&agent.0))).await.expect("handoff");
+            taken.insert(0, call.id);
+        } else {
+            store.put_handoff(&handoff(call.id, Some("somebody-else"))).await.expect("handoff");
+        }
+        newest.insert(0, call.id);
+    }
+    // Accepted, then given to somebody else: still one of this agent's calls. Rejected: not.
+    for (call, result) in [(newest[1], OfferResult::Accepted), (newest[3], OfferResult::Rejected)] {
+        let offer = OfferRecord {
+            id: OfferId::generate(),
+            handoff_id: HandoffId::generate(),
+            call_id: call,
+            agent_id: agent.clone(),
+            offered_at: at(0),
+            ended_at: None,
+            result: Some(result),
+            reason: None,
+        };
+        store.put_offer(&offer).await.expect("offer");
+    }
+    taken.insert(1, newest[1]);
+
+    let list = async |taken_by: Option<&AgentId>, before: Option<CallId>, limit: u32| -> Vec<CallId> {
+        let query = CallQuery { taken_by: taken_by.cloned(), before, limit };
+        store.list_calls(&query).await.expect("readable").into_iter().map(|call| call.id).collect()
+    };
+    assert_eq!(list(None, None, 5).await, newest);
+    assert_eq!(list(None, Some(newest[1]), 2).await, newest[2..4]);
+    assert_eq!(list(Some(&agent), None, 100).await, taken);
+    assert_eq!(list(Some(&agent), Some(taken[0]), 1).await, taken[1..2]);
+    assert!(list(None, None, 0).await.is_empty());
+    assert!(list(None, None, u32::MAX).await.len() >= 5);
+}
+
+async fn messages_are_done_once(store: &dyn Store) {
+    let call = call(2_000);
+    store.put_call(&call).await.expect("call");
+    let (older, newer) = (message(call.id, 9_000), message(call.id, 9_001));
+    store.put_message(&newer).await.expect("message");
+    store.put_message(&older).await.expect("message");
+    let ids = |messages: Vec<MessageRecord>| messages.into_iter().map(|message| message.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.list_messages(true, 2).await.expect("readable")), [newer.id, older.id]);
+
+    let [first, second] = ["first", "second"].map(|name| AgentId(name.to_owned()));
+    assert!(store.finish_message(newer.id, &first, at(9_100)).await.expect("written"));
+    assert!(!store.finish_message(newer.id, &second, at(9_200)).await.expect("written"), "somebody was faster");
+    assert!(!store.finish_message(Uuid::now_v7(), &second, at(9_200)).await.expect("written"), "no such message");
+    let done = store.get_message(newer.id).await.expect("readable").expect("there");
+    assert_eq!((done.done_by, done.done_at), (Some(first), Some(at(9_100))));
+    assert_eq!(ids(store.list_messages(true, 1).await.expect("readable")), [older.id]);
+    assert_eq!(ids(store.list_messages(false, 1).await.expect("readable")), [newer.id]);
+}
+
+async fn orphans_are_closed(store: &dyn Store) {
+    let mut orphan = detail();
+    orphan.call.ended_at = None;
+    orphan.call.outcome = CallOutcome::Live;
+    orphan.handoffs[0] = HandoffRecord { ended_at: None, outcome: HandoffOutcome::Open, ..orphan.handoffs[0].clone() };
+    orphan.offers[0] = OfferRecord { ended_at: None, result: None, ..orphan.offers[0].clone() };
+    put(store, &orphan).await;
+    assert_eq!(store.close_orphans(at(5_000)).await.expect("written"), 1);
+    assert_eq!(store.close_orphans(at(6_000)).await.expect("written"), 0);
+    let closed = store.get_call(orphan.call.id).await.expect("readable").expect("there");
+    assert_eq!((closed.call.outcome, closed.call.ended_at), (CallOutcome::Interrupted, Some(at(5_000))));
+    assert_eq!(closed.handoffs[0].outcome, HandoffOutcome::Interrupted);
+    assert_eq!(closed.offers[0].result, Some(OfferResult::Canceled));
+}
+
+async fn accounts_and_sessions(store: &dyn Store) {
+    let (mut alice, bob) = (user("alice", UserRole::Admin), user("bob", UserRole::Agent));
+    store.add_user(&bob).await.expect("added");
+    store.add_user(&alice).await.expect("added");
+    let twin = UserRecord { id: AgentId("another".to_owned()), ..alice.clone() };
+    assert!(matches!(store.add_user(&twin).await, Err(StoreError::Conflict { .. })));
+    let names: Vec<_> = store.list_users().await.expect("readable").into_iter().map(|user| user.name).collect();
+    assert_eq!(names, ["alice", "bob"]);
+
+    alice.must_change_password = false;
+    alice.role = UserRole::Supervisor;
+    store.update_user(&alice).await.expect("updated");
+    let found = store.find_user("alice").await.expect("readable").expect("there");
+    assert_eq!((found.role, found.must_change_password), (UserRole::Supervisor, false));
+    assert_eq!(found.password_hash, alice.password_hash);
+    let renamed = UserRecord { name: "bob".to_owned(), ..alice.clone() };
+    assert!(matches!(store.update_user(&renamed).await, Err(StoreError::Conflict { .. })));
+    assert!(store.find_user("carol").await.expect("readable").is_none());
+
+    let session = |hash: u8, user: &UserRecord, kind, until| SessionRecord {
+        token_hash: [hash; 32],
+        user_id: user.id.clone(),
+        kind,
+        expires_at: until,
+    };
+    store.put_session(&session(1, &alice, SessionKind::Browser, at(100)), at(0)).await.expect("written");
+    store.put_session(&session(2, &alice, SessionKind::ApiToken, at(900)), at(0)).await.expect("written");
+    store.put_session(&session(3, &bob, SessionKind::Browser, at(900)), at(0)).await.expect("written");
+    let whose =
+        async |hash: u8, now| store.find_session(&[hash; 32], now).await.expect("readable").map(|user| user.name);
+    assert_eq!(whose(1, at(99)).await.as_deref(), Some("alice"));
+    assert_eq!(whose(1, at(100)).await, None, "expired");
+    assert_eq!(whose(9, at(0)).await, None, "unknown");
+    store.put_session(&session(4, &bob, SessionKind::Browser, at(900)), at(200)).await.expect("written");
+    assert_eq!(whose(1, at(0)).await, None, "expired sessions are forgotten when another begins");
+
+    store.delete_sessions(&bob.id, SessionKind::Browser).await.expect("written");
+    assert_eq!((whose(3, at(0)).await, whose(4, at(0)).await), (None, None));
+    store.delete_sessions(&alice.id, SessionKind::Browser).await.expect("written");
+    assert_eq!(whose(2, at(0)).await.as_deref(), Some("alice"), "a token for programs is another kind");
+    assert!(store.delete_user(&alice.id).await.expect("written"));
+    assert!(!store.delete_user(&alice.id).await.expect("written"));
+    assert_eq!(whose(2, at(0)).await, None, "tokens go with their account");
+    store.put_session(&session(5, &bob, SessionKind::Browser, at(900)), at(0)).await.expect("written");
+    store.delete_session(&[5; 32]).await.expect("written");
+    assert_eq!(whose(5, at(0) - SignedDuration::from_secs(1)).await, None);
+}

@@ -1,0 +1,186 @@
+//! Records to and from rows. A word or a JSON text this version does not know is [`StoreError::Corrupt`], not a panic.
+
+use jiff::Timestamp;
+use serde::de::value::{Error as WordError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::call::CallId;
+use crate::handoff::{AgentId, HandoffId, OfferId};
+use crate::store::{
+    CallRecord, HandoffRecord, MessageRecord, OfferRecord, StoreError, TriggerRecord, TurnRecord, UserRecord,
+    WrapUpRecord,
+};
+use crate::telemetry::{Pii, Secret};
+
+/// The snake_case word of a plain enum.
+pub(super) fn word<T: Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => unreachable!("a plain enum is written as its name, not as {other:?}"),
+    }
+}
+
+/// JSON text of a plain value.
+pub(super) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("records are plain data")
+}
+
+/// Microseconds since 1970.
+pub(super) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+fn corrupt(what: &'static str, reason: impl ToString) -> StoreError {
+    StoreError::Corrupt { what, reason: reason.to_string() }
+}
+
+/// One column by name. A wrong type or a number out of range is a corrupt record.
+fn get<'r, T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
+    row: &'r SqliteRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    row.try_get(column).map_err(|error| corrupt(column, error))
+}
+
+fn get_word<T: for<'de> Deserialize<'de>>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+    parse_word(column, get::<&str>(row, column)?)
+}
+
+fn parse_word<T: for<'de> Deserialize<'de>>(column: &'static str, word: &str) -> Result<T, StoreError> {
+    let words: StrDeserializer<'_, WordError> = word.into_deserializer();
+    T::deserialize(words).map_err(|error| corrupt(column, error))
+}
+
+fn get_json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(get(row, column)?).map_err(|error| corrupt(column, error))
+}
+
+fn get_time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(get(row, column)?).map_err(|error| corrupt(column, error))
+}
+
+fn get_time_if_any(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    get::<Option<i64>>(row, column)?
+        .map(|at| Timestamp::from_microsecond(at).map_err(|error| corrupt(column, error)))
+        .transpose()
+}
+
+fn get_id(row: &SqliteRow, column: &'static str) -> Result<Uuid, StoreError> {
+    get::<&str>(row, column)?.parse().map_err(|error| corrupt(column, error))
+}
+
+fn get_pii(row: &SqliteRow, column: &'static str) -> Result<Option<Pii<String>>, StoreError> {
+    Ok(get::<Option<String>>(row, column)?.map(Pii::new))
+}
+
+fn get_agent(row: &SqliteRow, column: &'static str) -> Result<Option<AgentId>, StoreError> {
+    Ok(get::<Option<String>>(row, column)?.map(AgentId))
+}
+
+pub(super) fn call(row: &SqliteRow) -> Result<CallRecord, StoreError> {
+    Ok(CallRecord {
+        id: CallId(get_id(row, "id")?),
+        provider: get(row, "provider")?,
+        provider_call_id: get(row, "provider_call_id")?,
+        from: get_pii(row, "caller_number")?,
+        to: get_pii(row, "called_number")?,
+        started_at: get_time(row, "started_at")?,
+        ended_at: get_time_if_any(row, "ended_at")?,
+        outcome: get_word(row, "outcome")?,
+        recording: get(row, "recording")?,
+        notice_at_ms: get(row, "notice_at_ms")?,
+    })
+}
+
+pub(super) fn turn(row: &SqliteRow) -> Result<TurnRecord, StoreError> {
+    Ok(TurnRecord {
+        call_id: CallId(get_id(row, "call_id")?),
+        seq: get(row, "seq")?,
+        who: get_word(row, "who")?,
+        text: get(row, "text")?,
+        planned: get(row, "planned")?,
+        confidence: get(row, "confidence")?,
+        started_ms: get(row, "started_ms")?,
+        ended_ms: get(row, "ended_ms")?,
+        timings: get::<Option<&str>>(row, "timings")?
+            .map(|text| serde_json::from_str(text).map_err(|error| corrupt("timings", error)))
+            .transpose()?,
+        entries: get_json(row, "entries")?,
+        agent_id: get_agent(row, "agent_id")?,
+    })
+}
+
+pub(super) fn trigger(row: &SqliteRow) -> Result<TriggerRecord, StoreError> {
+    Ok(TriggerRecord {
+        call_id: CallId(get_id(row, "call_id")?),
+        handoff_id: HandoffId(get_id(row, "handoff_id")?),
+        at_ms: get(row, "at_ms")?,
+        reason: get_word(row, "reason")?,
+        signals: get_json(row, "signals")?,
+    })
+}
+
+pub(super) fn handoff(row: &SqliteRow) -> Result<HandoffRecord, StoreError> {
+    Ok(HandoffRecord {
+        id: HandoffId(get_id(row, "id")?),
+        call_id: CallId(get_id(row, "call_id")?),
+        reason: get_word(row, "reason")?,
+        summary: get_json(row, "summary")?,
+        requested_at: get_time(row, "requested_at")?,
+        bridged_at: get_time_if_any(row, "bridged_at")?,
+        ended_at: get_time_if_any(row, "ended_at")?,
+        outcome: get_word(row, "outcome")?,
+        agent_id: get_agent(row, "agent_id")?,
+    })
+}
+
+pub(super) fn offer(row: &SqliteRow) -> Result<OfferRecord, StoreError> {
+    Ok(OfferRecord {
+        id: OfferId(get_id(row, "id")?),
+        handoff_id: HandoffId(get_id(row, "handoff_id")?),
+        call_id: CallId(get_id(row, "call_id")?),
+        agent_id: AgentId(get(row, "agent_id")?),
+        offered_at: get_time(row, "offered_at")?,
+        ended_at: get_time_if_any(row, "ended_at")?,
+        result: get::<Option<&str>>(row, "result")?.map(|word| parse_word("result", word)).transpose()?,
+        reason: get(row, "reason")?,
+    })
+}
+
+pub(super) fn message(row: &SqliteRow) -> Result<MessageRecord, StoreError> {
+    Ok(MessageRecord {
+        id: get_id(row, "id")?,
+        call_id: CallId(get_id(row, "call_id")?),
+        kind: get_word(row, "kind")?,
+        created_at: get_time(row, "created_at")?,
+        number: get_pii(row, "number")?,
+        recording: get(row, "recording")?,
+        text: get(row, "text")?,
+        done_by: get_agent(row, "done_by")?,
+        done_at: get_time_if_any(row, "done_at")?,
+    })
+}
+
+pub(super) fn wrap_up(row: &SqliteRow) -> Result<WrapUpRecord, StoreError> {
+    Ok(WrapUpRecord {
+        call_id: CallId(get_id(row, "call_id")?),
+        agent_id: AgentId(get(row, "agent_id")?),
+        note: get(row, "note")?,
+        disposition: get(row, "disposition")?,
+        at: get_time(row, "at")?,
+    })
+}
+
+pub(super) fn user(row: &SqliteRow) -> Result<UserRecord, StoreError> {
+    Ok(UserRecord {
+        id: AgentId(get(row, "id")?),
+        name: get(row, "name")?,
+        password_hash: Secret::new(get(row, "password_hash")?),
+        role: get_word(row, "role")?,
+        must_change_password: get(row, "must_change_password")?,
+    })
+}
