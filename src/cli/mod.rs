@@ -41,6 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Check or show the configuration
     Config(config::Args),
+    /// Fetch, list and check the models
+    Models(models::Args),
 }
 
 /// Reads the configuration, sets up logging and runs the subcommand to its end.
@@ -57,6 +59,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
 async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
     match command {
         Command::Config(args) => config::run(args, config).await,
+        Command::Models(args) => models::run(args, config).await,
     }
 }
 

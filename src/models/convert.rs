@@ -336,4 +336,4 @@ fn byte_map() -> HashMap<char, u8> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -109,7 +109,7 @@ pub struct Model {
     pub remark: String,
     /// The first is the model, the others lie beside it.
     #[serde(rename = "file")]
-    files: Vec<ModelFile>,
+    pub(super) files: Vec<ModelFile>,
 }
 
 impl Model {
@@ -242,7 +242,7 @@ impl Manifest {
     }
 
     /// The models of a set, in order.
-    pub fn set<'a>(&'a self, set: &'a str) -> impl Iterator<Item = &'a Model> {
+    pub fn set<'a>(&'a self, set: &str) -> impl Iterator<Item = &'a Model> {
         self.models.iter().filter(move |model| model.sets.iter().any(|name| name == set))
     }
 }

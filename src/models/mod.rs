@@ -7,8 +7,10 @@
 
 pub mod convert;
 mod ct2;
+pub mod fetch;
 mod manifest;
 mod mel;
+mod whole;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub use manifest::{
     Manifest, Model, ModelFile, ModelKind, Part, PypiSource, Sha256, Source, Tags, Transform, UrlSource,
 };
+
+pub use whole::{FileState, glance, inspect};
 
 use crate::config::ModelsConfig;
 

@@ -167,6 +167,11 @@ fn read(bytes: &[u8]) -> Ggml {
     Ggml { header, filters, tokens, tensors, order }
 }
 
+/// A model that converts, and its vocabulary.
+pub(in crate::models) fn sample() -> (Vec<u8>, String) {
+    (ct2(&variables(), true), vocabulary())
+}
+
 fn convert(model: &[u8], vocabulary: &str) -> Result<Vec<u8>, ConvertError> {
     let mut out = Vec::new();
     ct2_to_ggml(Cursor::new(model), vocabulary, &mut out)?;
@@ -229,7 +234,8 @@ fn every_tensor_is_where_whisper_looks_for_it() {
 
 #[test]
 fn tokens_are_raw_bytes_again() {
-    let ggml = read(&convert(&ct2(&variables(), true), &vocabulary()).expect("a Whisper model"));
+    let (model, words) = sample();
+    let ggml = read(&convert(&model, &words).expect("a Whisper model"));
     assert_eq!(ggml.tokens.len(), LISTED_TOKENS);
     let mut single: Vec<u8> = ggml.tokens[..256].iter().flatten().copied().collect();
     assert_eq!(&single[..3], b"!\"#");
@@ -247,7 +253,7 @@ fn what_is_no_whisper_model_is_named() {
         let error = convert(model, vocabulary).expect_err("no model").to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let (good, words) = (ct2(&variables(), true), vocabulary());
+    let (good, words) = sample();
     fails(b"", &words, "ends inside its version");
     fails(b"lmgg and more", &words, "binary version");
     fails(&good[..good.len() / 2], &words, "ends inside its values");
@@ -303,7 +309,7 @@ proptest! {
         length in any::<prop::sample::Index>(),
     ) {
         static GOOD: std::sync::LazyLock<(Vec<u8>, String)> =
-            std::sync::LazyLock::new(|| (ct2(&variables(), true), vocabulary()));
+            std::sync::LazyLock::new(sample);
         let mut model = GOOD.0.clone();
         for (place, byte) in damage {
             let place = place.index(model.len());
