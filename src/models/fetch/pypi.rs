@@ -116,11 +116,14 @@ impl Wheels {
         command.arg(part.requirement()).env("TMPDIR", &growing);
         command.stdin(Stdio::null()).stdout(written.try_clone()?).stderr(written);
         let mut child = command.spawn()?;
+        let mut seen = 0;
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            done(bytes_below(&growing));
+            // The folder empties when the wheel moves; a bar that goes back forgets its speed.
+            seen = seen.max(bytes_below(&growing));
+            done(seen);
             std::thread::sleep(POLL);
         };
         if !status.success() {
