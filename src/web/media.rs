@@ -1,1 +1,541 @@
-//! (see web/mod.rs)
+//! `/media/{provider}`: the one driver of every provider's websocket.
+//!
+//! ```text
+//!            ┌──────────── frames (media: dropped when full, counted) ──▶
+//!  socket ──▶│ protocol ── events (control: waits, bounded)           ──▶ the call's actor
+//!         ◀──│          ◀─ commands (audio, marks, clear, hang-up)    ◀──
+//!            └─ deadlines, keep-alive, cancel
+//! ```
+//!
+//! One loop feeds the protocol one input at a time and drains it. Reading waits neither for writing nor for the call:
+//! providers drop what the caller says when we read slowly. Commands wait while the socket takes no more, and a socket
+//! that takes nothing for [`WRITE_PATIENCE`] is given up. Not here: what a call does (`call/`), what a message means
+//! (`telephony/`).
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::{Sink, SinkExt, Stream, StreamExt};
+use metrics::counter;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, error, info, info_span};
+
+use super::tokens::StreamTokens;
+use super::webhooks::outcomes::{StreamOutcome, StreamOutcomes};
+use crate::audio::frame::AudioFrame;
+use crate::audio::framer::Framer;
+use crate::audio::resample::Resampler;
+use crate::audio::units::{Millis, SampleRate};
+use crate::call::handle::{AdmitError, CallHandle, CallOpener, INBOUND_FRAMES, LEG_COMMANDS, LEG_EVENTS, LegIo};
+use crate::telemetry::metric;
+use crate::telephony::protocol::{
+    CloseReason, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart, Verdict,
+    WsMessage,
+};
+use crate::telephony::providers::{PROVIDERS, ProviderSpec};
+
+/// Larger messages end the socket; protocols skip from 64 KiB on.
+const MAX_MESSAGE: usize = 256 * 1024;
+/// Sockets that have not been let in yet, all providers together. One more is turned away.
+const MAX_WAITING: usize = 256;
+/// Messages waiting for the socket before commands have to wait, too.
+const OUTBOX: usize = 8;
+/// A socket that takes nothing for so long is lost.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+/// An actor that takes no event for so long is lost.
+const EVENT_PATIENCE: Duration = Duration::from_secs(2);
+/// A peer silent for so long is pinged…
+const PING_AFTER: Duration = Duration::from_secs(15);
+/// …and for so long is lost.
+const LOST_AFTER: Duration = Duration::from_secs(45);
+/// How long the goodbye of a socket may take.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Bad messages are counted one by one but logged at most so often.
+const LOG_EVERY: Duration = Duration::from_secs(5);
+
+/// What media sockets need of the rest of the server.
+#[derive(Clone)]
+pub struct MediaState {
+    tokens: Arc<StreamTokens>,
+    outcomes: Arc<StreamOutcomes>,
+    opener: Arc<dyn CallOpener>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+    waiting: Arc<Semaphore>,
+}
+
+impl MediaState {
+    /// `tokens` let streams in, `opener` starts their calls, `outcomes` remember how they ended. Every socket runs under
+    /// `tracker`; `cancel` hangs up all of them and is meant for the very end of a shutdown, after calls said goodbye.
+    pub fn new(
+        tokens: Arc<StreamTokens>,
+        outcomes: Arc<StreamOutcomes>,
+        opener: Arc<dyn CallOpener>,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self { tokens, outcomes, opener, tracker, cancel, waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+    }
+}
+
+/// A route for each provider of the table.
+pub fn routes(state: MediaState) -> Router {
+    let route = |router: Router<MediaState>, spec: &'static ProviderSpec| {
+        let handler = move |State(state): State<MediaState>, upgrade: WebSocketUpgrade| accept(spec, state, upgrade);
+        router.route(spec.path, get(handler))
+    };
+    PROVIDERS.iter().fold(Router::new(), route).with_state(state)
+}
+
+/// Answers the upgrade. No subprotocol and no extension: some providers break off when offered one back.
+async fn accept(spec: &'static ProviderSpec, state: MediaState, upgrade: WebSocketUpgrade) -> Response {
+    let Ok(permit) = state.waiting.clone().try_acquire_owned() else {
+        counter!(metric::CALLS_REFUSED, "provider" => spec.name, "reason" => "sockets").increment(1);
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket: WebSocket| {
+        let span = info_span!("media", provider = spec.name);
+        let tracker = state.tracker.clone();
+        tracker.track_future(drive(spec, socket, state, permit).instrument(span))
+    })
+}
+
+/// Runs one socket from upgrade to close.
+async fn drive<S, E>(spec: &'static ProviderSpec, socket: S, state: MediaState, permit: OwnedSemaphorePermit)
+where
+    S: Stream<Item = Result<Message, E>> + Sink<Message, Error = E> + Unpin,
+    E: Display,
+{
+    let (mut sink, mut stream) = socket.split();
+    let cancel = state.cancel.clone();
+    let mut driver = Driver::new(spec, state, permit);
+    while !driver.closed {
+        let deadline = driver.deadline();
+        tokio::select! {
+            message = stream.next() => match message {
+                Some(Ok(message)) => driver.received(message).await,
+                Some(Err(error)) => {
+                    debug!(%error, "Socket broke: {error}");
+                    driver.lost().await;
+                }
+                None => driver.lost().await,
+            },
+            written = driver.outbox.pump(&mut sink), if !driver.outbox.is_idle() => if let Err(error) = written {
+                debug!(%error, "Socket broke: {error}");
+                driver.lost().await;
+            },
+            command = next_command(&mut driver.leg), if driver.outbox.has_room() => driver.command(command).await,
+            () = sleep_until(deadline.into()) => driver.time_passed().await,
+            () = cancel.cancelled() => driver.command(Some(MediaCommand::Hangup)).await,
+        }
+    }
+    driver.finish().await;
+    // The goodbye: what is queued, the close frame among it, then the peer's own close.
+    let goodbye = async {
+        driver.outbox.pump(&mut sink).await?;
+        while stream.next().await.transpose()?.is_some() {}
+        sink.close().await
+    };
+    let _ = timeout(CLOSE_PATIENCE, goodbye).await;
+}
+
+async fn next_command(leg: &mut Option<Leg>) -> Option<MediaCommand> {
+    match leg {
+        Some(leg) => leg.commands.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// tokio's clock, so that tests can stop it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// One socket's protocol, its call if it has one yet, and what waits to be written.
+struct Driver {
+    spec: &'static ProviderSpec,
+    state: MediaState,
+    protocol: Box<dyn MediaProtocol>,
+    outbox: Outbox,
+    leg: Option<Leg>,
+    /// Held until the stream is let in or turned away.
+    permit: Option<OwnedSemaphorePermit>,
+    heard_at: Instant,
+    pinged: bool,
+    closed: bool,
+    skipped: Skipped,
+}
+
+/// The call's end of the channels.
+struct Leg {
+    provider_call_id: String,
+    handle: CallHandle,
+    frames: mpsc::Sender<AudioFrame>,
+    events: mpsc::Sender<MediaEvent>,
+    commands: mpsc::Receiver<MediaCommand>,
+    inbound: Inbound,
+    /// From 16 kHz to the provider's rate.
+    outbound: Resampler,
+    rate: SampleRate,
+    outcome: Option<StreamOutcome>,
+}
+
+impl Driver {
+    fn new(spec: &'static ProviderSpec, state: MediaState, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            spec,
+            state,
+            protocol: (spec.open)(now()),
+            outbox: Outbox::default(),
+            leg: None,
+            permit: Some(permit),
+            heard_at: now(),
+            pinged: false,
+            closed: false,
+            skipped: Skipped::default(),
+        }
+    }
+
+    async fn received(&mut self, message: Message) {
+        (self.heard_at, self.pinged) = (now(), false);
+        let message = match message {
+            Message::Text(text) => WsMessage::Text(text.as_str().to_owned()),
+            Message::Binary(bytes) => WsMessage::Binary(bytes.into()),
+            Message::Close(_) => return self.lost().await,
+            // The library answers pings by itself.
+            Message::Ping(_) | Message::Pong(_) => return,
+        };
+        let result = self.protocol.handle_message(now(), message);
+        self.settle(result).await;
+    }
+
+    /// The socket is gone: the protocol says what that means, nothing can be written any more.
+    async fn lost(&mut self) {
+        let result = self.protocol.handle_message(now(), WsMessage::Closed);
+        self.settle(result).await;
+        self.outbox = Outbox::default();
+        self.closed = true;
+    }
+
+    /// `None` when the actor is gone without a hang-up.
+    async fn command(&mut self, command: Option<MediaCommand>) {
+        let command = match (command, &mut self.leg) {
+            (None, Some(leg)) => {
+                leg.outcome = Some(StreamOutcome::Failed);
+                MediaCommand::Hangup
+            }
+            (None, None) => return,
+            // Nobody was let in yet: there is nobody to say goodbye to.
+            (Some(MediaCommand::Hangup), None) => {
+                self.protocol.handle_refusal(CloseReason::Busy);
+                return self.drain().await;
+            }
+            (Some(MediaCommand::Audio(frame)), Some(leg)) => MediaCommand::Audio(leg.convert(frame)),
+            (Some(MediaCommand::Clear), Some(leg)) => {
+                // What is left in the filter belongs to what is being thrown away.
+                leg.outbound.flush(&mut Vec::new());
+                MediaCommand::Clear
+            }
+            (Some(command), _) => command,
+        };
+        let result = self.protocol.handle_command(now(), command);
+        self.settle(result).await;
+    }
+
+    /// The next moment something is due, within a day.
+    fn deadline(&self) -> Instant {
+        let silence = if self.pinged { LOST_AFTER } else { PING_AFTER };
+        let due = [self.protocol.poll_timeout(), self.outbox.give_up_at, Some(self.heard_at + silence)];
+        due.into_iter().flatten().min().unwrap_or(self.heard_at + LOST_AFTER)
+    }
+
+    async fn time_passed(&mut self) {
+        let now = now();
+        if self.outbox.give_up_at.is_some_and(|at| now >= at) {
+            debug!("Socket took nothing for {} s", WRITE_PATIENCE.as_secs());
+            return self.lost().await;
+        }
+        if now >= self.heard_at + LOST_AFTER {
+            debug!("Peer was silent for {} s", LOST_AFTER.as_secs());
+            return self.lost().await;
+        }
+        if now >= self.heard_at + PING_AFTER && !self.pinged {
+            self.pinged = true;
+            self.outbox.push(Message::Ping(Vec::new().into()));
+        }
+        if self.protocol.poll_timeout().is_some_and(|at| now >= at) {
+            self.protocol.handle_timeout(now);
+            self.drain().await;
+        }
+    }
+
+    /// After a message or command: what came out, and if it was unusable, what follows from that.
+    async fn settle(&mut self, result: Result<(), ProtocolError>) {
+        self.drain().await;
+        let Err(error) = result else { return };
+        self.skipped.note(self.spec.name, &error);
+        match error.verdict() {
+            Verdict::Skip => {}
+            Verdict::Close => {
+                info!(%error, "Stream can't be used: {error}");
+                self.stop(StopReason::Protocol).await;
+                self.protocol.handle_refusal(CloseReason::Protocol);
+                self.drain().await;
+            }
+        }
+    }
+
+    async fn drain(&mut self) {
+        while let Some(output) = self.protocol.poll_output() {
+            match output {
+                Output::Send(message) => self.outbox.push(match message {
+                    WsMessage::Text(text) => Message::Text(text.into()),
+                    WsMessage::Binary(bytes) => Message::Binary(bytes.into()),
+                    WsMessage::Closed => continue,
+                }),
+                Output::Event(MediaEvent::Started(start)) => self.start(start),
+                Output::Event(MediaEvent::Audio(frame)) => {
+                    if let Some(leg) = &mut self.leg {
+                        leg.heard(frame);
+                    }
+                }
+                Output::Event(MediaEvent::Stopped(reason)) => self.stop(reason).await,
+                Output::Event(event) => self.tell(event).await,
+                Output::Close(reason) => {
+                    let close = CloseFrame { code: reason.code(), reason: "".into() };
+                    self.outbox.push(Message::Close(Some(close)));
+                    self.closed = true;
+                }
+            }
+        }
+    }
+
+    /// Lets the stream in or turns it away.
+    fn start(&mut self, start: StreamStart) {
+        self.permit = None;
+        let provider_call_id = start.provider_call_id.clone();
+        match self.open(start) {
+            Ok(leg) => {
+                info!(call.id = %leg.handle.id, "Stream opened");
+                self.leg = Some(leg);
+            }
+            Err((close, reason)) => {
+                counter!(metric::CALLS_REFUSED, "provider" => self.spec.name, "reason" => reason).increment(1);
+                info!(reason, "Stream refused: {reason}");
+                if close == CloseReason::Busy {
+                    self.state.outcomes.record(now(), &provider_call_id, StreamOutcome::Busy);
+                }
+                self.protocol.handle_refusal(close);
+            }
+        }
+    }
+
+    fn open(&self, mut start: StreamStart) -> Result<Leg, (CloseReason, &'static str)> {
+        let token = start.token.take().ok_or((CloseReason::Unauthorized, "token_missing"))?;
+        let grant = self.state.tokens.redeem(now(), self.spec.name, &start.provider_call_id, &token);
+        let grant = grant.map_err(|error| (CloseReason::Unauthorized, error.label()))?;
+        // The signed webhook knows better who calls than the parameters of a stream.
+        start.from = grant.from.or(start.from);
+        start.to = grant.to.or(start.to);
+        start.provider_call_id = grant.provider_call_id;
+        if start.stream_id.is_empty() {
+            start.stream_id = start.provider_call_id.clone();
+        }
+        let (rate, provider_call_id) = (start.rate, start.provider_call_id.clone());
+        let unusable = |_| (CloseReason::Protocol, "rate");
+        let inbound = Inbound::new(rate).map_err(unusable)?;
+        let outbound = Resampler::new(SampleRate::WIDEBAND, rate).map_err(unusable)?;
+        let (frames, frames_out) = mpsc::channel(INBOUND_FRAMES);
+        let (events, events_out) = mpsc::channel(LEG_EVENTS);
+        let (commands_in, commands) = mpsc::channel(LEG_COMMANDS);
+        let io = LegIo { frames: frames_out, events: events_out, commands: commands_in };
+        let busy = |error: AdmitError| (CloseReason::Busy, error.label());
+        let handle = self.state.opener.open(self.spec.name, start, io).map_err(busy)?;
+        Ok(Leg { provider_call_id, handle, frames, events, commands, inbound, outbound, rate, outcome: None })
+    }
+
+    /// The stream ended: the actor hears it once, and the provider's next question finds an answer.
+    async fn stop(&mut self, reason: StopReason) {
+        let Some(mut leg) = self.leg.take() else { return };
+        let outcome = leg.outcome.unwrap_or(match reason {
+            StopReason::Provider | StopReason::Hangup => StreamOutcome::Ended,
+            StopReason::SocketLost | StopReason::Protocol => StreamOutcome::Failed,
+        });
+        self.state.outcomes.record(now(), &leg.provider_call_id, outcome);
+        info!(call.id = %leg.handle.id, ?reason, "Stream ended: {reason:?}");
+        if !leg.tell(MediaEvent::Stopped(reason)).await {
+            leg.handle.cancel.cancel();
+        }
+    }
+
+    async fn tell(&mut self, event: MediaEvent) {
+        let Some(leg) = &mut self.leg else { return };
+        if !leg.tell(event).await {
+            error!(call.id = %leg.handle.id, "Call takes no events, hanging up");
+            leg.outcome = Some(StreamOutcome::Failed);
+            leg.handle.cancel.cancel();
+            // Not through `settle`, which calls this: what hangs up sends no event but `Stopped`, handled here.
+            let _ = self.protocol.handle_command(now(), MediaCommand::Hangup);
+        }
+    }
+
+    /// Whatever way the loop ended, the call knows, and what was skipped stands in the log.
+    async fn finish(&mut self) {
+        self.stop(StopReason::SocketLost).await;
+        self.skipped.log();
+    }
+}
+
+impl Leg {
+    /// Caller audio, on its way to the call: never waits.
+    fn heard(&mut self, frame: AudioFrame) {
+        let frames = &self.frames;
+        self.inbound.push(&frame, |frame| match frames.try_send(frame) {
+            // A closed channel is a call that ends: its commands say the rest.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                counter!(metric::FRAMES_DROPPED, "leg" => "caller", "reason" => "full").increment(1);
+            }
+        });
+    }
+
+    /// The call's audio at the provider's rate.
+    fn convert(&mut self, frame: AudioFrame) -> AudioFrame {
+        if frame.rate == self.rate {
+            return frame;
+        }
+        let mut pcm = Vec::with_capacity(self.rate.samples_in(frame.span()) + 1);
+        self.outbound.push(&frame.pcm, &mut pcm);
+        AudioFrame::new(frame.at, self.rate, pcm)
+    }
+
+    /// Hands an event to the call, waiting a bounded time for room. False when the call does not take it.
+    async fn tell(&mut self, event: MediaEvent) -> bool {
+        if let MediaEvent::Gap(frames) = event {
+            counter!(metric::FRAMES_DROPPED, "leg" => "caller", "reason" => "gap").increment(frames.into());
+            // Frames carry their place, so the gap shows there as well: not worth waiting for.
+            return !matches!(self.events.try_send(event), Err(TrySendError::Closed(_)));
+        }
+        match self.events.try_send(event) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => true, // the call ends, and its commands are about to say so
+            Err(TrySendError::Full(event)) => {
+                matches!(timeout(EVENT_PATIENCE, self.events.send(event)).await, Ok(Ok(())))
+            }
+        }
+    }
+}
+
+/// From the provider's audio to 16 kHz frames of 20 ms.
+struct Inbound {
+    resampler: Resampler,
+    framer: Framer,
+    converted: Vec<i16>,
+}
+
+impl Inbound {
+    fn new(rate: SampleRate) -> Result<Self, crate::audio::resample::ResampleError> {
+        let resampler = Resampler::new(rate, SampleRate::WIDEBAND)?;
+        Ok(Self { resampler, framer: Framer::new(SampleRate::WIDEBAND), converted: Vec::new() })
+    }
+
+    fn push(&mut self, frame: &AudioFrame, mut take: impl FnMut(AudioFrame)) {
+        // A provider's clock jitters by milliseconds; a frame's worth or more is a gap.
+        if frame.at >= self.framer.end() + Millis::FRAME {
+            self.framer.skip_to(frame.at);
+        }
+        self.converted.clear();
+        self.resampler.push(&frame.pcm, &mut self.converted);
+        self.framer.push(&self.converted);
+        while let Some(frame) = self.framer.pop() {
+            take(frame);
+        }
+    }
+}
+
+/// What waits to be written, and since when nothing could be.
+#[derive(Default)]
+struct Outbox {
+    queue: VecDeque<Message>,
+    unflushed: bool,
+    give_up_at: Option<Instant>,
+}
+
+impl Outbox {
+    fn push(&mut self, message: Message) {
+        self.give_up_at.get_or_insert_with(|| now() + WRITE_PATIENCE);
+        self.queue.push_back(message);
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.len() < OUTBOX
+    }
+
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && !self.unflushed
+    }
+
+    /// Writes everything. What was handed over is remembered here, so that dropping the future loses nothing.
+    async fn pump<K, E>(&mut self, sink: &mut K) -> Result<(), E>
+    where
+        K: Sink<Message, Error = E> + Unpin,
+    {
+        poll_fn(|cx| {
+            while !self.queue.is_empty() {
+                ready!(sink.poll_ready_unpin(cx))?;
+                if let Some(message) = self.queue.pop_front() {
+                    sink.start_send_unpin(message)?;
+                    self.unflushed = true;
+                }
+            }
+            ready!(sink.poll_flush_unpin(cx))?;
+            (self.unflushed, self.give_up_at) = (false, None);
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
+/// Messages that could not be used: each is counted, few are logged.
+#[derive(Default)]
+struct Skipped {
+    since_log: u64,
+    next_log: Option<Instant>,
+    last: String,
+}
+
+impl Skipped {
+    fn note(&mut self, provider: &'static str, error: &ProtocolError) {
+        counter!(metric::MESSAGES_SKIPPED, "provider" => provider, "reason" => error.label()).increment(1);
+        self.since_log += 1;
+        if self.next_log.is_none_or(|at| now() >= at) {
+            self.next_log = Some(now() + LOG_EVERY);
+            self.last = error.to_string();
+            self.log();
+        }
+    }
+
+    fn log(&mut self) {
+        if self.since_log > 0 {
+            debug!(skipped = self.since_log, "Skipped {} bad messages, last: {}", self.since_log, self.last);
+        }
+        self.since_log = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

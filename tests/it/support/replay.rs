@@ -44,9 +44,9 @@ pub struct Line {
 enum Command {
     AudioMs(u32),
     Mark(u64),
-    Clear(bool),
+    Clear {},
     Caption(Caption),
-    Hangup(bool),
+    Hangup {},
     Refuse(String),
 }
 
@@ -106,6 +106,7 @@ pub struct Watched {
 
 impl Watched {
     /// A new stream of that provider.
+    #[expect(clippy::disallowed_methods, reason = "an origin for time that then only moves by the script")]
     pub fn open(spec: &ProviderSpec) -> Self {
         let opened = Instant::now();
         Self {
@@ -217,9 +218,9 @@ pub fn replay(spec: &ProviderSpec, fixture: &str) -> String {
                         watched.command(line.at_ms, MediaCommand::Audio(frame))
                     }
                     Command::Mark(id) => watched.command(line.at_ms, MediaCommand::Mark(MarkId(id))),
-                    Command::Clear(_) => watched.command(line.at_ms, MediaCommand::Clear),
+                    Command::Clear {} => watched.command(line.at_ms, MediaCommand::Clear),
                     Command::Caption(caption) => watched.command(line.at_ms, MediaCommand::Caption(caption)),
-                    Command::Hangup(_) => watched.command(line.at_ms, MediaCommand::Hangup),
+                    Command::Hangup {} => watched.command(line.at_ms, MediaCommand::Hangup),
                     Command::Refuse(reason) => {
                         let reason = if reason == "busy" { CloseReason::Busy } else { CloseReason::Unauthorized };
                         (Ok(()), watched.refuse(reason))

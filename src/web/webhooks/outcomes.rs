@@ -1,0 +1,93 @@
+//! How a call's stream ended, kept until the provider asks what to do with the caller next.
+//!
+//! A provider goes on with its own instructions once our socket is closed, and asks by call id. Time comes in as an
+//! argument.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long an outcome is kept: providers ask within seconds.
+const KEPT: Duration = Duration::from_secs(600);
+/// How many are kept at most; one more drops the oldest.
+const MAX_KEPT: usize = 4_096;
+
+/// How a stream ended, as far as the caller still on the line must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOutcome {
+    /// The conversation was over.
+    Ended,
+    /// All lines were busy when the stream came.
+    Busy,
+    /// Something broke, or nothing is known of such a call: its stream never came, or the server restarted.
+    Failed,
+}
+
+/// The outcomes of the last minutes, by the provider's call id.
+#[derive(Debug, Default)]
+pub struct StreamOutcomes {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    outcomes: HashMap<String, StreamOutcome>,
+    order: VecDeque<(Instant, String)>,
+}
+
+impl StreamOutcomes {
+    /// Notes how the stream of `provider_call_id` ended. A later note replaces an earlier one.
+    pub fn record(&self, now: Instant, provider_call_id: &str, outcome: StreamOutcome) {
+        if provider_call_id.is_empty() {
+            return;
+        }
+        let mut inner = self.inner.lock().expect("nothing panics while holding the outcomes");
+        while inner
+            .order
+            .front()
+            .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= KEPT || inner.order.len() >= MAX_KEPT)
+        {
+            if let Some((_, id)) = inner.order.pop_front() {
+                inner.outcomes.remove(&id);
+            }
+        }
+        if inner.outcomes.insert(provider_call_id.to_owned(), outcome).is_none() {
+            inner.order.push_back((now, provider_call_id.to_owned()));
+        }
+    }
+
+    /// How the stream of `provider_call_id` ended. Asking does not forget: providers repeat requests that time out.
+    pub fn look_up(&self, provider_call_id: &str) -> StreamOutcome {
+        let inner = self.inner.lock().expect("nothing panics while holding the outcomes");
+        inner.outcomes.get(provider_call_id).copied().unwrap_or(StreamOutcome::Failed)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an origin for time that then only moves by the test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_found_again_and_forgotten_in_time() {
+        let (outcomes, now) = (StreamOutcomes::default(), Instant::now());
+        assert_eq!(outcomes.look_up("CA1"), StreamOutcome::Failed, "a call nobody knows went wrong");
+        outcomes.record(now, "CA1", StreamOutcome::Busy);
+        outcomes.record(now, "CA1", StreamOutcome::Ended);
+        assert_eq!(outcomes.look_up("CA1"), StreamOutcome::Ended);
+        assert_eq!(outcomes.look_up("CA1"), StreamOutcome::Ended, "asking twice is fine");
+        outcomes.record(now + KEPT, "CA2", StreamOutcome::Ended);
+        assert_eq!(outcomes.look_up("CA1"), StreamOutcome::Failed);
+    }
+
+    #[test]
+    fn their_number_is_bounded() {
+        let (outcomes, now) = (StreamOutcomes::default(), Instant::now());
+        for n in 0..=MAX_KEPT {
+            outcomes.record(now, &n.to_string(), StreamOutcome::Ended);
+        }
+        assert_eq!(outcomes.look_up("0"), StreamOutcome::Failed);
+        assert_eq!(outcomes.look_up("1"), StreamOutcome::Ended);
+        assert_eq!(outcomes.inner.lock().expect("not poisoned").outcomes.len(), MAX_KEPT);
+    }
+}
