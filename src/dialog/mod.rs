@@ -8,3 +8,4 @@ pub mod phrases;
 pub mod prompt;
 pub mod reply;
 pub mod speakable;
+pub mod words;
