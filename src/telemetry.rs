@@ -1,8 +1,11 @@
 //! Span, field and metric names in one dictionary, logging set-up, and [`Pii`], the wrapper that keeps people out of logs.
 
 use std::fmt;
+use std::time::Duration;
 
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::TelemetryConfig;
@@ -76,7 +79,43 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// Metric names. Labels in brackets; every one is registered with its help text in [`describe`].
+/// Upper bounds of all histograms, in seconds. Dense where a caller begins to wonder, open to what is broken.
+pub const BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0];
+
+/// How often [`keep_metrics`] tidies up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Starts collecting metrics. Once a process; `/metrics` renders the handle.
+pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    let handle = metrics_builder().install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+/// Until `stop`: folds what was measured into the buckets, so that memory stays bounded if nobody reads `/metrics`.
+pub async fn keep_metrics(handle: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        handle.run_upkeep();
+    }
+}
+
+fn metrics_builder() -> PrometheusBuilder {
+    PrometheusBuilder::new().set_buckets(BUCKETS).expect("there are buckets")
+}
+
+/// Registers every metric's help text.
+fn describe() {
+    for &(name, kind, help) in metric::ALL {
+        match kind {
+            metric::Kind::Counter => metrics::describe_counter!(name, help),
+            metric::Kind::Gauge => metrics::describe_gauge!(name, help),
+            metric::Kind::Histogram => metrics::describe_histogram!(name, metrics::Unit::Seconds, help),
+        }
+    }
+}
+
+/// Metric names, labels in brackets. A new one goes into [`metric::ALL`] too, which gives it its help text.
 pub mod metric {
     /// Calls started [provider].
     pub const CALLS_STARTED: &str = "warmline_calls_started_total";
@@ -114,4 +153,77 @@ pub mod metric {
     pub const LLM_RESTARTS: &str = "warmline_llm_restarts_total";
     /// Times the caller spoke over playback and stopped it.
     pub const BARGE_INS: &str = "warmline_barge_ins_total";
+
+    /// What a metric counts.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Kind {
+        /// Only grows.
+        Counter,
+        /// Goes up and down.
+        Gauge,
+        /// A distribution in [`BUCKETS`](super::BUCKETS).
+        Histogram,
+    }
+
+    /// Every metric with its help text. Labels in brackets.
+    pub const ALL: &[(&str, Kind, &str)] = &[
+        (CALLS_STARTED, Kind::Counter, "Calls started [provider]."),
+        (CALLS_LIVE, Kind::Gauge, "Calls going on now."),
+        (CALLS_REFUSED, Kind::Counter, "Calls refused before they began [provider, reason]."),
+        (SIGNATURE_REJECTED, Kind::Counter, "Webhooks refused for a bad signature [provider]."),
+        (MESSAGES_SKIPPED, Kind::Counter, "Provider messages skipped [provider, reason]."),
+        (FRAMES_DROPPED, Kind::Counter, "20 ms frames dropped [leg, reason]."),
+        (RESPONSE_SECONDS, Kind::Histogram, "Last caller sample to first audible reply frame, seconds."),
+        (STAGE_SECONDS, Kind::Histogram, "One stage of a turn, seconds [stage: endpointing, stt, llm, tts]."),
+        (STT_QUEUE, Kind::Gauge, "Speech-to-text jobs waiting."),
+        (STT_GUARD, Kind::Counter, "Transcripts refused by a guard [guard]."),
+        (HANDOFFS, Kind::Counter, "Handoffs created [reason]."),
+        (HANDOFF_OUTCOMES, Kind::Counter, "How handoffs ended [outcome]."),
+        (OFFER_SECONDS, Kind::Histogram, "Request for a person to offer on an agent's socket, seconds."),
+        (QUEUE_LENGTH, Kind::Gauge, "Callers waiting for a person."),
+        (AGENTS, Kind::Gauge, "Agents by state [state]."),
+        (ENGINE_FAILURES, Kind::Counter, "Engine failures [engine]."),
+        (LLM_RESTARTS, Kind::Counter, "Restarts of the embedded language model."),
+        (BARGE_INS, Kind::Counter, "Times the caller spoke over playback and stopped it."),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_listed_with_its_kind() {
+        let named = include_str!("telemetry.rs").lines().filter(|line| line.contains(": &str = \"warmline_")).count();
+        assert_eq!(named, metric::ALL.len(), "a metric is missing in metric::ALL, or listed twice");
+        for (name, kind, help) in metric::ALL {
+            let expected = match () {
+                () if name.ends_with("_total") => metric::Kind::Counter,
+                () if name.ends_with("_seconds") => metric::Kind::Histogram,
+                () => metric::Kind::Gauge,
+            };
+            assert_eq!(*kind, expected, "{name}");
+            assert!(!help.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn metrics_come_with_help_and_buckets() {
+        let recorder = metrics_builder().build_recorder();
+        let page = metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::counter!(metric::CALLS_STARTED, "provider" => "twilio").increment(1);
+            metrics::histogram!(metric::RESPONSE_SECONDS).record(0.8);
+            recorder.handle().render()
+        });
+        assert!(page.contains("# HELP warmline_calls_started_total Calls started"), "{page}");
+        assert!(page.contains("warmline_calls_started_total{provider=\"twilio\"} 1"), "{page}");
+        assert!(page.contains("warmline_response_seconds_bucket{le=\"0.75\"} 0"), "{page}");
+        assert!(page.contains("warmline_response_seconds_bucket{le=\"1\"} 1"), "{page}");
+    }
+
+    #[test]
+    fn people_and_secrets_stay_out_of_debug_output() {
+        assert_eq!(format!("{:?} {:?}", Pii::new("Kim"), Secret::new("key")), "<pii> <secret>");
+    }
 }

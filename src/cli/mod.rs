@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
+use crate::store::StoreError;
 use crate::telemetry;
 
 /// A voice front desk: local speech recognition and a local language model answer the phone, and a person is always
@@ -43,6 +44,8 @@ pub enum Command {
     Config(config::Args),
     /// Fetch, list and check the models
     Models(models::Args),
+    /// Manage accounts and API tokens
+    User(user::Args),
 }
 
 /// Reads the configuration, sets up logging and runs the subcommand to its end.
@@ -60,6 +63,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
     match command {
         Command::Config(args) => config::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,
+        Command::User(args) => user::run(args, config).await,
     }
 }
 
@@ -111,6 +115,16 @@ impl CliError {
             Self::Failed { .. } => 1,
             Self::Usage { .. } | Self::Config { .. } => 2,
             Self::ReaderGone => 0,
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let what = explain(&error);
+        match error {
+            StoreError::Open { .. } => Self::usage(what, "Check `database.url` and `server.data_dir`."),
+            StoreError::Query(_) | StoreError::Conflict { .. } | StoreError::Corrupt { .. } => Self::failed(what, ""),
         }
     }
 }

@@ -1,1 +1,96 @@
-//! (see web/mod.rs)
+//! The REST API under `/api/v1`, described at `/api/openapi.json`.
+//!
+//! Every operation says in `x-least-role` who may use it: `anyone`, `agent`, `supervisor` or `admin`; a test holds each
+//! of them to it. Errors have one shape, [`super::error::Problem`].
+
+mod calls;
+mod messages;
+mod recordings;
+mod session;
+mod status;
+mod users;
+
+use std::sync::Arc;
+
+use axum::http::header::{CACHE_CONTROL, HeaderValue};
+use axum::{Json, Router, routing};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, License, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::COOKIE;
+use super::router::AppState;
+use crate::telemetry::Pii;
+
+/// The API with its description.
+pub(super) fn router(state: Arc<AppState>) -> Router {
+    let (router, document) = documented().with_state(state).split_for_parts();
+    let document = Arc::new(describe(document));
+    let own_document = routing::get(async move || Json(document.clone()));
+    // Answers depend on who asks and change from one moment to the next.
+    let no_store = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    router.layer(no_store).route("/api/openapi.json", own_document)
+}
+
+/// The OpenAPI document of this version.
+pub fn openapi() -> OpenApi {
+    describe(documented().into_openapi())
+}
+
+fn documented() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::new()
+        .routes(routes!(session::sign_in, session::sign_out, session::who_am_i))
+        .routes(routes!(session::change_password))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::remove))
+        .routes(routes!(users::reset_password))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::get))
+        .routes(routes!(calls::recording))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::done))
+        .routes(routes!(messages::audio))
+        .routes(routes!(status::status))
+}
+
+fn describe(mut document: OpenApi) -> OpenApi {
+    document.info = InfoBuilder::new()
+        .title("Warmline")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Calls, messages and accounts of a Warmline server. Sign in with `POST /api/v1/session` (a cookie) or send \
+             a token from `warmline user token` as `Authorization: Bearer …`. `x-least-role` says who may use an \
+             operation. Errors are `{code, message}`: the code is stable, the message is for people.",
+        ))
+        .license(Some(License::new("Apache-2.0")))
+        .build();
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
+    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("session", cookie);
+    components.add_security_scheme("token", token);
+    document
+}
+
+/// A number without all but its last two digits, for those with no reason to see it: `…34`.
+fn mask(number: &Pii<String>) -> Pii<String> {
+    let number = number.reveal();
+    // Two digits of a number of three would be most of it.
+    let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
+    let shown = if digits.len() < 6 { &[] } else { &digits[digits.len() - 2..] };
+    Pii::new(format!("…{}", shown.iter().collect::<String>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masking_leaves_two_digits_of_a_real_number_and_nothing_of_the_rest() {
+        for (number, masked) in [("+15550001234", "…34"), ("911", "…"), ("kim@example.com", "…"), ("", "…")] {
+            assert_eq!(mask(&Pii::new(number.to_owned())).reveal(), masked, "{number}");
+        }
+    }
+}
