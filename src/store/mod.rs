@@ -13,6 +13,7 @@ use crate::telephony::protocol::Speaker;
 
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod scribe;
 pub mod sqlite;
 
 /// Why the store could not do it.

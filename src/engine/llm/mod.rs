@@ -1,5 +1,11 @@
 //! Language models, all through one OpenAI-compatible dialect: the embedded worker process and remote servers alike.
 
+#[cfg(test)]
+mod conformance;
+pub mod fake;
+pub mod openai;
+pub mod worker;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,1 +1,267 @@
-//! (see mod.rs)
+//! The one client for language models: the OpenAI-compatible chat dialect, streamed, with a deadline on every token.
+//!
+//! Tolerant in what it reads: fields may be missing, chunks may carry only a role or only usage, an error may come inside
+//! the stream. Bounded: a reply longer than [`MAX_REPLY_BYTES`] is cut off with an error.
+
+use std::sync::Once;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use eventsource_stream::Eventsource;
+use futures::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use super::{ChatMessage, ChatRequest, ChatSummary, LanguageModel, LlmError};
+use crate::telemetry::Secret;
+
+/// Longest answer of a server, in bytes on the wire.
+const MAX_REPLY_BYTES: usize = 4 * 1_024 * 1_024;
+/// Longest error text kept.
+const ERROR_LENGTH: usize = 300;
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Where a model listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Base URL ending in `/v1`.
+    pub url: String,
+    /// Bearer key, or empty.
+    pub key: Secret<String>,
+}
+
+/// A model behind an OpenAI-compatible server.
+pub struct OpenAiClient {
+    http: reqwest::Client,
+    /// None while the embedded worker starts.
+    endpoint: watch::Receiver<Option<Endpoint>>,
+    model: String,
+    /// Our own worker understands a few fields more.
+    embedded: bool,
+}
+
+impl OpenAiClient {
+    /// A client for a server that is not ours.
+    pub fn remote(endpoint: Endpoint, model: String) -> Result<Self, LlmError> {
+        // The receiver keeps the value after the sender is gone.
+        let (_, endpoint) = watch::channel(Some(endpoint));
+        Self::new(endpoint, model, false)
+    }
+
+    /// A client for the embedded worker, whose address changes when it is restarted.
+    pub fn embedded(endpoint: watch::Receiver<Option<Endpoint>>, model: String) -> Result<Self, LlmError> {
+        Self::new(endpoint, model, true)
+    }
+
+    fn new(endpoint: watch::Receiver<Option<Endpoint>>, model: String, embedded: bool) -> Result<Self, LlmError> {
+        install_crypto();
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|error| LlmError::Unreachable { url: "(client)".to_owned(), reason: error.to_string() })?;
+        Ok(Self { http, endpoint, model, embedded })
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, LlmError> {
+        self.endpoint.borrow().clone().ok_or_else(|| LlmError::Unreachable {
+            url: "the embedded worker".to_owned(),
+            reason: "it is starting".to_owned(),
+        })
+    }
+
+    /// Lets the embedded worker evaluate a prompt's beginning before it is needed, and keep it.
+    pub async fn warm(&self, messages: &[ChatMessage]) -> Result<(), LlmError> {
+        let endpoint = self.endpoint()?;
+        let body = json!({
+            "model": self.model,
+            "messages": messages,
+            "max_tokens": 0,
+            "warmline": { "pin": true, "background": true },
+        });
+        let response = self.post(&endpoint, &body).send().await.map_err(|error| unreachable(&endpoint, &error))?;
+        refused(&endpoint, response).await.map(drop)
+    }
+
+    fn post(&self, endpoint: &Endpoint, body: &Value) -> reqwest::RequestBuilder {
+        let request = self.http.post(format!("{}/chat/completions", endpoint.url.trim_end_matches('/'))).json(body);
+        if endpoint.key.expose().is_empty() { request } else { request.bearer_auth(endpoint.key.expose()) }
+    }
+
+    fn body(&self, request: &ChatRequest) -> Value {
+        let mut body = json!({
+            "model": self.model,
+            "messages": request.messages,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "stream": true,
+        });
+        if self.embedded {
+            // Hosted dialects differ in whether they take these; a log-probability is a weak signal worth no refusal.
+            body["logprobs"] = Value::Bool(true);
+        }
+        body
+    }
+}
+
+#[async_trait]
+impl LanguageModel for OpenAiClient {
+    async fn generate(&self, request: ChatRequest, pieces: mpsc::Sender<String>) -> Result<ChatSummary, LlmError> {
+        let endpoint = self.endpoint()?;
+        let began = Instant::now();
+        let first_by = began + request.first_token_deadline;
+        let sent = self.post(&endpoint, &self.body(&request)).send();
+        let response = tokio::time::timeout_at(first_by, sent)
+            .await
+            .map_err(|_| LlmError::Stalled(request.first_token_deadline))?
+            .map_err(|error| unreachable(&endpoint, &error))?;
+        let response = refused(&endpoint, response).await?;
+        let mut bytes = 0;
+        let bounded = response.bytes_stream().map(move |chunk| {
+            let chunk = chunk.map_err(|error| LlmError::Malformed(error.to_string()))?;
+            bytes += chunk.len();
+            if bytes > MAX_REPLY_BYTES {
+                return Err(LlmError::Malformed(format!("an answer of more than {MAX_REPLY_BYTES} bytes")));
+            }
+            Ok(chunk)
+        });
+        let mut events = std::pin::pin!(bounded.eventsource());
+        let mut reply = Reply::default();
+        loop {
+            let patience = if reply.summary.text.is_empty() {
+                first_by.saturating_duration_since(Instant::now())
+            } else {
+                request.next_token_deadline
+            };
+            let event = match timeout(patience, events.next()).await {
+                Err(_) if reply.summary.text.is_empty() => return Err(LlmError::Stalled(request.first_token_deadline)),
+                Err(_) => return Err(LlmError::Stalled(request.next_token_deadline)),
+                Ok(None) => break,
+                Ok(Some(event)) => event.map_err(|error| LlmError::Malformed(error.to_string()))?,
+            };
+            if event.data.trim() == "[DONE]" {
+                break;
+            }
+            let Some(piece) = reply.take(&endpoint, &event.data)? else { continue };
+            if reply.summary.text.is_empty() {
+                reply.summary.first_token = began.elapsed();
+            }
+            reply.summary.text.push_str(&piece);
+            if pieces.send(piece).await.is_err() {
+                return Err(LlmError::Cancelled);
+            }
+        }
+        if reply.summary.text.is_empty() && reply.summary.finish_reason.is_empty() {
+            return Err(LlmError::Malformed("the stream ended without a word".to_owned()));
+        }
+        reply.summary.total = began.elapsed();
+        reply.summary.avg_logprob = (reply.tokens > 0).then(|| reply.logprob / reply.tokens as f32);
+        Ok(reply.summary)
+    }
+
+    fn name(&self) -> &str {
+        &self.model
+    }
+}
+
+#[derive(Default)]
+struct Reply {
+    summary: ChatSummary,
+    logprob: f32,
+    tokens: u32,
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    delta: Delta,
+    finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta {
+    content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Logprobs {
+    content: Option<Vec<TokenLogprob>>,
+}
+
+#[derive(Deserialize)]
+struct TokenLogprob {
+    logprob: f32,
+}
+
+impl Reply {
+    /// One event of the stream; gives its text, if it has any.
+    fn take(&mut self, endpoint: &Endpoint, data: &str) -> Result<Option<String>, LlmError> {
+        let chunk: Chunk = serde_json::from_str(data).map_err(|error| LlmError::Malformed(error.to_string()))?;
+        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+            let message = error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
+            return Err(LlmError::Refused { url: endpoint.url.clone(), status: 200, message: shorten(&message) });
+        }
+        let Some(choice) = chunk.choices.into_iter().next() else { return Ok(None) };
+        if let Some(reason) = choice.finish_reason {
+            self.summary.finish_reason = reason;
+        }
+        for token in choice.logprobs.and_then(|logprobs| logprobs.content).into_iter().flatten() {
+            if token.logprob.is_finite() {
+                self.logprob += token.logprob;
+                self.tokens += 1;
+            }
+        }
+        Ok(choice.delta.content.filter(|text| !text.is_empty()))
+    }
+}
+
+async fn refused(endpoint: &Endpoint, response: reqwest::Response) -> Result<reqwest::Response, LlmError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    let mut text = String::new();
+    let mut body = response.bytes_stream();
+    while let Ok(Some(Ok(chunk))) = timeout(CONNECT, body.next()).await {
+        text.push_str(&String::from_utf8_lossy(&chunk));
+        if text.len() > 16 * 1_024 {
+            break;
+        }
+    }
+    let message = serde_json::from_str::<Value>(&text)
+        .ok()
+        .and_then(|body| body.pointer("/error/message").and_then(Value::as_str).map(str::to_owned))
+        .unwrap_or(text);
+    Err(LlmError::Refused { url: endpoint.url.clone(), status, message: shorten(&message) })
+}
+
+fn unreachable(endpoint: &Endpoint, error: &reqwest::Error) -> LlmError {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reason = cause.to_string();
+        source = cause.source();
+    }
+    LlmError::Unreachable { url: endpoint.url.clone(), reason }
+}
+
+fn shorten(text: &str) -> String {
+    text.trim().chars().take(ERROR_LENGTH).collect()
+}
+
+/// TLS by ring: it builds with a C compiler alone.
+pub fn install_crypto() {
+    static ONCE: Once = Once::new();
+    // A provider installed by somebody else in this process is as good.
+    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
