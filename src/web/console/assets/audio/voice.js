@@ -170,6 +170,7 @@ export class Voice {
   }
 
   #fromPlayback(message) {
+    if (this.context === null) return; // said while closing
     if (message.type === "marks") {
       this.handlers.onMarks?.(message.ids);
       return;

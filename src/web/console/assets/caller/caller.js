@@ -35,7 +35,8 @@ function setPhase(phase) {
   const live = phase === "live";
   keys.enable(live);
   for (const id of ["person", "mute"]) $(id).disabled = !live;
-  const idle = phase === "idle";
+  // After a call that never began there is nothing to read, so what to do stays in view.
+  const idle = phase === "idle" || (phase === "ended" && captions.isEmpty);
   $("how").hidden = !idle;
   $("captions").hidden = idle;
   setText($("beside-title"), idle ? "How it works" : "What is said");

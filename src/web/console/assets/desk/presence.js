@@ -14,7 +14,7 @@ const CHOICES = [
 export function presenceCard(onChoose) {
   const name = h("strong", { class: "presence-name" });
   const timer = h("span", { class: "figures presence-timer", "aria-hidden": "true" });
-  const follows = h("p", { class: "small soft presence-next", role: "status" });
+  const follows = h("span", { class: "small soft presence-next", role: "status" });
   const buttons = CHOICES.map(([state, label]) =>
     h(
       "button",
@@ -25,9 +25,8 @@ export function presenceCard(onChoose) {
   const root = h(
     "section",
     { class: "card presence", "aria-label": "Your state" },
-    h("div", { class: "presence-now" }, h("span", { class: "dot", "aria-hidden": "true" }), name, timer),
+    h("div", { class: "presence-now" }, h("span", { class: "dot", "aria-hidden": "true" }), name, follows, timer),
     h("div", { class: "choices", role: "group", "aria-label": "Choose your state" }, buttons),
-    follows,
   );
   return {
     root,
@@ -44,8 +43,8 @@ export function presenceCard(onChoose) {
         button.setAttribute("aria-pressed", String(up && button.dataset.state === chosen));
         button.disabled = !up;
       }
-      const texts = { available: "Then you take the next call.", break: "Then your break begins.", offline: "Then you go offline." };
-      setText(follows, up && busy && desk.next !== null ? (texts[desk.next] ?? "") : "");
+      const follow = up && busy && desk.next !== null ? `then ${stateName(desk.next).toLowerCase()}` : "";
+      setText(follows, follow);
     },
   };
 }

@@ -160,10 +160,11 @@ export function callView(desk, actions) {
     h(
       "p",
       { class: "small soft legend" },
-      "Recognition unsure: ",
+      "Underlined where recognition was ",
       h("span", { class: "unsure-fair" }, "a little"),
-      " · ",
+      " or ",
       h("span", { class: "unsure-poor" }, "very"),
+      " unsure.",
     ),
   );
   function toggleKeys() {

@@ -22,8 +22,8 @@ export function when(text, now = new Date()) {
   if (Number.isNaN(time.getTime())) return "";
   const sameDay = time.toDateString() === now.toDateString();
   const options = sameDay
-    ? { hour: "2-digit", minute: "2-digit" }
-    : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+    ? { hour: "numeric", minute: "2-digit" }
+    : { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" };
   if (!sameDay && time.getFullYear() !== now.getFullYear()) options.year = "numeric";
   const shown = new Intl.DateTimeFormat(undefined, options).format(time);
   return sameDay ? `Today, ${shown}` : shown;

@@ -73,6 +73,11 @@ export class Transcript {
     this.#keepUp();
   }
 
+  /** Whether nothing was added since the beginning or the last clear. */
+  get isEmpty() {
+    return this.lines.childElementCount === 0;
+  }
+
   /** Forgets everything. */
   clear() {
     this.byKey.clear();

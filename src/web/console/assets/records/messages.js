@@ -86,7 +86,7 @@ function card(message, refresh) {
   const voicemail = message.kind === "voicemail";
   const done = message.done_at !== null;
   const problem = h("p", { class: "field-error", role: "alert" });
-  const button = h("button", { class: "button primary", type: "button" }, icon("check"), "Mark done");
+  const button = h("button", { class: "button", type: "button" }, icon("check"), "Mark done");
   button.addEventListener("click", async () => {
     button.disabled = true;
     setText(problem, "");

@@ -1,0 +1,126 @@
+// Every page and state at phone width and in the dark, against the mock: screenshots to look at, and a check that
+// nothing is wider than the screen and nothing complains.
+//
+//   node gallery.mjs [LOOK]     LOOK: phone, phone-dark, dark, small or laptop; screenshots go to $SHOTS (default: shots)
+
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { openBrowser, untilMain } from "./browser.mjs";
+import { voice, wav } from "./voice.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const shots = process.env.SHOTS ?? join(here, "shots");
+const LOOKS = [
+  { name: "phone", size: { width: 390, height: 844 }, dark: false },
+  { name: "phone-dark", size: { width: 390, height: 844 }, dark: true },
+  { name: "dark", size: { width: 1280, height: 860 }, dark: true },
+  { name: "small", size: { width: 320, height: 568 }, dark: false },
+  { name: "laptop", size: { width: 1024, height: 640 }, dark: false },
+];
+
+let failures = 0;
+await mkdir(shots, { recursive: true });
+const folder = await mkdtemp(join(tmpdir(), "warmline-voice-"));
+const microphone = join(folder, "voice.wav");
+await writeFile(microphone, wav(voice(8_000, 150, 48_000), 48_000));
+const only = process.argv[2];
+for (const look of LOOKS.filter((each) => only === undefined || each.name === only)) await tour(look);
+await rm(folder, { recursive: true, force: true });
+console.log(failures === 0 ? "all fit" : `${failures} problems`);
+process.exitCode = failures === 0 ? 0 : 1;
+
+async function tour({ name, size, dark }) {
+  const mock = spawn(process.execPath, [join(here, "mock.mjs"), "0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, MOCK_OFFER_MS: "6000" } });
+  const url = String(await new Promise((resolve) => mock.stdout.once("data", resolve))).trim();
+  const browsers = [await openBrowser({ microphone, size, dark }), await openBrowser({ microphone, size, dark })];
+  const [caller, agent] = browsers.map((each) => each.page);
+  const make = (what) => fetch(`${url}/mock/${what}`);
+  const shot = async (page, state) => {
+    const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: window.innerWidth }));
+    if (wide > screen) {
+      failures += 1;
+      console.log(`${name} ${state}: ${wide} px wide on a screen of ${screen}`);
+    }
+    await page.screenshot({ path: join(shots, `${name}-${state}.png`) });
+  };
+  try {
+    await caller.goto(url);
+    await shot(caller, "landing");
+    await agent.goto(`${url}/agent`);
+    await agent.getByLabel("Name").fill("newby");
+    await agent.getByLabel("Password").fill("one-time");
+    await agent.getByLabel("Password").press("Enter");
+    await agent.getByText("Choose a password").waitFor();
+    await shot(agent, "password");
+    await agent.getByLabel("Password you were given").fill("one-time");
+    await agent.getByLabel("New password", { exact: true }).fill("desk-password-2");
+    await agent.getByLabel("New password again").fill("desk-password-2");
+    await agent.getByRole("button", { name: "Save password" }).click();
+    await untilMain(agent, "up", (data) => data.link === "up");
+    await agent.getByText("Sound and keys").click();
+    await agent.getByRole("button", { name: "Test" }).click();
+    await agent.waitForTimeout(500);
+    await agent.screenshot({ path: join(shots, `${name}-sound.png`), fullPage: true });
+    await agent.getByRole("button", { name: "Stop" }).click();
+    await agent.getByText("Sound and keys").click();
+    await agent.getByRole("button", { name: "Available", exact: true }).click();
+    await untilMain(agent, "available", (data) => data.state === "available");
+    await shot(agent, "available");
+    await make("offer");
+    await untilMain(agent, "missed", (data) => data.phase === "missed", 12_000);
+    await shot(agent, "missed");
+    await make("caller-hangs-up");
+    await agent.getByRole("button", { name: "I’m back" }).click();
+    await caller.getByRole("button", { name: "Call", exact: true }).click();
+    await untilMain(caller, "live", (data) => data.phase === "live");
+    await caller.locator('.line[data-who="caller"][data-final="true"]').first().waitFor({ timeout: 20_000 });
+    await caller.waitForTimeout(1_200);
+    await shot(caller, "call");
+    await caller.getByRole("button", { name: "Talk to a person" }).click();
+    await untilMain(agent, "offer", (data) => data.phase === "offer");
+    await agent.waitForTimeout(400);
+    await shot(agent, "offer");
+    await agent.getByRole("button", { name: "Accept" }).click();
+    await untilMain(agent, "call", (data) => data.phase === "call");
+    await agent.waitForTimeout(5_000);
+    await shot(agent, "talk");
+    await shot(caller, "person");
+    const keys = caller.getByRole("button", { name: "Keypad" });
+    if (await keys.isVisible()) {
+      await keys.click();
+      await shot(caller, "keys");
+    }
+    await caller.getByRole("button", { name: "Hang up" }).click();
+    await untilMain(agent, "wrap-up", (data) => data.phase === "wrap_up");
+    await shot(agent, "wrap-up");
+    await shot(caller, "ended");
+    await agent.goto(`${url}/calls`);
+    await agent.locator(".records tbody tr").first().waitFor();
+    await shot(agent, "calls");
+    await agent.locator(".row-link").nth(1).click();
+    await agent.locator(".turn").first().waitFor();
+    await agent.waitForTimeout(300);
+    await agent.screenshot({ path: join(shots, `${name}-detail.png`), fullPage: true });
+    await shot(agent, "detail-top");
+    await agent.goto(`${url}/messages`);
+    await agent.locator(".message").first().waitFor();
+    await agent.waitForTimeout(300);
+    await shot(agent, "messages");
+    for (const { problems } of browsers) {
+      failures += problems.length;
+      for (const problem of problems) console.log(`${name}: ${problem}`);
+    }
+  } catch (error) {
+    failures += 1;
+    console.log(`${name}: ${error.message}`);
+    await agent.screenshot({ path: join(shots, `${name}-failed-agent.png`) });
+    await caller.screenshot({ path: join(shots, `${name}-failed-caller.png`) });
+  } finally {
+    for (const browser of browsers) await browser.close();
+    mock.kill();
+  }
+}

@@ -1,0 +1,178 @@
+// A stand-in for the server: serves the pages, speaks both websocket dialects, and plays one scripted front desk.
+//
+//   node mock.mjs [PORT]        accounts: dana / desk-password (agent), sam / desk-password (supervisor),
+//                               newby / one-time (must choose a password)
+//
+// For developing the pages and for their tests; it is no reference for the server's behaviour.
+
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { WebSocketServer } from "ws";
+
+import { MockCall, MockDesk } from "./mock/desk.mjs";
+import { calls, detail, messages, recordingOf } from "./mock/records.mjs";
+
+const ASSETS = fileURLToPath(new URL("../../src/web/console/assets/", import.meta.url));
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
+// As in src/web/console/mod.rs.
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; " +
+  "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PAGES = { "/": "index.html", "/agent": "agent.html", "/calls": "calls.html", "/messages": "messages.html" };
+
+const users = new Map([
+  ["dana", { id: "dana", name: "dana", role: "agent", password: "desk-password", must_change_password: false }],
+  ["sam", { id: "sam", name: "sam", role: "supervisor", password: "desk-password", must_change_password: false }],
+  ["newby", { id: "newby", name: "newby", role: "agent", password: "one-time", must_change_password: true }],
+]);
+const sessions = new Map();
+const tokens = new Set();
+const desk = new MockDesk({ offerMs: Number(process.env.MOCK_OFFER_MS ?? 20_000), wrapUpMs: Number(process.env.MOCK_WRAP_MS ?? 60_000) });
+let busy = false;
+
+function json(response, status, body, headers = {}) {
+  response.writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store", ...headers });
+  response.end(body === undefined ? "" : JSON.stringify(body));
+}
+
+const problem = (response, status, code, message) => json(response, status, { error: { code, message } });
+
+function userOf(request) {
+  const token = /(?:^|; )session=([^;]+)/.exec(request.headers.cookie ?? "")?.[1];
+  return sessions.get(token);
+}
+
+async function bodyOf(request) {
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  const text = Buffer.concat(parts).toString();
+  return text === "" ? {} : JSON.parse(text);
+}
+
+async function file(response, path, status = 200) {
+  const full = join(ASSETS, normalize(`/${path}`));
+  try {
+    const body = await readFile(full);
+    response.writeHead(status, {
+      "Content-Type": TYPES[extname(full)] ?? "application/octet-stream",
+      "Content-Security-Policy": POLICY,
+      "Cache-Control": "no-cache",
+      "X-Content-Type-Options": "nosniff",
+    });
+    response.end(body);
+  } catch {
+    if (path === "404.html") throw new Error("assets are missing");
+    await file(response, "404.html", 404);
+  }
+}
+
+const server = createServer(async (request, response) => {
+  const url = new URL(request.url, "http://mock");
+  const path = url.pathname;
+  try {
+    if (path.startsWith("/assets/")) return await file(response, path.slice("/assets/".length));
+    if (PAGES[path] !== undefined) return await file(response, PAGES[path]);
+    if (path.startsWith("/calls/")) return await file(response, "calls.html");
+    if (path.startsWith("/api/") || path.startsWith("/mock/")) return await rest(request, response, path, url);
+    await file(response, "404.html", 404);
+  } catch (error) {
+    console.error(path, error);
+    problem(response, 500, "internal", "The mock failed.");
+  }
+});
+
+async function rest(request, response, path, url) {
+  const route = `${request.method} ${path}`;
+  if (route === "POST /api/v1/browser-call") {
+    if (busy) return problem(response, 503, "busy", "All lines are busy at the moment. Please try again in a few minutes.");
+    const token = randomUUID();
+    tokens.add(token);
+    return json(response, 200, { token, url: `ws://${request.headers.host}/media/browser`, expires_in_s: 60 });
+  }
+  if (route === "POST /api/v1/session") {
+    const { name, password } = await bodyOf(request);
+    const user = users.get(name);
+    if (user === undefined || user.password !== password) return problem(response, 401, "unauthorized", "wrong");
+    const token = randomUUID();
+    sessions.set(token, user);
+    return json(response, 200, account(user), { "Set-Cookie": `session=${token}; HttpOnly; SameSite=Strict; Path=/` });
+  }
+  if (path.startsWith("/mock/")) return control(response, path, url);
+  const user = userOf(request);
+  if (user === undefined) return problem(response, 401, "unauthorized", "Sign in first.");
+  if (route === "GET /api/v1/session") return json(response, 200, account(user));
+  if (route === "DELETE /api/v1/session") {
+    for (const [token, owner] of sessions) if (owner === user) sessions.delete(token);
+    return json(response, 204);
+  }
+  if (route === "POST /api/v1/password") {
+    const { old, new: chosen } = await bodyOf(request);
+    if (old !== user.password) return problem(response, 403, "wrong_password", "The old password is wrong.");
+    if (chosen.length < 10) return problem(response, 422, "weak_password", "The new password needs at least 10 characters.");
+    user.password = chosen;
+    user.must_change_password = false;
+    return json(response, 204);
+  }
+  if (route === "GET /api/v1/status") return json(response, 200, { dispositions: ["resolved", "follow_up", "wrong_number", "other"] });
+  if (route === "GET /api/v1/calls") return json(response, 200, { calls: calls(url.searchParams) });
+  if (route === "GET /api/v1/messages") return json(response, 200, { messages: messages.filter((each) => url.searchParams.get("open") !== "true" || each.done_at === null) });
+  const one = /^\/api\/v1\/(calls|messages)\/([^/]+)(\/recording|\/done)?$/.exec(path);
+  if (one?.[3] === "/recording") {
+    const body = recordingOf(one[2]);
+    response.writeHead(200, { "Content-Type": "audio/wav", "Content-Length": body.length, "Accept-Ranges": "none" });
+    return response.end(body);
+  }
+  if (one?.[1] === "messages" && one[3] === "/done") {
+    const message = messages.find((each) => each.id === one[2]);
+    Object.assign(message, { done_by: user.id, done_at: new Date().toISOString() });
+    return json(response, 200, message);
+  }
+  if (one?.[1] === "calls" && one[3] === undefined) {
+    const found = detail(one[2]);
+    return found === undefined ? problem(response, 404, "not_found", "There is no such call.") : json(response, 200, found);
+  }
+  problem(response, 404, "not_found", "There is no such thing.");
+}
+
+/** What a test or a developer can make happen. */
+function control(response, path, url) {
+  if (path === "/mock/offer") desk.request(null, url.searchParams.get("reason") ?? "caller_asked");
+  if (path === "/mock/busy") busy = url.searchParams.get("on") === "true";
+  if (path === "/mock/drop-agent") desk.dropAgents();
+  if (path === "/mock/caller-hangs-up") desk.callerHangsUp();
+  if (path === "/mock/drop-caller") MockCall.dropAll();
+  json(response, 200, {});
+}
+
+function account({ id, name, role, must_change_password }) {
+  return { id, name, role, must_change_password };
+}
+
+const sockets = new WebSocketServer({ noServer: true });
+server.on("upgrade", (request, socket, head) => {
+  const path = new URL(request.url, "http://mock").pathname;
+  const user = userOf(request);
+  if (path === "/agent/ws" && user === undefined) {
+    socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n");
+    return;
+  }
+  if (path !== "/agent/ws" && path !== "/media/browser") {
+    socket.destroy();
+    return;
+  }
+  sockets.handleUpgrade(request, socket, head, (ws) => {
+    if (path === "/agent/ws") desk.connect(ws, user);
+    else new MockCall(ws, tokens, desk);
+  });
+});
+
+const port = Number(process.argv[2] ?? process.env.PORT ?? 0);
+server.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));

@@ -1,0 +1,110 @@
+// Calls and messages of a made-up day.
+
+import { voice, wav } from "../voice.mjs";
+
+const at = (minutesAgo) => new Date(Date.now() - minutesAgo * 60_000).toISOString();
+const uuid = (n) => `0197c1d2-0000-7000-8000-${String(n).padStart(12, "0")}`;
+const recording = wav(voice(24_000, 140));
+
+const OUTCOMES = ["spoke_with_agent", "ended_with_assistant", "left_message", "abandoned_in_queue", "ended_with_assistant", "callback_booked", "interrupted"];
+
+const all = Array.from({ length: 63 }, (_, i) => {
+  const outcome = i === 0 ? "live" : OUTCOMES[i % OUTCOMES.length];
+  const began = 3 + i * 27;
+  return {
+    id: uuid(900 - i),
+    provider: i % 3 === 0 ? "twilio" : "browser",
+    provider_call_id: `CA${i}`,
+    from: i % 3 === 0 ? "+44 20 7946 0958" : null,
+    to: i % 3 === 0 ? "+44 20 7946 0100" : null,
+    started_at: at(began),
+    ended_at: i === 0 ? null : at(began - 1.2 - (i % 5)),
+    outcome,
+    recording: i === 0 || i % 4 === 3 ? null : `${uuid(900 - i)}.wav`,
+    notice_at_ms: i === 0 ? null : 6_200,
+  };
+});
+
+export function calls(query) {
+  const before = query.get("before");
+  const from = before === null ? 0 : all.findIndex((call) => call.id === before) + 1;
+  return all.slice(from, from + Number(query.get("limit") ?? 50));
+}
+
+const timings = (endpointing_ms, stt_ms, llm_ms, tts_ms) => ({
+  endpointing_ms,
+  stt_ms,
+  llm_ms,
+  tts_ms,
+  response_ms: endpointing_ms + stt_ms + llm_ms + tts_ms,
+  decode_ms: 310,
+});
+
+export function detail(id) {
+  const call = all.find((each) => each.id === id);
+  if (call === undefined) return undefined;
+  const said = [
+    ["assistant", "Hello, this is the automated assistant of Larkfield. This call is recorded. How can I help you?", 1, 0, 6_900, null, []],
+    ["caller", "When are you open on Saturday?", 0.93, 8_100, 10_200, null, []],
+    ["assistant", "On Saturdays we are open from nine in the morning to one in the afternoon.", 1, 11_300, 14_800, timings(420, 60, 610, 180), [{ entry: "opening-hours.md › Saturday", score: 0.81 }]],
+    ["caller", "And my parcel, eh, it was due on Tuesday.", 0.61, 16_000, 19_100, null, []],
+    ["assistant", "I am sorry, I cannot look", 1, 20_700, 22_000, timings(640, 240, 890, 210), []],
+    ["caller", "Can I talk to a person please?", 0.97, 22_000, 23_900, null, []],
+    ["agent", "Hello, this is Dana. Let me look that up for you.", 0.95, 41_000, 44_000, null, []],
+  ];
+  const turns = said.map(([who, text, confidence, started_ms, ended_ms, timing, entries], seq) => ({
+    call_id: id,
+    seq,
+    who,
+    text,
+    planned: seq === 4 ? "I am sorry, I cannot look into parcels myself. Shall I get you a person?" : null,
+    confidence,
+    started_ms,
+    ended_ms,
+    timings: timing,
+    entries,
+    agent_id: who === "agent" ? "dana" : null,
+  }));
+  const handoff = uuid(5_001);
+  return {
+    call,
+    turns,
+    triggers: [{ call_id: id, handoff_id: handoff, at_ms: 23_950, reason: "caller_asked", signals: { phrase: "talk to a person", confidence: 0.97, no_speech: 0.0124, retrieval_score: 0.182, repeated: false } }],
+    handoffs: [
+      {
+        id: handoff,
+        call_id: id,
+        reason: "caller_asked",
+        summary: ["Wants to know where a parcel is that was due on Tuesday.", "The assistant gave the opening hours; it cannot see parcels."],
+        requested_at: call.started_at,
+        bridged_at: new Date(Date.parse(call.started_at) + 17_000).toISOString(),
+        ended_at: call.ended_at,
+        outcome: "bridged",
+        agent_id: "dana",
+      },
+    ],
+    offers: [
+      { id: uuid(6_001), handoff_id: handoff, call_id: id, agent_id: "kim", offered_at: call.started_at, ended_at: call.started_at, result: "rejected", reason: "Lunch" },
+      { id: uuid(6_002), handoff_id: handoff, call_id: id, agent_id: "dana", offered_at: call.started_at, ended_at: call.started_at, result: "accepted", reason: null },
+    ],
+    messages: [],
+    wrap_ups: [{ call_id: id, agent_id: "dana", note: "Parcel is at the depot, comes tomorrow.\nWill call back if not.", disposition: "resolved", at: call.started_at }],
+  };
+}
+
+export function recordingOf() {
+  return recording;
+}
+
+export const messages = [
+  { kind: "voicemail", number: "+44 20 7946 0958", text: "Hello, this is about the invoice from last week, the amount is wrong. Please call me back after five.", recording: "a.wav" },
+  { kind: "callback", number: "+44 20 7946 0321", text: null, recording: null },
+  { kind: "voicemail", number: null, text: null, recording: "b.wav" },
+].map((message, i) => ({
+  id: uuid(7_000 + i),
+  call_id: uuid(898),
+  created_at: at(12 + i * 95),
+  done_by: null,
+  done_at: null,
+  ...message,
+}));

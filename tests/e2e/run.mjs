@@ -1,0 +1,277 @@
+// A call in one Chromium, an agent in another, through the pages people use.
+//
+//   node run.mjs                          against mock.mjs, started for the occasion
+//   WARMLINE_URL=http://127.0.0.1:8080 WARMLINE_AGENT=admin WARMLINE_PASSWORD=… node run.mjs
+//
+// WARMLINE_SPEECH: WAV the caller says in a loop (default: a made-up voice). WARMLINE_NEW_PASSWORD: chosen when a first
+// password must be changed. SHOTS: folder for screenshots (default: shots). Prints a line a check; exit 1 on failure.
+
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { loudest, openBrowser, untilMain } from "./browser.mjs";
+import { voice, wav } from "./voice.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const shots = process.env.SHOTS ?? join(here, "shots");
+const agentName = process.env.WARMLINE_AGENT ?? "dana";
+const password = process.env.WARMLINE_PASSWORD ?? "desk-password";
+const AUDIBLE = 0.01;
+const SILENT = 0.003;
+
+let passed = 0;
+const failures = [];
+
+function check(name, condition, detail = "") {
+  if (condition) passed += 1;
+  else failures.push(name);
+  console.log(`${condition ? "ok    " : "FAILED"} ${name}${detail === "" ? "" : ` (${detail})`}`);
+}
+
+async function main() {
+  await mkdir(shots, { recursive: true });
+  const folder = await mkdtemp(join(tmpdir(), "warmline-voice-"));
+  const callerVoice = process.env.WARMLINE_SPEECH ?? join(folder, "caller.wav");
+  if (process.env.WARMLINE_SPEECH === undefined) await writeFile(callerVoice, wav(voice(8_000, 135, 48_000), 48_000));
+  const agentVoice = join(folder, "agent.wav");
+  await writeFile(agentVoice, wav(voice(8_000, 210, 48_000), 48_000));
+  const mock = process.env.WARMLINE_URL === undefined ? await startMock() : null;
+  const url = process.env.WARMLINE_URL ?? mock.url;
+  const browsers = [];
+  try {
+    browsers.push(await openBrowser({ microphone: callerVoice }), await openBrowser({ microphone: agentVoice }));
+    await journey(url, ...browsers, mock !== null);
+    for (const [i, { problems }] of browsers.entries()) {
+      check(`no errors in the console of the ${i === 0 ? "caller" : "agent"}`, problems.length === 0, problems.join(" | "));
+    }
+  } catch (error) {
+    check("the journey went to its end", false, error.message);
+    for (const [i, { page }] of browsers.entries()) await page.screenshot({ path: join(shots, `failed-${i}.png`) }).catch(() => {});
+  } finally {
+    await Promise.all(browsers.map((each) => each.close()));
+    mock?.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+  console.log(`\n${passed} passed, ${failures.length} failed`);
+  process.exitCode = failures.length === 0 ? 0 : 1;
+}
+
+async function journey(url, callerBrowser, agentBrowser, mocked) {
+  const caller = callerBrowser.page;
+  const agent = agentBrowser.page;
+  const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
+
+  // The agent signs in and is available.
+  await agent.goto(`${url}/agent`);
+  await agent.getByLabel("Name").fill(agentName);
+  await agent.getByLabel("Password").fill("not the password");
+  await agent.getByRole("button", { name: "Sign in" }).click();
+  await agent.getByText("do not go together").waitFor();
+  check("a wrong password is told apart", true);
+  await shot(agent, "01-sign-in");
+  await agent.getByLabel("Password").fill(password);
+  await agent.getByLabel("Password").press("Enter");
+  await Promise.race([agent.locator(".desk").waitFor(), agent.getByText("Choose a password").waitFor()]);
+  if (await agent.getByText("Choose a password").isVisible()) await choosePassword(agent);
+  await untilMain(agent, "the desk connects", (data) => data.link === "up");
+  await shot(agent, "02-desk-offline");
+  await agent.getByRole("button", { name: "Available", exact: true }).click();
+  await untilMain(agent, "the agent is available", (data) => data.state === "available");
+  check("the agent is available", true);
+  await shot(agent, "03-desk-available");
+
+  // The caller calls.
+  await caller.goto(url);
+  await shot(caller, "10-landing");
+  await caller.getByRole("button", { name: "Call", exact: true }).click();
+  const live = await untilMain(caller, "the call connects", (data) => data.phase === "live", 15_000);
+  check("the call connects", true, `${live.ms} ms after the click`);
+  const greeting = caller.locator('.line[data-who="assistant"]').first();
+  await greeting.waitFor({ timeout: 20_000 });
+  check("the assistant’s words appear as captions", (await greeting.innerText()).length > 10);
+  check("the assistant is heard", (await loudest(caller, "heardLevel", 2_500)) > AUDIBLE);
+  check("the microphone is heard here", (await loudest(caller, "micLevel")) > AUDIBLE);
+  const own = caller.locator('.line[data-who="caller"][data-final="true"]').first();
+  await own.waitFor({ timeout: 30_000 });
+  check("the caller’s words appear as captions", true, (await own.locator(".said").innerText()).slice(0, 60));
+  await shot(caller, "11-call");
+  const marks = await untilMain(caller, "marks come back", (data) => Number(data.marksPlayed) > 0, 20_000);
+  check("marks are reported as played", Number(marks.data.marksPlayed) > 0);
+
+  // A person, please.
+  await caller.locator("body").press("0");
+  const offered = await untilMain(agent, "the offer appears", (data) => data.phase === "offer");
+  check("pressing 0 brings the offer to the agent", true, `seen ${offered.ms} ms after the key, polled`);
+  check("the offer says why", (await agent.locator(".offer h1").innerText()).length > 5, await agent.locator(".offer h1").innerText());
+  check("the offer has its summary", (await agent.locator(".offer .brief p").count()) >= 1);
+  await agent.waitForTimeout(900);
+  await shot(agent, "04-offer");
+  await shot(caller, "12-asked");
+  await agent.locator("body").press("a");
+  await untilMain(agent, "agent and caller are connected", (data) => data.phase === "call", 20_000);
+  check("accepting with the key A connects", true);
+  await agent.waitForTimeout(1_500);
+
+  // Both hear each other; mute and hold do what they say.
+  check("the agent hears the caller", (await loudest(agent, "heardLevel")) > AUDIBLE);
+  check("the caller hears the agent", (await loudest(caller, "heardLevel")) > AUDIBLE);
+  await agent.waitForTimeout(mocked ? 3_500 : 1_000);
+  await shot(agent, "05-call");
+  await shot(caller, "13-with-a-person");
+  await agent.locator("body").press("m");
+  await agent.waitForTimeout(700);
+  const muted = await loudest(caller, "heardLevel");
+  check("muted, the caller does not hear the agent", muted < SILENT, `level ${muted}`);
+  await agent.locator("body").press("m");
+  await agent.locator("body").press("h");
+  await untilMain(agent, "the caller is on hold", (data) => data.hold === "true");
+  await agent.waitForTimeout(700);
+  const held = await loudest(agent, "heardLevel");
+  check("on hold, the agent does not hear the caller", held < SILENT, `level ${held}`);
+  check("on hold, the caller hears something", (await loudest(caller, "heardLevel", 6_000)) > SILENT);
+  await shot(agent, "06-hold");
+  await agent.locator("#hold").click();
+  await untilMain(agent, "the caller is back", (data) => data.hold === "false");
+  await agent.waitForTimeout(700);
+  check("after hold both hear each other again", (await loudest(caller, "heardLevel")) > AUDIBLE && (await loudest(agent, "heardLevel")) > AUDIBLE);
+  await caller.locator("body").press("5");
+  await agent.getByText("The caller pressed 5.").waitFor();
+  check("a key the caller presses is shown to the agent", true);
+  await agent.locator("body").press("k");
+  await agent.locator(".keypad").getByRole("button", { name: "7" }).click();
+  await agent.getByText("You pressed 7.").waitFor();
+  await shot(agent, "07-keypad");
+  await agent.locator("body").press("k");
+
+  // The agent's tab is lost and comes back.
+  agent.once("dialog", (dialog) => dialog.accept());
+  await agent.reload();
+  const back = await untilMain(agent, "the call resumes after a reload", (data) => data.phase === "call", 15_000);
+  check("after a reload the call goes on by itself", true, `${back.ms} ms`);
+  const blocked = agent.getByRole("button", { name: "Turn the sound on" });
+  if (await blocked.isVisible()) await blocked.click();
+  await agent.waitForTimeout(1_500);
+  check("and both hear each other", (await loudest(caller, "heardLevel")) > AUDIBLE && (await loudest(agent, "heardLevel")) > AUDIBLE);
+
+  // The end and the note.
+  await agent.locator("#end").click();
+  await untilMain(agent, "wrap-up begins", (data) => data.phase === "wrap_up");
+  await untilMain(caller, "the caller’s page says that the call is over", (data) => data.phase === "ended");
+  check("ending the call ends it for both", true);
+  await shot(caller, "14-ended");
+  await agent.getByRole("button", { name: "Save and finish" }).click();
+  await agent.getByText("Please choose how the call ended.").waitFor();
+  check("a note without an outcome is not sent", true);
+  await agent.locator(".option").first().click();
+  await agent.getByLabel("Note").fill("Parcel is at the depot, comes tomorrow.");
+  await shot(agent, "08-wrap-up");
+  await agent.getByRole("button", { name: "Save and finish" }).click();
+  await untilMain(agent, "wrap-up is over", (data) => data.state === "available");
+  check("after the note the agent is available again", true);
+
+  if (mocked) await extras(url, caller, agent, shot);
+  await records(url, agent, shot, mocked);
+}
+
+/** What only the mock can make happen on demand. */
+async function extras(url, caller, agent, shot) {
+  const make = (what) => fetch(`${url}/mock/${what}`);
+  await make("offer?reason=forbidden_topic");
+  await untilMain(agent, "a second offer", (data) => data.phase === "offer");
+  await agent.locator("body").press("d");
+  await untilMain(agent, "declined", (data) => data.phase === "idle" && data.state === "available");
+  check("declining with the key D leaves the agent available", true);
+  await make("caller-hangs-up");
+  await make("offer?reason=low_confidence");
+  await untilMain(agent, "a third offer", (data) => data.phase === "offer");
+  await agent.locator("body").press("a");
+  await untilMain(agent, "connected", (data) => data.phase === "call");
+  await make("drop-agent");
+  await untilMain(agent, "the loss is noticed", (data) => data.link === "down");
+  await shot(agent, "09-connection-lost");
+  await untilMain(agent, "the connection is back", (data) => data.link === "up" && data.phase === "call");
+  check("a lost connection comes back into the call by itself", true);
+  await agent.getByRole("button", { name: "Break" }).click();
+  await agent.getByText("then on break").waitFor();
+  await make("caller-hangs-up");
+  await untilMain(agent, "wrap-up", (data) => data.phase === "wrap_up");
+  await agent.locator(".option").nth(1).click();
+  await agent.getByLabel("Note").press("Control+Enter");
+  await untilMain(agent, "the break chosen during the call", (data) => data.state === "break");
+  check("the state chosen during a call comes after wrap-up", true);
+
+  await make("busy?on=true");
+  await caller.getByRole("button", { name: "Call again" }).click();
+  await caller.getByText("All lines are busy").waitFor();
+  check("a busy server is said in a sentence", true);
+  await shot(caller, "15-busy");
+  await make("busy?on=false");
+  await caller.getByRole("button", { name: "Call again" }).click();
+  await untilMain(caller, "a second call", (data) => data.phase === "live");
+  await caller.waitForTimeout(500);
+  await make("drop-caller");
+  await caller.getByText("The connection to the server was lost.").waitFor();
+  check("a lost connection is said in a sentence", true);
+}
+
+async function records(url, page, shot, mocked) {
+  if (mocked) {
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Name").fill("sam");
+    await page.getByLabel("Password").fill("desk-password");
+    await page.getByLabel("Password").press("Enter");
+    await page.locator(".desk").waitFor();
+    check("signing out and in as somebody else works", true);
+  }
+  await page.getByRole("link", { name: "Calls" }).click();
+  await page.locator(".records tbody tr").first().waitFor();
+  await shot(page, "20-calls");
+  const index = mocked ? 1 : 0;
+  await page.locator(".records tbody tr").nth(index).getByRole("link").click();
+  await page.locator(".turn").first().waitFor();
+  check("a call shows what was said", (await page.locator(".turn").count()) > 1);
+  check("a call shows why a person was called", await page.getByRole("heading", { name: "Why a person" }).isVisible());
+  check("a call shows the agent’s note", await page.getByRole("heading", { name: "Notes" }).isVisible());
+  const seconds = await page.locator("audio").evaluate(async (audio) => {
+    for (let i = 0; i < 50 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
+    return audio.duration;
+  });
+  check("its recording can be played", seconds > 1, `${seconds.toFixed(1)} s`);
+  await shot(page, "21-call");
+  await page.getByRole("link", { name: "Messages" }).click();
+  await page.getByRole("heading", { name: "Messages" }).waitFor();
+  await page.waitForTimeout(300);
+  await shot(page, "22-messages");
+  if (mocked) {
+    await page.getByRole("button", { name: "Mark done" }).first().click();
+    await page.getByText("2 messages to take care of.").waitFor();
+    check("a message can be marked done", true);
+  }
+  await page.goto(`${url}/nowhere`);
+  check("an address that does not exist has a page", await page.getByText("This page does not exist").isVisible());
+  await shot(page, "23-not-found");
+}
+
+async function choosePassword(page) {
+  const chosen = process.env.WARMLINE_NEW_PASSWORD ?? "correct horse battery";
+  await page.getByLabel("Password you were given").fill(password);
+  await page.getByLabel("New password", { exact: true }).fill(chosen);
+  await page.getByLabel("New password again").fill(chosen);
+  await page.getByRole("button", { name: "Save password" }).click();
+  await page.locator(".desk").waitFor();
+  check("a first password is replaced", true);
+}
+
+function startMock() {
+  const child = spawn(process.execPath, [join(here, "mock.mjs"), "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the mock ended with ${code}`)));
+    child.stdout.once("data", (data) => resolve({ url: String(data).trim(), stop: () => child.kill() }));
+  });
+}
+
+await main();
