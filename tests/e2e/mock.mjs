@@ -33,6 +33,13 @@ const users = new Map([
   ["sam", { id: "sam", name: "sam", role: "supervisor", password: "desk-password", must_change_password: false }],
   ["newby", { id: "newby", name: "newby", role: "agent", password: "one-time", must_change_password: true }],
 ]);
+const STATUS = {
+  name: "Larkfield",
+  version: "0.0.0",
+  taking_calls: true,
+  browser_calls: true,
+  dispositions: ["resolved", "follow_up", "wrong_number", "other"],
+};
 const sessions = new Map();
 const tokens = new Set();
 const desk = new MockDesk({ offerMs: Number(process.env.MOCK_OFFER_MS ?? 20_000), wrapUpMs: Number(process.env.MOCK_WRAP_MS ?? 60_000) });
@@ -43,10 +50,10 @@ function json(response, status, body, headers = {}) {
   response.end(body === undefined ? "" : JSON.stringify(body));
 }
 
-const problem = (response, status, code, message) => json(response, status, { error: { code, message } });
+const problem = (response, status, code, message) => json(response, status, { code, message });
 
 function userOf(request) {
-  const token = /(?:^|; )session=([^;]+)/.exec(request.headers.cookie ?? "")?.[1];
+  const token = /(?:^|; )warmline_session=([^;]+)/.exec(request.headers.cookie ?? "")?.[1];
   return sessions.get(token);
 }
 
@@ -100,14 +107,13 @@ async function rest(request, response, path, url) {
   if (route === "POST /api/v1/session") {
     const { name, password } = await bodyOf(request);
     const user = users.get(name);
-    if (user === undefined || user.password !== password) return problem(response, 401, "unauthorized", "wrong");
-    const token = randomUUID();
-    sessions.set(token, user);
-    return json(response, 200, account(user), { "Set-Cookie": `session=${token}; HttpOnly; SameSite=Strict; Path=/` });
+    if (user === undefined || user.password !== password) return problem(response, 401, "wrong_credentials", "Name or password is wrong.");
+    return json(response, 200, account(user), newSession(user));
   }
   if (path.startsWith("/mock/")) return control(response, path, url);
+  if (route === "GET /api/v1/status") return json(response, 200, STATUS);
   const user = userOf(request);
-  if (user === undefined) return problem(response, 401, "unauthorized", "Sign in first.");
+  if (user === undefined) return problem(response, 401, "not_signed_in", "Please sign in.");
   if (route === "GET /api/v1/session") return json(response, 200, account(user));
   if (route === "DELETE /api/v1/session") {
     for (const [token, owner] of sessions) if (owner === user) sessions.delete(token);
@@ -115,17 +121,16 @@ async function rest(request, response, path, url) {
   }
   if (route === "POST /api/v1/password") {
     const { old, new: chosen } = await bodyOf(request);
-    if (old !== user.password) return problem(response, 403, "wrong_password", "The old password is wrong.");
+    if (old !== user.password) return problem(response, 401, "wrong_credentials", "Name or password is wrong.");
     if (chosen.length < 10) return problem(response, 422, "weak_password", "The new password needs at least 10 characters.");
     user.password = chosen;
     user.must_change_password = false;
-    return json(response, 204);
+    return json(response, 200, account(user), newSession(user));
   }
-  if (route === "GET /api/v1/status") return json(response, 200, { dispositions: ["resolved", "follow_up", "wrong_number", "other"] });
-  if (route === "GET /api/v1/calls") return json(response, 200, { calls: calls(url.searchParams) });
-  if (route === "GET /api/v1/messages") return json(response, 200, { messages: messages.filter((each) => url.searchParams.get("open") !== "true" || each.done_at === null) });
-  const one = /^\/api\/v1\/(calls|messages)\/([^/]+)(\/recording|\/done)?$/.exec(path);
-  if (one?.[3] === "/recording") {
+  if (route === "GET /api/v1/calls") return json(response, 200, calls(url.searchParams));
+  if (route === "GET /api/v1/messages") return json(response, 200, messages.filter((each) => url.searchParams.get("open") === "false" || each.done_at === null));
+  const one = /^\/api\/v1\/(calls|messages)\/([^/]+)(\/recording|\/audio|\/done)?$/.exec(path);
+  if (one?.[3] === "/recording" || one?.[3] === "/audio") {
     const body = recordingOf(one[2]);
     response.writeHead(200, { "Content-Type": "audio/wav", "Content-Length": body.length, "Accept-Ranges": "none" });
     return response.end(body);
@@ -150,6 +155,12 @@ function control(response, path, url) {
   if (path === "/mock/caller-hangs-up") desk.callerHangsUp();
   if (path === "/mock/drop-caller") MockCall.dropAll();
   json(response, 200, {});
+}
+
+function newSession(user) {
+  const token = randomUUID();
+  sessions.set(token, user);
+  return { "Set-Cookie": `warmline_session=${token}; HttpOnly; SameSite=Strict; Path=/` };
 }
 
 function account({ id, name, role, must_change_password }) {

@@ -43,7 +43,7 @@ static BY_PATH: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
     assets
 });
 
-/// The pages and their files. State-free; the root router sets [`not_found`] as its fallback.
+/// The pages and their files, and [`not_found`] for everything else. State-free.
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { page(&headers, "index.html") }))
@@ -53,6 +53,7 @@ pub fn routes() -> Router {
         .route("/messages", get(|headers: HeaderMap| async move { page(&headers, "messages.html") }))
         .route("/favicon.ico", get(|headers: HeaderMap| async move { page(&headers, "mark.svg") }))
         .route("/assets/{*path}", get(asset))
+        .fallback(not_found)
 }
 
 /// The page for an address that does not exist, with status 404.
@@ -131,8 +132,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let app = routes().fallback(not_found);
-        app.oneshot(request.body(Body::empty()).expect("a plain request")).await.expect("routes never fail")
+        routes().oneshot(request.body(Body::empty()).expect("a plain request")).await.expect("routes never fail")
     }
 
     async fn body(response: Response) -> String {
@@ -199,7 +199,8 @@ mod tests {
     fn files_keep_to_the_policy_and_name_only_files_that_exist() {
         let reference = regex::Regex::new(r#"["'(]/assets/([\w./-]+\.(?:js|css|svg))"#).expect("a valid pattern");
         let import = regex::Regex::new(r#"(?:from|import|URL\()\s*"(\.{1,2}/[\w./-]+\.js)""#).expect("a valid pattern");
-        let inline = regex::Regex::new(r"(?i)<script>|<style|\sstyle=|\son[a-z]+=|javascript:").expect("a valid pattern");
+        let inline =
+            regex::Regex::new(r"(?i)<script>|<style|\sstyle=|\son[a-z]+=|javascript:").expect("a valid pattern");
         for (path, asset) in BY_PATH.iter() {
             let text = std::str::from_utf8(asset.body).unwrap_or_else(|_| panic!("{path} is text"));
             for found in reference.captures_iter(text) {

@@ -47,7 +47,12 @@ export class MockCall {
       this.started = true;
       MockCall.all.add(this);
       this.send({ type: "started", rate: 16_000 });
-      this.pacer = setInterval(() => this.pace(), 20);
+      // A timer alone drifts: each tick sends what is due by the clock.
+      const began = performance.now();
+      let paced = 0;
+      this.pacer = setInterval(() => {
+        for (; paced < (performance.now() - began) / 20; paced++) this.pace();
+      }, 10);
       this.say("Hello, this is the automated assistant of Larkfield. Press zero at any time to reach a person. How can I help you?");
     } else if (message.type === "mark") {
       this.marksPlayed = (this.marksPlayed ?? 0) + 1;

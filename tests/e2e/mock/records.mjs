@@ -28,7 +28,8 @@ const all = Array.from({ length: 63 }, (_, i) => {
 export function calls(query) {
   const before = query.get("before");
   const from = before === null ? 0 : all.findIndex((call) => call.id === before) + 1;
-  return all.slice(from, from + Number(query.get("limit") ?? 50));
+  const to = from + Number(query.get("limit") ?? 50);
+  return { calls: all.slice(from, to), next: to < all.length ? all[to - 1].id : null };
 }
 
 const timings = (endpointing_ms, stt_ms, llm_ms, tts_ms) => ({

@@ -159,6 +159,7 @@ test("running dry fades instead of clicking, and the next sentence is no underru
 
 test("after a stall the delay shrinks again and nothing clicks", () => {
   const jitter = new JitterBuffer();
+  jitter.live = true;
   let owed = 0;
   const stall = (now) => {
     const n = every20(now);
@@ -177,8 +178,17 @@ test("after a stall the delay shrinks again and nothing clicks", () => {
   assert.ok(largestStep(heard) < SMOOTH, `step ${largestStep(heard)}`);
 });
 
+test("prepared speech that runs ahead in real time keeps its lead", () => {
+  const jitter = new JitterBuffer();
+  const ahead = (now) => (now === 0 ? 75 : every20(now)); // a second and a half, then paced
+  play(jitter, 6_000, ahead, toneFrame);
+  assert.equal(jitter.spliced, 0);
+  assert.ok(jitter.depth / 16 > 1_400, `${jitter.depth / 16} ms`);
+});
+
 test("speech sent ahead of time is played whole and unhurried", () => {
   const jitter = new JitterBuffer();
+  jitter.live = true;
   for (let n = 0; n < 250; n++) jitter.push(toneFrame(n)); // five seconds at once
   jitter.mark(1);
   const heard = play(jitter, 5_100, () => 0, toneFrame);

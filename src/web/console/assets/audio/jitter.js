@@ -3,9 +3,11 @@
 //   idle ──push──▶ priming ──target reached, or waited that long──▶ playing ──empty──▶ idle
 //
 // Frames come when the network likes, samples are pulled when the sound card likes. Before a stretch of speech starts,
-// `target` milliseconds are gathered. Running dry in the middle raises the target, calm lowers it. When frames come in
-// real time and too many wait all the same (after a stall), one pitch period at a time is spliced out until the delay is
-// back: nobody hears it, and nothing is lost.
+// `target` milliseconds are gathered. Running dry in the middle raises the target, calm lowers it.
+//
+// Prepared speech may run ahead by a second or two, that is no delay. But of a person's live voice (`live`) nothing should
+// wait: when its frames come in real time and too many are queued all the same (after a stall), one pitch period at a time
+// is spliced out until the delay is gone. Nobody hears it, and nothing is lost.
 
 const FADE = 80; // samples; 5 ms at 16 kHz
 const RISE = 40;
@@ -30,6 +32,7 @@ export class JitterBuffer {
     this.clock = 0; // samples pulled since the beginning
     this.marks = []; // {id, at}, in order
     this.reached = [];
+    this.live = false;
     this.state = "idle";
     this.primedAt = 0;
     this.ranDryAt = -Infinity;
@@ -169,6 +172,7 @@ export class JitterBuffer {
   }
 
   spliceIfLate() {
+    if (!this.live) return;
     const excess = this.target + this.samples(40);
     const paced = this.before !== null && Math.abs(this.before.arrived - this.rate) < 0.15 * this.rate;
     const late = paced && this.before.lowest > excess && this.depth > excess;

@@ -34,6 +34,9 @@ class Playback extends AudioWorkletProcessor {
         if (ids.length > 0) this.port.postMessage({ type: "marks", ids });
         break;
       }
+      case "live":
+        this.jitter.live = message.on;
+        break;
       case "latency":
         this.latency = Math.round(message.seconds * sampleRate);
         break;

@@ -18,6 +18,7 @@ export class Voice {
     this.capture = null;
     this.stream = null;
     this.muted = false;
+    this.live = false;
     this.stats = { mic: 0, heard: 0, waiting_ms: 0, underruns: 0, sent: 0, played: 0 };
     this.opening = null;
     this.microphoneOpening = null;
@@ -63,6 +64,7 @@ export class Voice {
     this.playback = new AudioWorkletNode(context, "playback", { numberOfInputs: 0, outputChannelCount: [1] });
     this.playback.port.onmessage = ({ data }) => this.#fromPlayback(data);
     this.playback.connect(context.destination);
+    this.setLive(this.live);
     context.onstatechange = () => {
       // A telephone call on the same device interrupts the sound; it comes back here.
       if (context.state === "interrupted" || context.state === "suspended") this.resume();
@@ -162,6 +164,12 @@ export class Voice {
   mark(id) {
     if (this.playback === null) this.handlers.onMarks?.([id]);
     else this.playback.port.postMessage({ type: "mark", id });
+  }
+
+  /** Says whether what comes is a person's live voice: then no delay is left to build up. */
+  setLive(on) {
+    this.live = on;
+    this.playback?.port.postMessage({ type: "live", on });
   }
 
   /** Throws away what is queued; its marks come back at once. */

@@ -85,7 +85,7 @@ async function call() {
     if (!alive()) return;
     setPhase("connecting");
     say("Calling …");
-    const pass = await api("POST", "/api/v1/browser-call", {});
+    const pass = await api("POST", "/api/v1/browser-call");
     if (!alive()) return;
     visit.line = new Line(pass, {
       onStarted: () => started(visit),
@@ -117,10 +117,12 @@ function showCaption(visit, { who, text, final }) {
   if (final) visit.keys.set(who, n + 1);
   if (who === "agent" && main.dataset.speaking !== "agent") {
     main.dataset.speaking = "agent";
+    visit.voice.setLive(true);
     say("You are speaking with a person.");
     $("person").disabled = true;
   } else if (who === "assistant" && main.dataset.speaking === "agent") {
     delete main.dataset.speaking;
+    visit.voice.setLive(false);
     say("The assistant is on the line.");
     $("person").disabled = false;
   }
@@ -145,6 +147,7 @@ const BUSY = "All lines are busy at the moment. Please try again in a few minute
 function ended(visit, { kind, reason, code }) {
   if (kind === "local") return;
   if (reason === "busy" || code === 1013) return finish(visit, "The line is busy.", BUSY);
+  if (reason === "unauthorized") return finish(visit, "The call could not be started.", "It took too long. Please try again.");
   const [status, problem] = ENDINGS[kind] ?? ["The call has ended.", ""];
   finish(visit, status, problem);
 }
@@ -246,6 +249,22 @@ onTick(() => {
   if (current.startedAt !== 0) setText($("clock"), clock(Date.now() - current.startedAt));
 });
 
+/** Who is called, and whether anybody can be: asked without holding up the page. */
+async function introduce() {
+  const status = await api("GET", "/api/v1/status").catch(() => null);
+  if (status === null) return;
+  if (status.name) {
+    setText($("company"), status.name);
+    document.title = `Call ${status.name}`;
+  }
+  if (current !== null || main.dataset.phase !== "idle") return;
+  if (status.browser_calls === false) {
+    $("call").disabled = true;
+    complain("Calls from this page are switched off. Please call by phone.");
+  }
+}
+
 setPhase("idle");
 $("call").disabled = false;
+introduce();
 requestAnimationFrame(draw);

@@ -34,6 +34,7 @@ const voice = new Voice({
   onBlocked: (blocked) => view?.blocked?.(blocked),
 });
 voice.outputId = settings.speaker;
+voice.setLive(true);
 const ring = new Ring(voice);
 const socket = new DeskSocket({
   onMessage: receive,

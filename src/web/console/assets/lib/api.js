@@ -52,7 +52,6 @@ function parse(text) {
 }
 
 function describe(answer) {
-  const error = answer?.error ?? answer ?? {};
   const text = (value) => (typeof value === "string" && value !== "" ? value : undefined);
-  return { code: text(error.code) ?? "", message: text(error.message) };
+  return { code: text(answer?.code) ?? "", message: text(answer?.message) };
 }

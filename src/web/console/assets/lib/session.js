@@ -61,12 +61,11 @@ function signIn(mount) {
     ],
     async submit({ name, password }) {
       try {
-        await api("POST", "/api/v1/session", { name: name.trim(), password });
+        return await api("POST", "/api/v1/session", { name: name.trim(), password });
       } catch (error) {
         if (error.status === 401) throw new ApiError(401, "", "That name and password do not go together.");
         throw error;
       }
-      return api("GET", "/api/v1/session");
     },
   });
 }
@@ -74,7 +73,7 @@ function signIn(mount) {
 function changePassword(mount) {
   return form(mount, {
     title: "Choose a password",
-    lead: "The one you were given works only once. Choose your own to go on.",
+    lead: "The one you were given works only once. Choose your own, of at least 10 characters, to go on.",
     button: "Save password",
     fields: [
       { id: "old", label: "Password you were given", type: "password", autocomplete: "current-password" },
@@ -84,8 +83,12 @@ function changePassword(mount) {
     async submit({ old, new: chosen, repeat }) {
       if (chosen !== repeat) throw new ApiError(0, "", "The two new passwords differ.");
       if (chosen === old) throw new ApiError(0, "", "The new password is the old one. Choose another.");
-      await api("POST", "/api/v1/password", { old, new: chosen });
-      return api("GET", "/api/v1/session");
+      try {
+        return await api("POST", "/api/v1/password", { old, new: chosen });
+      } catch (error) {
+        if (error.code === "wrong_credentials") throw new ApiError(401, "", "That is not the password you were given.");
+        throw error;
+      }
     },
   });
 }

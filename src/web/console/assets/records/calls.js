@@ -19,27 +19,27 @@ async function start() {
   const id = location.pathname.match(/^\/calls\/([^/]+)\/?$/)?.[1];
   try {
     if (id === undefined) await showList(me);
-    else await showCall(id);
+    else await showCall(id, me);
   } catch (error) {
     showProblem(main, error);
   }
 }
 
-async function showCall(id) {
+async function showCall(id, me) {
   const detail = await api("GET", `/api/v1/calls/${encodeURIComponent(id)}`);
   document.title = `Call of ${when(detail.call.started_at)} · Warmline`;
-  fill(main, callDetail(detail));
+  fill(main, callDetail(detail, me.role !== "agent"));
 }
 
 async function showList(me) {
-  const first = await load();
+  let { calls: newest, next } = await load();
   const body = h("tbody");
-  const more = h("button", { class: "button", type: "button", hidden: first.length < PAGE }, "Show older calls");
-  const empty = h("p", { class: "empty", hidden: first.length > 0 }, "No calls yet. They appear here as soon as somebody calls.");
+  const more = h("button", { class: "button", type: "button", hidden: next === null }, "Show older calls");
+  const empty = h("p", { class: "empty", hidden: newest.length > 0 }, "No calls yet. They appear here as soon as somebody calls.");
   const lead = me.role === "agent" ? "The calls you took." : "Newest first. Calls on the line now are marked.";
   const table = h(
     "table",
-    { class: "records", hidden: first.length === 0 },
+    { class: "records", hidden: newest.length === 0 },
     h(
       "thead",
       {},
@@ -57,7 +57,6 @@ async function showList(me) {
       h("div", { class: "page-foot" }, more),
     ),
   );
-  let newest = first;
   let older = [];
   const rows = new Map();
   const render = () => {
@@ -80,10 +79,10 @@ async function showList(me) {
   more.addEventListener("click", async () => {
     more.disabled = true;
     try {
-      const last = (older.at(-1) ?? newest.at(-1)).id;
-      const page = await load(last);
-      older = [...older, ...page];
-      more.hidden = page.length < PAGE;
+      const page = await load(next);
+      older = [...older, ...page.calls];
+      next = page.next;
+      more.hidden = next === null;
       render();
     } catch (error) {
       showProblem(main.querySelector(".page-foot"), error);
@@ -94,17 +93,17 @@ async function showList(me) {
     if (document.visibilityState !== "visible") return;
     const page = await load().catch(() => null);
     if (page === null) return;
-    const gone = newest.filter((call) => !page.some((other) => other.id === call.id));
+    const gone = newest.filter((call) => !page.calls.some((other) => other.id === call.id));
     older = [...gone, ...older];
-    newest = page;
+    newest = page.calls;
     render();
   }, REFRESH_MS);
 }
 
 async function load(before) {
   const query = new URLSearchParams({ limit: PAGE, ...(before === undefined ? {} : { before }) });
-  const answer = await api("GET", `/api/v1/calls?${query}`);
-  return answer?.calls ?? [];
+  const { calls, next } = await api("GET", `/api/v1/calls?${query}`);
+  return { calls, next: next ?? null };
 }
 
 function callRow(call) {

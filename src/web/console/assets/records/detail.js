@@ -12,8 +12,10 @@ const STAGES = [
   ["tts_ms", "Voice"],
 ];
 
-export function callDetail({ call, turns, triggers, handoffs, offers, messages, wrap_ups }) {
-  const recording = call.recording === null ? null : player(`/api/v1/calls/${call.id}/recording`, "Recording of the call");
+/** `hears`: whether this account may hear recordings. */
+export function callDetail({ call, turns, triggers, handoffs, offers, messages, wrap_ups }, hears) {
+  const playable = hears && call.recording !== null && call.ended_at !== null;
+  const recording = !playable ? null : player(`/api/v1/calls/${call.id}/recording`, "Recording of the call");
   const begins = call.notice_at_ms ?? 0;
   const seek = (ms) => {
     recording.audio.currentTime = Math.max(0, (ms - begins) / 1_000);
@@ -42,7 +44,7 @@ export function callDetail({ call, turns, triggers, handoffs, offers, messages, 
         "section",
         { class: "card", "aria-labelledby": "said" },
         h("h2", { id: "said" }, "What was said"),
-        recording?.root ?? h("p", { class: "soft" }, call.outcome === "live" ? "The recording can be heard after the call." : "There is no recording of this call."),
+        recording?.root ?? h("p", { class: "soft" }, noRecording(call)),
         turns.length === 0 ? h("p", { class: "empty" }, "Nothing was said.") : null,
         h(
           "ol",
@@ -62,6 +64,11 @@ export function callDetail({ call, turns, triggers, handoffs, offers, messages, 
       ),
     ),
   );
+}
+
+function noRecording(call) {
+  if (call.ended_at === null) return "The call is still going on. If it is recorded, it can be heard afterwards.";
+  return call.recording === null ? "There is no recording of this call." : "Supervisors can hear the recording of this call.";
 }
 
 function section(title, items) {

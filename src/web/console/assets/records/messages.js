@@ -78,8 +78,7 @@ async function show() {
 }
 
 async function load(all) {
-  const answer = await api("GET", `/api/v1/messages?open=${!all}`);
-  return answer?.messages ?? [];
+  return api("GET", `/api/v1/messages?open=${!all}`);
 }
 
 function card(message, refresh) {
@@ -110,7 +109,7 @@ function card(message, refresh) {
       h("p", { class: "soft" }, when(message.created_at), " · ", h("a", { href: `/calls/${message.call_id}` }, "the call")),
       message.number !== null && h("p", { class: "message-number" }, h("a", { href: `tel:${message.number.replaceAll(/[^+\d*#]/g, "")}` }, message.number)),
       message.text !== null && message.text !== "" && h("blockquote", {}, message.text),
-      message.recording !== null && player(`/api/v1/messages/${message.id}/recording`, `${title}, ${when(message.created_at)}`).root,
+      message.recording !== null && player(`/api/v1/messages/${message.id}/audio`, `${title}, ${when(message.created_at)}`).root,
       problem,
     ),
     h(
