@@ -1,5 +1,15 @@
 //! Text to speech: one verb, blocking, in chunks, so that the first sound leaves before the sentence is made.
 
+#[cfg(feature = "onnx")]
+mod onnx_split;
+#[cfg(feature = "onnx")]
+pub mod phonemes;
+#[cfg(feature = "onnx")]
+pub mod piper;
+#[cfg(feature = "onnx")]
+mod piper_config;
+mod shape;
+
 use std::ops::ControlFlow;
 
 use super::CancelFlag;
