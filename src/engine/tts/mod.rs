@@ -1,5 +1,15 @@
 //! Text to speech: one verb, blocking, in chunks, so that the first sound leaves before the sentence is made.
+//!
+//! ```text
+//! Voice (cache, threads, CPU budget) ─▶ dyn TextToSpeech ── Piper (feature `onnx`) │ ProgramVoice │ FakeVoice
+//! ```
+//! [`voice::Voice`] is the async front everybody uses. What it is given is already speakable text; see
+//! `dialog::speakable`.
 
+pub mod cache;
+#[cfg(test)]
+mod conformance;
+pub mod fake;
 #[cfg(feature = "onnx")]
 mod onnx_split;
 #[cfg(feature = "onnx")]
@@ -8,7 +18,9 @@ pub mod phonemes;
 pub mod piper;
 #[cfg(feature = "onnx")]
 mod piper_config;
+pub mod program;
 mod shape;
+pub mod voice;
 
 use std::ops::ControlFlow;
 
