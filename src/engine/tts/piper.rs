@@ -97,7 +97,7 @@ impl Piper {
         let digest = Sha256::digest(&bytes);
         let hash: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let mut voice = Self {
-            name: format!("piper-{stem}-{hash}-{:.2}", options.length_scale),
+            name: format!("{stem}-{hash}-{:.2}", options.length_scale),
             length_scale: config.length_scale * options.length_scale,
             config,
             phonemizer,
@@ -352,21 +352,24 @@ impl Drop for Lease<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::config::{ModelsConfig, TtsConfig};
     use crate::engine::onnx;
+    use crate::models::{self, ModelKind};
 
     /// The fetched voice, if it is on this machine.
     pub(crate) fn fetched_voice(workers: usize) -> Option<Piper> {
-        let models = std::env::var_os("WARMLINE_MODELS__DIR").map(PathBuf::from).or_else(|| {
-            let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-            cache
-                .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-                .map(|dir| dir.join("warmline/models"))
-        })?;
-        let (library, model) = (models.join("libonnxruntime.so.1.32.0"), models.join("en_US-joe-medium.onnx"));
-        if !library.is_file() || !model.is_file() {
-            eprintln!("skipped: no voice in {}", models.display());
-            return None;
-        }
+        let (models, tts) = (ModelsConfig::default(), TtsConfig::default());
+        let located = (
+            models::locate(&models, "onnxruntime", ModelKind::Runtime),
+            models::locate(&models, &tts.voice, ModelKind::Voice),
+        );
+        let (library, model) = match located {
+            (Ok(library), Ok(model)) => (library, model),
+            (Err(error), _) | (_, Err(error)) => {
+                eprintln!("skipped: {error}");
+                return None;
+            }
+        };
         let runtime = onnx::runtime(&library).expect("a runtime");
         Some(Piper::load(runtime, &PiperOptions { model, workers, length_scale: 1.0 }).expect("a voice"))
     }
