@@ -338,7 +338,9 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Number, payload if length-delimited, and what follows.
-fn take_field(bytes: &[u8]) -> Option<(u32, Option<&[u8]>, &[u8])> {
+type Taken<'a> = (u32, Option<&'a [u8]>, &'a [u8]);
+
+fn take_field(bytes: &[u8]) -> Option<Taken<'_>> {
     let (tag, rest) = take_varint(bytes)?;
     let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0)?;
     match tag & 7 {

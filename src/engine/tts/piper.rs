@@ -34,6 +34,8 @@ const MAX_SYMBOLS: usize = 400;
 /// Silence after a sentence, and after a clause the reply goes on from.
 const SENTENCE_PAUSE: Millis = Millis(180);
 const CLAUSE_PAUSE: Millis = Millis(90);
+/// Spoken, unheard, when a voice is loaded. Has most sounds of English.
+const WARM_UP: &str = "Hello, and thank you very much for calling us today; which other choice would you measure?";
 
 /// What a voice is made of.
 #[derive(Clone, Debug)]
@@ -80,13 +82,20 @@ impl Piper {
         if !config.language.starts_with("en") {
             return Err(fail(format!("the voice speaks `{}`, only English can be read aloud", config.language)));
         }
+        let greeting = phonemizer.phonemes(WARM_UP);
+        if let Some(unknown) = greeting.chars().find(|symbol| !config.knows(*symbol)) {
+            return Err(fail(format!("the voice has no symbol for `{unknown}`, so it can't say what English needs")));
+        }
         let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
         let opened = |result: Result<Pool, OnnxError>| result.map_err(|error| fail(error.to_string()));
         let model = match onnx_split::split(&bytes) {
-            Ok(halves) => Model::Split {
-                encoders: opened(Pool::open(runtime, &halves.encoder, options.workers))?,
-                decoders: opened(Pool::open(runtime, &halves.decoder, options.workers))?,
-            },
+            Ok(halves) => {
+                tracing::debug!(voice = %path.display(), latent = halves.latent, "Voice cut for streaming");
+                Model::Split {
+                    encoders: opened(Pool::open(runtime, &halves.encoder, options.workers))?,
+                    decoders: opened(Pool::open(runtime, &halves.decoder, options.workers))?,
+                }
+            }
             Err(error @ SplitError::NoCut(_)) => {
                 tracing::warn!(voice = %path.display(), %error, "Voice is synthesised a whole sentence at a time");
                 Model::Whole(opened(Pool::open(runtime, &bytes, options.workers))?)
@@ -104,13 +113,13 @@ impl Piper {
             model,
             gain: 1.0,
         };
-        voice.gain = voice.warm_up()?;
+        voice.gain = voice.warm_up(&greeting)?;
         Ok(voice)
     }
 
     /// Speaks once with every session. The gain that makes this voice as loud as callers expect.
-    fn warm_up(&self) -> Result<f32, TtsError> {
-        let ids = self.config.ids(&self.phonemizer.phonemes("Hello, and thank you very much for calling us today."));
+    fn warm_up(&self, greeting: &str) -> Result<f32, TtsError> {
+        let ids = self.config.ids(greeting);
         let mut samples = Vec::new();
         let mut collect = |piece: &[f32]| {
             samples.extend_from_slice(piece);

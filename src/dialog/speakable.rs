@@ -1,1 +1,0 @@
-//! (see dialog/mod.rs)
