@@ -1,6 +1,6 @@
 // A stand-in for the server: serves the pages, speaks both websocket dialects, and plays one scripted front desk.
 //
-//   node mock.mjs [PORT]        accounts: dana / desk-password (agent), sam / desk-password (supervisor),
+//   node mock.mjs [PORT]        accounts: dana / desk-password (agent), sam / desk-password (admin),
 //                               newby / one-time (must choose a password)
 //
 // For developing the pages and for their tests; it is no reference for the server's behaviour.
@@ -30,7 +30,7 @@ const PAGES = { "/": "index.html", "/agent": "agent.html", "/calls": "calls.html
 
 const users = new Map([
   ["dana", { id: "dana", name: "dana", role: "agent", password: "desk-password", must_change_password: false }],
-  ["sam", { id: "sam", name: "sam", role: "supervisor", password: "desk-password", must_change_password: false }],
+  ["sam", { id: "sam", name: "sam", role: "admin", password: "desk-password", must_change_password: false }],
   ["newby", { id: "newby", name: "newby", role: "agent", password: "one-time", must_change_password: true }],
 ]);
 const STATUS = {
@@ -127,6 +127,7 @@ async function rest(request, response, path, url) {
     user.must_change_password = false;
     return json(response, 200, account(user), newSession(user));
   }
+  if (route === "GET /api/v1/users") return json(response, 200, [...users.values()].map(account));
   if (route === "GET /api/v1/calls") return json(response, 200, calls(url.searchParams));
   if (route === "GET /api/v1/messages") return json(response, 200, messages.filter((each) => url.searchParams.get("open") === "false" || each.done_at === null));
   const one = /^\/api\/v1\/(calls|messages)\/([^/]+)(\/recording|\/audio|\/done)?$/.exec(path);

@@ -193,6 +193,14 @@ export class Voice {
     }
   }
 
+  /** Lets the microphone go at once, and the loudspeaker when the last words were heard (two seconds at most). */
+  async finish() {
+    this.closeMicrophone();
+    const rest = Math.min(2_000, this.stats.waiting_ms);
+    if (rest > 0) await new Promise((done) => setTimeout(done, rest + 150));
+    await this.close();
+  }
+
   /** Closes everything. */
   async close() {
     this.closeMicrophone();

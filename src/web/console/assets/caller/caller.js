@@ -149,7 +149,7 @@ function ended(visit, { kind, reason, code }) {
   if (reason === "busy" || code === 1013) return finish(visit, "The line is busy.", BUSY);
   if (reason === "unauthorized") return finish(visit, "The call could not be started.", "It took too long. Please try again.");
   const [status, problem] = ENDINGS[kind] ?? ["The call has ended.", ""];
-  finish(visit, status, problem);
+  finish(visit, status, problem, kind === "ended");
 }
 
 function micLost(visit) {
@@ -168,11 +168,13 @@ function hangUp() {
   finish(visit, visit.startedAt === 0 ? "Cancelled." : "You hung up.", "");
 }
 
-function finish(visit, status, problem) {
+/** `hearOut`: words still on their way to the ear are not cut off. */
+function finish(visit, status, problem, hearOut = false) {
   if (current !== visit) return;
   current = null;
   visit.line?.stop();
-  visit.voice.close();
+  if (hearOut) visit.voice.finish();
+  else visit.voice.close();
   wakeLock?.release().catch(() => {});
   wakeLock = null;
   delete main.dataset.speaking;

@@ -201,6 +201,7 @@ function perform(effect) {
       break;
     case "quiet":
       ring.stop();
+      setText(alerts, "");
       break;
     case "talk":
       beginTalk(effect.resumed);

@@ -45,17 +45,17 @@ export function offerView(desk, actions) {
   const transcript = conversation("Conversation so far", offer.lines);
   const accept = h(
     "button",
-    { class: "button primary big", type: "button", id: "accept", onclick: () => actions.accept(offer.offer_id) },
+    { class: "button primary big", type: "button", id: "accept", ...keyed(actions, "A"), onclick: () => actions.accept(offer.offer_id) },
     icon("phone"),
     "Accept",
-    actions.shortcuts() && h("kbd", {}, "A"),
+    hint(actions, "A"),
   );
   const decline = h(
     "button",
-    { class: "button big", type: "button", id: "decline", onclick: () => actions.reject(offer.offer_id) },
+    { class: "button big", type: "button", id: "decline", ...keyed(actions, "D"), onclick: () => actions.reject(offer.offer_id) },
     icon("cross"),
     "Decline",
-    actions.shortcuts() && h("kbd", {}, "D"),
+    hint(actions, "D"),
   );
   const problem = h("p", { class: "field-error", role: "alert" });
   const root = h(
@@ -118,13 +118,12 @@ export function callView(desk, actions) {
   const title = heading("On a call");
   const timer = h("span", { class: "figures call-timer", "aria-hidden": "true" });
   const state = h("p", { class: "call-state", role: "status" });
-  const shortcut = (key) => actions.shortcuts() && h("kbd", {}, key);
-  const mute = control("mic", "Mute", shortcut("M"), { id: "mute", onclick: actions.mute });
-  const hold = control("pause", "Hold", shortcut("H"), { id: "hold", onclick: actions.hold });
+  const mute = control(actions, "mic", "Mute", "M", { id: "mute", onclick: actions.mute });
+  const hold = control(actions, "pause", "Hold", "H", { id: "hold", onclick: actions.hold });
   const pad = keypad(actions.dtmf);
   pad.enable(true);
   pad.root.hidden = true;
-  const keys = control("keypad", "Keypad", shortcut("K"), { id: "keys", onclick: () => toggleKeys() });
+  const keys = control(actions, "keypad", "Keypad", "K", { id: "keys", onclick: () => toggleKeys() });
   keys.root.removeAttribute("aria-pressed");
   keys.root.setAttribute("aria-expanded", "false");
   const end = h(
@@ -350,10 +349,25 @@ function put(transcript, { seq, who, text, is_final, confidence, at_ms }) {
   transcript.put({ key: seq, who, text, final: is_final, confidence, at_ms });
 }
 
-function control(picture, label, key, { id, onclick }) {
+/** The shortcut of a button: seen as a key, and known to a screen reader as what it is. */
+function hint(actions, key) {
+  return actions.shortcuts() && h("kbd", { "aria-hidden": "true" }, key);
+}
+
+function keyed(actions, key) {
+  return actions.shortcuts() ? { "aria-keyshortcuts": key } : {};
+}
+
+function control(actions, picture, label, key, { id, onclick }) {
   const svg = icon(picture);
   const text = h("span", {}, label);
-  const root = h("button", { class: "button control", type: "button", id, "aria-pressed": "false", onclick }, svg, text, key);
+  const root = h(
+    "button",
+    { class: "button control", type: "button", id, "aria-pressed": "false", ...keyed(actions, key), onclick },
+    svg,
+    text,
+    hint(actions, key),
+  );
   return {
     root,
     set(pressed, name, shown) {

@@ -6,7 +6,7 @@ import { clock, duration, when } from "../lib/format.js";
 import { requireSession } from "../lib/session.js";
 import { outcome, providerName } from "../lib/words.js";
 import { callDetail } from "./detail.js";
-import { outcomeKind, showProblem } from "./common.js";
+import { agentNames, outcomeKind, showProblem } from "./common.js";
 
 const PAGE = 50;
 const REFRESH_MS = 10_000;
@@ -26,9 +26,9 @@ async function start() {
 }
 
 async function showCall(id, me) {
-  const detail = await api("GET", `/api/v1/calls/${encodeURIComponent(id)}`);
+  const [detail, nameOf] = await Promise.all([api("GET", `/api/v1/calls/${encodeURIComponent(id)}`), agentNames(me)]);
   document.title = `Call of ${when(detail.call.started_at)} · Warmline`;
-  fill(main, callDetail(detail, me.role !== "agent"));
+  fill(main, callDetail(detail, { hears: me.role !== "agent", nameOf }));
 }
 
 async function showList(me) {

@@ -1,5 +1,6 @@
 // What the lists of calls and messages share.
 
+import { api } from "../lib/api.js";
 import { fill, h, icon } from "../lib/dom.js";
 
 const GOOD = new Set(["spoke_with_agent", "ended_with_assistant", "bridged", "back_to_assistant"]);
@@ -10,6 +11,13 @@ export function outcomeKind(word) {
   if (GOOD.has(word)) return "good";
   if (WARM.has(word)) return "warm";
   return word === "abandoned_in_queue" || word === "interrupted" ? "bad" : "";
+}
+
+/** Names for agents' ids, as far as this account may know them: administrators all, others their own. */
+export async function agentNames(me) {
+  const users = me.role === "admin" ? await api("GET", "/api/v1/users").catch(() => []) : [];
+  const names = new Map([[me.id, me.name], ...users.map((user) => [user.id, user.name])]);
+  return (id) => names.get(id) ?? "an agent";
 }
 
 /** Says why a page can't be shown, with a way out. */

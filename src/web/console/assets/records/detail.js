@@ -12,8 +12,8 @@ const STAGES = [
   ["tts_ms", "Voice"],
 ];
 
-/** `hears`: whether this account may hear recordings. */
-export function callDetail({ call, turns, triggers, handoffs, offers, messages, wrap_ups }, hears) {
+/** `hears`: whether this account may hear recordings; `nameOf`: an agent's name by id. */
+export function callDetail({ call, turns, triggers, handoffs, offers, messages, wrap_ups }, { hears, nameOf }) {
   const playable = hears && call.recording !== null && call.ended_at !== null;
   const recording = !playable ? null : player(`/api/v1/calls/${call.id}/recording`, "Recording of the call");
   const begins = call.notice_at_ms ?? 0;
@@ -58,8 +58,8 @@ export function callDetail({ call, turns, triggers, handoffs, offers, messages, 
         { class: "aside" },
         facts(call, length),
         triggers.length > 0 && section("Why a person", triggers.map(triggerItem)),
-        handoffs.length > 0 && section("Hand-over", handoffs.map((handoff) => handoffItem(handoff, offers))),
-        wrap_ups.length > 0 && section("Notes", wrap_ups.map(noteItem)),
+        handoffs.length > 0 && section("Hand-over", handoffs.map((handoff) => handoffItem(handoff, offers, nameOf))),
+        wrap_ups.length > 0 && section("Notes", wrap_ups.map((note) => noteItem(note, nameOf))),
         messages.length > 0 && section("Messages", messages.map(messageItem)),
       ),
     ),
@@ -167,7 +167,7 @@ function signal(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-function handoffItem(handoff, offers) {
+function handoffItem(handoff, offers, nameOf) {
   const own = offers.filter((offer) => offer.handoff_id === handoff.id);
   const waited = Date.parse(handoff.bridged_at ?? handoff.ended_at) - Date.parse(handoff.requested_at);
   return h(
@@ -179,16 +179,16 @@ function handoffItem(handoff, offers) {
       h(
         "ol",
         { class: "offers small soft" },
-        own.map((offer) => h("li", {}, `${when(offer.offered_at)}, ${offer.agent_name ?? offer.agent_id}: ${offer.result === null ? "pending" : offerResult(offer.result).toLowerCase()}`, offer.reason && ` (${offer.reason})`)),
+        own.map((offer) => h("li", {}, `${when(offer.offered_at)}, ${nameOf(offer.agent_id)}: ${offer.result === null ? "pending" : offerResult(offer.result).toLowerCase()}`, offer.reason && ` (${offer.reason})`)),
       ),
   );
 }
 
-function noteItem(note) {
+function noteItem(note, nameOf) {
   return h(
     "li",
     {},
-    h("p", {}, h("strong", {}, words(note.disposition)), h("span", { class: "soft" }, ` · ${note.agent_name ?? note.agent_id}, ${when(note.at)}`)),
+    h("p", {}, h("strong", {}, words(note.disposition)), h("span", { class: "soft" }, ` · ${nameOf(note.agent_id)}, ${when(note.at)}`)),
     note.note !== "" && h("p", { class: "pre" }, note.note),
   );
 }

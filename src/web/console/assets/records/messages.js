@@ -12,15 +12,17 @@ const main = document.getElementById("main");
 start();
 
 async function start() {
-  await requireSession(main);
+  const me = await requireSession(main);
   try {
-    await show();
+    await show(me);
   } catch (error) {
     showProblem(main, error);
   }
 }
 
-async function show() {
+async function show(me) {
+  // An agent's own calls are theirs to see; that of a message is mostly somebody else's.
+  const seesCalls = me.role !== "agent";
   let all = false;
   const lead = h("p", { class: "soft", role: "status" });
   const items = new Map();
@@ -61,7 +63,7 @@ async function show() {
       const known = items.get(message.id);
       // A card is only rebuilt when it changed: one that plays goes on playing.
       if (known?.done === (message.done_at !== null)) return;
-      const root = card(message, refresh);
+      const root = card(message, refresh, seesCalls);
       if (known === undefined) list.insertBefore(root, list.children[i] ?? null);
       else known.root.replaceWith(root);
       items.set(message.id, { root, done: message.done_at !== null });
@@ -81,7 +83,7 @@ async function load(all) {
   return api("GET", `/api/v1/messages?open=${!all}`);
 }
 
-function card(message, refresh) {
+function card(message, refresh, seesCalls) {
   const voicemail = message.kind === "voicemail";
   const done = message.done_at !== null;
   const problem = h("p", { class: "field-error", role: "alert" });
@@ -106,7 +108,7 @@ function card(message, refresh) {
       "div",
       { class: "message-body" },
       h("h2", {}, title),
-      h("p", { class: "soft" }, when(message.created_at), " · ", h("a", { href: `/calls/${message.call_id}` }, "the call")),
+      h("p", { class: "soft" }, when(message.created_at), seesCalls && [" · ", h("a", { href: `/calls/${message.call_id}` }, "the call")]),
       message.number !== null && h("p", { class: "message-number" }, h("a", { href: `tel:${message.number.replaceAll(/[^+\d*#]/g, "")}` }, message.number)),
       message.text !== null && message.text !== "" && h("blockquote", {}, message.text),
       message.recording !== null && player(`/api/v1/messages/${message.id}/audio`, `${title}, ${when(message.created_at)}`).root,
