@@ -13,7 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set once to tell work on another thread to stop; cheap to clone and to ask.
 #[derive(Clone, Debug, Default)]
-pub struct CancelFlag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<Cancelled>);
+
+#[derive(Debug, Default)]
+struct Cancelled {
+    set: AtomicBool,
+    parent: Option<CancelFlag>,
+}
 
 impl CancelFlag {
     /// A flag nobody has set.
@@ -21,13 +27,33 @@ impl CancelFlag {
         Self::default()
     }
 
+    /// A flag that is also set by setting this one, but not the other way round.
+    pub fn child(&self) -> Self {
+        Self(Arc::new(Cancelled { set: AtomicBool::new(false), parent: Some(self.clone()) }))
+    }
+
     /// Asks the work to stop. It can't be taken back.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.set.store(true, Ordering::Release);
     }
 
     /// True once somebody asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.set.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_cancelled_with_its_parent_and_alone() {
+        let parent = CancelFlag::new();
+        let (one, other) = (parent.child(), parent.child().child());
+        one.cancel();
+        assert_eq!((one.is_cancelled(), other.is_cancelled(), parent.is_cancelled()), (true, false, false));
+        parent.clone().cancel();
+        assert!(other.is_cancelled());
     }
 }

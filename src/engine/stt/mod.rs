@@ -1,5 +1,15 @@
 //! Speech to text: one verb, blocking, on the engine's own threads. [`scheduler`] is the async front everybody uses.
 
+pub mod fake;
+pub mod guard;
+pub mod scheduler;
+pub mod trim;
+#[cfg(feature = "whisper")]
+pub mod whisper;
+
+#[cfg(test)]
+mod conformance;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +20,8 @@ use crate::audio::units::{Millis, Probability, SampleRate};
 
 /// A recogniser. Blocking; called on a scheduler worker, never on a tokio worker.
 pub trait SpeechToText: Send + Sync {
-    /// Recognises one utterance. Stops soon after `cancel` is set and then returns [`SttError::Cancelled`].
+    /// Recognises one utterance. Stops at its next step after `cancel` is set, which
+    /// may take as long as the encoder needs, and then returns [`SttError::Cancelled`].
     fn transcribe(&self, utterance: &Utterance, cancel: &CancelFlag) -> Result<Transcript, SttError>;
     /// A name for records and metrics, such as `whisper-base`.
     fn name(&self) -> &str;
@@ -70,12 +81,16 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// `exp(avg_logprob)`, lowered by the no-speech probability: 1 is certain. Zero for an empty transcript.
+    /// `exp(avg_logprob)`, lowered by what the no-speech probability exceeds one half: 1 is certain. Zero for an empty
+    /// transcript.
+    ///
+    /// Below one half it tells nothing: single words said clearly reach 0.64.
     pub fn confidence(&self) -> Probability {
         if self.text.is_empty() {
             return Probability::clamped(0.0);
         }
-        Probability::clamped(self.avg_logprob.exp() * (1.0 - self.no_speech.get()))
+        let doubt = (self.no_speech.get() - 0.5).max(0.0) * 2.0;
+        Probability::clamped(self.avg_logprob.exp() * (1.0 - doubt))
     }
 }
 

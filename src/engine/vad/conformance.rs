@@ -31,7 +31,6 @@ pub fn noise(dbfs: f32, ms: usize) -> Vec<i16> {
 mod real {
     use std::path::PathBuf;
 
-    use super::*;
     use crate::engine::onnx;
     use crate::engine::vad::silero::SileroVad;
 
@@ -46,7 +45,7 @@ mod real {
     }
 
     pub fn silero() -> SileroVad {
-        SileroVad::load(runtime(), &models().join("silero_vad.onnx"), 1).expect("Silero is fetched")
+        SileroVad::load(runtime(), &models().join("silero-vad.onnx"), 1).expect("Silero is fetched")
     }
 
     /// Read speech at 16 kHz, from Debian's pocketsphinx-testdata.

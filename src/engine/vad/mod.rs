@@ -6,7 +6,7 @@ pub mod fake;
 pub mod silero;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 use crate::audio::units::Probability;
 
