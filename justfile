@@ -1,0 +1,33 @@
+# The menu: `just` lists it. CI runs `just test`.
+
+cache := env("WARMLINE_CACHE", env("XDG_CACHE_HOME", home_directory() / ".cache") / "warmline")
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
+
+_menu:
+    @just --list --unsorted
+
+# Install, build, fetch the models and start the server; OPTIONS go to `warmline serve`
+run *OPTIONS:
+    scripts/run {{ OPTIONS }}
+
+# Formatting, lints and the tests that need no models
+check:
+    scripts/test --fast
+
+# Everything CI checks
+test:
+    scripts/test
+
+# A server without a single model: keypad, hold, agents and records work, every caller goes to a person
+demo *OPTIONS:
+    WARMLINE_STT__ENGINE=off WARMLINE_LLM__ENGINE=off WARMLINE_VAD__ENGINE=energy WARMLINE_TTS__ENGINE=program \
+        cargo run --locked --no-default-features -- serve {{ OPTIONS }}
+
+# Measure: `stt` or `latency`
+bench NAME *OPTIONS:
+    cargo run --release --locked --features whisper -- bench {{ NAME }} {{ OPTIONS }}
+
+# Screenshots of every page in the looks of phone, laptop and dark, from a real browser
+screenshots:
+    npm ci --prefix tests/e2e --no-audit --no-fund
+    node tests/e2e/gallery.mjs

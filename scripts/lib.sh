@@ -1,0 +1,59 @@
+# Usage: sourced by scripts/run and scripts/test. Sets $root, $cache and $worker, moves to the repository, and gives the
+# functions both need. WARMLINE_CACHE moves the build folder; models stay where `warmline models` keeps them.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${WARMLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/warmline}
+# llama.cpp and whisper.cpp may not meet in one build, so the worker has a build folder of its own.
+worker_target=${CARGO_TARGET_DIR:-$cache/target}-llm
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+worker=$worker_target/release/warmline-llm-worker
+cd "$root" || exit
+
+say() { printf '\n== %s\n' "$*" >&2; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
+
+need_rust() {
+    command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs"
+}
+
+# Package and the command or file that shows it is there; on other systems the command or file is what counts.
+build_packages='build-essential:c++ cmake:cmake clang:clang libclang-dev:/usr/lib/llvm-*/lib/libclang.so
+    pkg-config:pkg-config python3-pip:/usr/lib/python3/dist-packages/pip curl:curl ca-certificates:/etc/ssl/certs'
+test_packages='sox:sox espeak-ng:espeak-ng nodejs:node npm:npm chromium:chromium
+    asterisk-core-sounds-en-wav:/usr/share/asterisk/sounds/en_US_f_Allison/digits/1.wav
+    pocketsphinx-testdata:/usr/share/pocketsphinx/test/data/librivox'
+
+is_there() {
+    case $1 in
+    python3-pip) python3 -m pip --version >/dev/null 2>&1 ;;
+    libclang-dev) [ -n "${LIBCLANG_PATH:-}" ] || compgen -G "$2" >/dev/null ;;
+    *) case $2 in /*) [ -e "$2" ] ;; *) command -v "$2" >/dev/null ;; esac ;;
+    esac
+}
+
+# need_packages LIST: installs what is missing of it with apt, as root or through sudo, else says what to install.
+need_packages() {
+    local missing=() entry apt=(apt-get)
+    for entry in $1; do
+        is_there "${entry%%:*}" "${entry#*:}" || missing+=("${entry%%:*}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || fail "these are missing, by their Debian names: ${missing[*]}"
+    if [ "$(id -u)" != 0 ]; then
+        # Somebody may type a password only if somebody is there.
+        if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+            apt=(sudo DEBIAN_FRONTEND=noninteractive apt-get)
+        else
+            fail "packages are missing; as root: apt-get install ${missing[*]}"
+        fi
+    fi
+    say "Installing ${missing[*]}"
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" update -qq >&2
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# In its own folder: llm-worker/.cargo/config.toml asks for this machine's vector instructions.
+worker_cargo() {
+    (cd llm-worker && CARGO_TARGET_DIR=$worker_target cargo "$@")
+}
