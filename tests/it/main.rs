@@ -2,3 +2,4 @@
 
 mod support;
 mod telephony;
+mod telephony_call;

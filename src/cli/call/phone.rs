@@ -1,0 +1,263 @@
+//! The task behind a [`super::player::CallPlayer`]: owns the socket, moves the [`Line`] every 20 ms, returns marks as a
+//! provider does.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::dialect::{Afterwards, Dialect, Incoming};
+use super::event::{Event, TimedEvent};
+use super::line::{Line, Utterance, millis};
+use crate::audio::units::Millis;
+use crate::telephony::protocol::Digit;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Events kept; a call that makes more has gone wrong, and the later ones are dropped.
+const MAX_EVENTS: usize = 100_000;
+/// How long a socket may take our messages, and its goodbye.
+const SOCKET_PATIENCE: Duration = Duration::from_secs(5);
+/// Silence that ends a reply, for [`Event::ReplyEnded`].
+const REPLY_PAUSE: Millis = Millis(700);
+
+/// What a player asks of its telephone.
+#[derive(Debug)]
+pub(super) enum Command {
+    Say { name: String, pcm: Vec<i16> },
+    Dtmf(Digit),
+    Hangup,
+}
+
+/// What player and telephone both look at.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) line: Line,
+    pub(super) events: Vec<TimedEvent>,
+    pub(super) ended: bool,
+}
+
+/// The line and its events.
+pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().expect("nothing panics while holding the line")
+}
+
+/// The task behind a player: the socket, the line, the clock.
+pub(super) struct Phone {
+    socket: Socket,
+    dialect: Box<dyn Dialect>,
+    shared: Arc<Mutex<Shared>>,
+    tick: watch::Sender<u64>,
+    opened: Instant,
+    /// Recordings that are being said, or will be.
+    talking: Vec<(String, Utterance, bool)>,
+    /// What was said and not answered yet, in order, with where its voice ended.
+    unanswered: Vec<(String, usize)>,
+    replying: bool,
+}
+
+/// Why the loop ended.
+enum End {
+    Caller,
+    Server(Option<CloseFrame>, String),
+    Lost(String),
+}
+
+impl Phone {
+    /// A telephone on an open socket. `tick` is told every 20 ms.
+    pub(super) fn new(
+        socket: Socket,
+        dialect: Box<dyn Dialect>,
+        shared: Arc<Mutex<Shared>>,
+        tick: watch::Sender<u64>,
+        opened: Instant,
+    ) -> Self {
+        let unanswered = vec![("greeting".to_owned(), 0)];
+        Self { socket, dialect, shared, tick, opened, talking: Vec::new(), unanswered, replying: false }
+    }
+
+    /// The whole call, goodbye included.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Command>, afterwards: Option<Afterwards>) {
+        let end = self.converse(&mut inbox).await;
+        let (by, code, mut reason) = match end {
+            End::Caller => {
+                let goodbye = self.dialect.goodbye();
+                let _ = self.send(goodbye).await;
+                ("caller", self.drain().await, String::new())
+            }
+            End::Server(frame, reason) => {
+                let said = frame.as_ref().map(|frame| frame.reason.to_string()).unwrap_or_default();
+                let reason = if reason.is_empty() { said } else { reason };
+                self.drain().await;
+                ("server", frame.map(|frame| frame.code.into()), reason)
+            }
+            End::Lost(reason) => ("lost", None, reason),
+        };
+        if by != "caller"
+            && let Some(afterwards) = afterwards
+        {
+            match afterwards.ask().await {
+                Ok(said) if said.is_empty() => {}
+                Ok(said) => reason = said,
+                Err(error) => reason = format!("nobody says what comes next: {error}"),
+            }
+        }
+        self.note(Event::Ended { by, code, reason });
+        lock(&self.shared).ended = true;
+    }
+
+    async fn converse(&mut self, inbox: &mut mpsc::Receiver<Command>) -> End {
+        for message in self.dialect.hello() {
+            if let Err(reason) = self.send(message).await {
+                return End::Lost(reason);
+            }
+        }
+        self.note(Event::Connected);
+        let mut ticker = interval(Millis::FRAME.duration());
+        // A late tick is made up for: the line keeps real time on average.
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut farewell = String::new();
+        loop {
+            let sent = tokio::select! {
+                _ = ticker.tick() => self.pass_time().await,
+                message = self.socket.next() => match message {
+                    Some(Ok(Message::Close(frame))) => return End::Server(frame, farewell),
+                    Some(Ok(message)) => match self.dialect.read(message) {
+                        Some(Incoming::Ended(reason)) => { farewell = reason; Ok(()) }
+                        Some(incoming) => self.heard(incoming).await,
+                        None => Ok(()),
+                    },
+                    Some(Err(error)) => return End::Lost(error.to_string()),
+                    None => return End::Lost("the socket ended without a close".to_owned()),
+                },
+                command = inbox.recv() => match command {
+                    Some(Command::Say { name, pcm }) => {
+                        let utterance = lock(&self.shared).line.say(&pcm);
+                        self.talking.push((name, utterance, false));
+                        Ok(())
+                    }
+                    Some(Command::Dtmf(digit)) => {
+                        let message = self.dialect.dtmf(digit);
+                        self.note(Event::Dtmf { digit: digit.get() });
+                        self.send(message).await
+                    }
+                    Some(Command::Hangup) | None => return End::Caller,
+                },
+            };
+            if let Err(reason) = sent {
+                return End::Lost(reason);
+            }
+        }
+    }
+
+    /// 20 ms: speaks, hears, returns marks.
+    async fn pass_time(&mut self) -> Result<(), String> {
+        let (tick, replying, position) = {
+            let line = &mut lock(&self.shared).line;
+            (line.tick(), line.is_replying(REPLY_PAUSE), line.position())
+        };
+        let mut happened = Vec::new();
+        self.talking.retain_mut(|(name, utterance, begun)| {
+            if !*begun && utterance.begin < position {
+                *begun = true;
+                happened.push(Event::CallerStarted { name: name.clone() });
+            }
+            let over = *begun && utterance.voice_end <= position;
+            if over {
+                happened.push(Event::CallerEnded { name: name.clone() });
+                self.unanswered.push((name.clone(), utterance.voice_end));
+            }
+            !over
+        });
+        happened.extend(self.answered());
+        if replying != self.replying {
+            self.replying = replying;
+            happened.push(if replying { Event::ReplyStarted } else { Event::ReplyEnded });
+        }
+        happened.into_iter().for_each(|event| self.note(event));
+        let audio = self.dialect.audio(&tick.spoken);
+        self.send(audio).await?;
+        self.return_marks(tick.reached, false).await?;
+        self.tick.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Whether an answer has begun: to the last thing said before it, and so to all before that.
+    fn answered(&mut self) -> Option<Event> {
+        let shared = lock(&self.shared);
+        let begins = self.unanswered.iter().find_map(|(_, end)| shared.line.reply_after(*end))?;
+        let answered = self.unanswered.iter().rposition(|(_, end)| *end <= begins)?;
+        let (name, end) = self.unanswered.drain(..=answered).next_back()?;
+        Some(Event::Responded { name, response_ms: millis(begins - end) })
+    }
+
+    async fn heard(&mut self, incoming: Incoming) -> Result<(), String> {
+        match incoming {
+            Incoming::Started => self.note(Event::Started),
+            Incoming::Audio(pcm) => lock(&self.shared).line.receive(&pcm),
+            Incoming::Mark(name) => {
+                let reached = lock(&self.shared).line.mark(name);
+                self.return_marks(reached, false).await?;
+            }
+            Incoming::Clear => {
+                let flushed = lock(&self.shared).line.clear();
+                self.note(Event::Cleared);
+                self.return_marks(flushed, true).await?;
+            }
+            Incoming::Caption(caption) => {
+                let (who, text, is_final) = (caption.who, caption.text, caption.is_final);
+                self.note(Event::Caption { who, text, is_final });
+            }
+            Incoming::Unknown(what) => self.note(Event::Misunderstood { what }),
+            Incoming::Ended(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn return_marks(&mut self, marks: impl IntoIterator<Item = String>, cleared: bool) -> Result<(), String> {
+        for name in marks {
+            let message = self.dialect.mark(&name);
+            self.note(Event::MarkReturned { name, cleared });
+            self.send(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), String> {
+        match timeout(SOCKET_PATIENCE, self.socket.send(message)).await {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("the server took nothing for {} s", SOCKET_PATIENCE.as_secs())),
+        }
+    }
+
+    /// Closes the socket and waits for the other side; returns its close code.
+    async fn drain(&mut self) -> Option<u16> {
+        let goodbye = async {
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+            let _ = self.socket.close(Some(frame)).await;
+            let mut code = None;
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(frame) = message {
+                    code = frame.map(|frame| frame.code.into());
+                }
+            }
+            code
+        };
+        timeout(SOCKET_PATIENCE, goodbye).await.ok().flatten()
+    }
+
+    fn note(&self, event: Event) {
+        let at_ms = self.opened.elapsed().as_millis() as u64;
+        let mut shared = lock(&self.shared);
+        if shared.events.len() < MAX_EVENTS {
+            shared.events.push(TimedEvent { at_ms, event });
+        }
+    }
+}

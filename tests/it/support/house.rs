@@ -1,0 +1,166 @@
+//! A small server on a real socket: webhooks, media driver, and behind them a call that is no dialog but behaves like
+//! one. It greets with a tone, answers voice with a tone, stops when spoken over, and hangs up on `9`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{Instant, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use warmline::audio::frame::AudioFrame;
+use warmline::audio::mix::level_dbfs;
+use warmline::audio::units::{Millis, SampleRate};
+use warmline::call::CallId;
+use warmline::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
+use warmline::config::Config;
+use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart};
+use warmline::web::media::{self, MediaState};
+use warmline::web::webhooks::{self, Admission, WebhookState};
+
+/// Silence after which the caller is taken to be done.
+pub const HANGOVER: Duration = Duration::from_millis(200);
+/// Length of the greeting and of each answer.
+pub const TONE: Millis = Millis(600);
+
+/// The running server. Dropping it stops it.
+pub struct House {
+    /// `http://127.0.0.1:PORT`.
+    pub base: String,
+    /// What its webhooks are signed with.
+    pub auth_token: &'static str,
+    calls: Arc<Calls>,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+}
+
+struct Calls {
+    max: usize,
+    live: Arc<AtomicUsize>,
+    opened: AtomicUsize,
+    tracker: TaskTracker,
+}
+
+impl House {
+    /// Opens a server for at most `max` calls at once on a free port of the loopback.
+    pub async fn open(max: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let text = format!(
+            "[server]\nlisten = \"{address}\"\ncalls_per_minute_per_caller = 1000\n[twilio]\nauth_token = \"12345\""
+        );
+        let config = Config::parse(&text, std::iter::empty()).expect("valid");
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let live = Arc::default();
+        let calls = Arc::new(Calls { max, live, opened: AtomicUsize::new(0), tracker: tracker.clone() });
+        let (tokens, outcomes) = (Arc::default(), Arc::default());
+        let media =
+            MediaState::new(Arc::clone(&tokens), Arc::clone(&outcomes), calls.clone(), tracker.clone(), cancel.clone());
+        let hooks = WebhookState::new(&config, tokens, outcomes, calls.clone());
+        let routes = media::routes(media).merge(webhooks::routes(hooks));
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let stop = cancel.clone().cancelled_owned();
+        tracker.spawn(async move {
+            let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+        });
+        Self { base: format!("http://{address}"), auth_token: "12345", calls, cancel, tracker }
+    }
+
+    /// How many calls were opened so far.
+    pub fn opened(&self) -> usize {
+        self.calls.opened.load(Ordering::SeqCst)
+    }
+
+    /// Hangs up everybody and waits until nothing runs any more.
+    pub async fn close(self) {
+        self.cancel.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        assert_eq!(self.calls.live.load(Ordering::SeqCst), 0, "a call outlived its server");
+    }
+}
+
+impl Admission for Calls {
+    fn admit(&self) -> Result<(), AdmitError> {
+        if self.live.load(Ordering::SeqCst) < self.max { Ok(()) } else { Err(AdmitError::Busy) }
+    }
+}
+
+impl CallOpener for Calls {
+    fn open(&self, _: &'static str, start: StreamStart, leg: LegIo) -> Result<CallHandle, AdmitError> {
+        self.admit()?;
+        assert!(start.token.is_none() && !start.provider_call_id.is_empty());
+        self.live.fetch_add(1, Ordering::SeqCst);
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        let handle = CallHandle { id: CallId::generate(), cancel: CancellationToken::new() };
+        let (live, cancel) = (self.live.clone(), handle.cancel.clone());
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = answer(leg) => {}
+                () = cancel.cancelled() => {}
+            }
+            live.fetch_sub(1, Ordering::SeqCst);
+        });
+        Ok(handle)
+    }
+}
+
+/// The call.
+async fn answer(mut leg: LegIo) {
+    let mut pace = interval(Millis::FRAME.duration());
+    let (mut to_play, mut mark) = (frames(TONE), 0);
+    let (mut voiced_ms, mut done_at): (u32, Option<Instant>) = (0, None);
+    let caption = Caption { who: Speaker::Assistant, text: "Hello".to_owned(), is_final: true };
+    let _ = leg.commands.send(MediaCommand::Caption(caption)).await;
+    loop {
+        tokio::select! {
+            frame = leg.frames.recv() => match frame {
+                None => return,
+                Some(frame) if level_dbfs(&frame.pcm) > -40.0 => {
+                    voiced_ms += 20;
+                    done_at = (voiced_ms >= 100).then(|| Instant::now() + HANGOVER);
+                    if to_play > 0 && voiced_ms >= 100 {
+                        to_play = 0;
+                        let _ = leg.commands.send(MediaCommand::Clear).await;
+                    }
+                }
+                Some(_) => {}
+            },
+            event = leg.events.recv() => match event {
+                None | Some(MediaEvent::Stopped(_)) => return,
+                Some(MediaEvent::Dtmf(digit)) if digit.get() == '9' => {
+                    let _ = leg.commands.send(MediaCommand::Hangup).await;
+                }
+                Some(_) => {}
+            },
+            () = sleep_until(done_at.unwrap_or_else(far)), if done_at.is_some() => {
+                (done_at, voiced_ms, to_play) = (None, 0, frames(TONE));
+            }
+            _ = pace.tick(), if to_play > 0 => {
+                to_play -= 1;
+                let _ = leg.commands.send(MediaCommand::Audio(tone())).await;
+                if to_play == 0 {
+                    mark += 1;
+                    let _ = leg.commands.send(MediaCommand::Mark(MarkId(mark))).await;
+                }
+            }
+        }
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3_600)
+}
+
+fn frames(span: Millis) -> u32 {
+    span.0 / Millis::FRAME.0
+}
+
+/// 20 ms of 400 Hz, which begins and ends at zero.
+fn tone() -> AudioFrame {
+    let pcm: Vec<i16> =
+        (0..320).map(|n| (6_000.0 * (f64::from(n) * std::f64::consts::TAU / 40.0).sin()) as i16).collect();
+    AudioFrame::new(Millis(0), SampleRate::WIDEBAND, pcm)
+}

@@ -1,0 +1,189 @@
+//! Calls over real sockets: the player of `warmline call` on one side, webhooks and media driver on the other.
+
+use std::time::Duration;
+
+use warmline::audio::mix::level_dbfs;
+use warmline::audio::units::SampleRate;
+use warmline::audio::wav;
+use warmline::cli::call::CallError;
+use warmline::cli::call::player::{CallPlayer, Dial, Event};
+use warmline::telemetry::Secret;
+use warmline::telephony::protocol::Digit;
+
+use crate::support::house::{HANGOVER, House, TONE};
+
+const PAUSE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn dial(house: &House, provider: &str) -> Dial {
+    Dial { auth_token: Secret::new(house.auth_token.to_owned()), ..Dial::new(house.base.as_str(), provider) }
+}
+
+/// Something a voice activity detector by loudness takes for speech, at 16 kHz.
+fn voice(millis: usize) -> Vec<i16> {
+    (0..16 * millis).map(|n| (5_000.0 * (n as f64 * std::f64::consts::TAU / 53.0).sin()) as i16).collect()
+}
+
+#[tokio::test]
+async fn a_conversation_is_played_heard_and_measured_through_each_provider() {
+    for provider in ["twilio", "browser"] {
+        let house = House::open(4).await;
+        let mut player = CallPlayer::connect(&dial(&house, provider)).await.expect("connected");
+        let greeting = player.wait_reply_end(PAUSE, PATIENCE).await.expect("a greeting");
+        assert!(greeting.finished && greeting.reply_ms.abs_diff(TONE.0.into()) <= 60, "{provider}: {greeting:?}");
+        for turn in 0..2 {
+            player.play("question", &voice(500)).await.expect("heard");
+            let reply = player.wait_reply_end(PAUSE, PATIENCE).await.expect("an answer");
+            // The hangover, one frame each way, and what a busy machine adds.
+            let fastest = HANGOVER.as_millis() as u64;
+            assert!((fastest..fastest + 400).contains(&reply.response_ms), "{provider}, turn {turn}: {reply:?}");
+            assert!(reply.reply_ms.abs_diff(TONE.0.into()) <= 60, "{provider}, turn {turn}: {reply:?}");
+        }
+        player.dtmf(Digit::new('9').expect("a key")).await.expect("pressed");
+        let end = player.wait_end(PATIENCE).await.expect("the server hangs up");
+        let Event::Ended { by, code, reason } = end.event else { panic!("{end:?}") };
+        assert_eq!((by, code), ("server", Some(1000)));
+        assert_eq!(reason, if provider == "browser" { "hangup" } else { "" }, "nothing to apologise for");
+        let (events, captured) = player.hangup().await;
+        let count = |wanted: fn(&Event) -> bool| events.iter().filter(|timed| wanted(&timed.event)).count();
+        assert_eq!(count(|event| matches!(event, Event::MarkReturned { cleared: false, .. })), 3);
+        assert_eq!(count(|event| matches!(event, Event::Responded { .. })), 3);
+        assert_eq!(count(|event| matches!(event, Event::Misunderstood { .. })), 0);
+        assert_eq!(count(|event| matches!(event, Event::Caption { .. })), usize::from(provider == "browser"));
+        assert_eq!(captured.caller.len(), captured.reply.len());
+        assert!(level_dbfs(&captured.reply) > -30.0 && level_dbfs(&captured.caller) > -30.0);
+        house.close().await;
+    }
+}
+
+#[tokio::test]
+async fn speaking_over_the_reply_silences_it_at_once() {
+    let house = House::open(4).await;
+    let mut player = CallPlayer::connect(&dial(&house, "twilio")).await.expect("connected");
+    player.wait_reply_start(PATIENCE).await.expect("a greeting");
+    player.begin("interruption", &voice(400)).await.expect("heard");
+    let since = 0;
+    let cleared = player.wait_event(since, PATIENCE, |event| *event == Event::Cleared).await.expect("a clear");
+    let spoke = player.wait_event(since, PATIENCE, |event| matches!(event, Event::CallerStarted { .. })).await;
+    let took = cleared.at_ms - spoke.expect("spoken").at_ms;
+    assert!(took < 500, "cleared {took} ms after the caller spoke");
+    let reply = player.wait_reply_end(PAUSE, PATIENCE).await.expect("an answer to the interruption");
+    assert!(reply.response_ms >= HANGOVER.as_millis() as u64, "the rest of the greeting is no answer: {reply:?}");
+    player.hangup().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn callers_beyond_the_cap_are_told_and_calls_in_progress_go_on() {
+    let house = House::open(1).await;
+    let mut first = CallPlayer::connect(&dial(&house, "twilio")).await.expect("connected");
+    first.wait_reply_start(PATIENCE).await.expect("a greeting");
+    for provider in ["twilio", "browser"] {
+        let refused = CallPlayer::connect(&dial(&house, provider)).await.expect_err("all lines are busy");
+        let CallError::Refused { said } = refused else { panic!("{refused}") };
+        assert!(said.contains("lines are busy"), "{said}");
+    }
+    first.play("question", &voice(300)).await.expect("heard");
+    first.wait_reply_end(PAUSE, PATIENCE).await.expect("an answer");
+    first.hangup().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn two_calls_at_the_last_line_one_hears_why() {
+    // Both webhooks find room, then one stream takes it.
+    let house = House::open(1).await;
+    let token = |body: serde_json::Value| Secret::new(body["token"].as_str().expect("a token").to_owned());
+    let ask = || async {
+        let url = format!("{}/api/v1/browser-call", house.base);
+        let response = reqwest::Client::builder().no_proxy().build().expect("a client").post(url).send().await;
+        token(response.expect("asked").json().await.expect("JSON"))
+    };
+    let (one, two) = (ask().await, ask().await);
+    let with = |token: &Secret<String>| Dial { token: Some(token.clone()), ..dial(&house, "browser") };
+    let mut winner = CallPlayer::connect(&with(&one)).await.expect("connected");
+    winner.wait_event(0, PATIENCE, |event| *event == Event::Started).await.expect("open");
+    for (token, expected) in [(&two, "busy"), (&two, "unauthorized"), (&Secret::new("x".to_owned()), "unauthorized")] {
+        let mut loser = CallPlayer::connect(&with(token)).await.expect("connected");
+        let end = loser.wait_end(PATIENCE).await.expect("turned away");
+        let Event::Ended { by: "server", reason, .. } = &end.event else { panic!("{end:?}") };
+        assert_eq!(reason, expected);
+    }
+    assert_eq!(house.opened(), 1);
+    winner.hangup().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_and_an_absent_server_are_named() {
+    let house = House::open(1).await;
+    let wrong = Dial { auth_token: Secret::new("guess".to_owned()), ..dial(&house, "twilio") };
+    let error = CallPlayer::connect(&wrong).await.expect_err("403");
+    assert!(matches!(error, CallError::Signature { .. }), "{error}");
+    let unknown = CallPlayer::connect(&dial(&house, "fax")).await.expect_err("no such dialect");
+    assert_eq!(unknown.to_string(), "provider `fax` is not known here");
+    let base = house.base.clone();
+    house.close().await;
+    let error = CallPlayer::connect(&Dial::new(base.as_str(), "twilio")).await.expect_err("nobody is there");
+    assert_eq!(error.to_string(), format!("`{base}/voice/twilio/incoming` can't be asked"));
+}
+
+/// Runs the command line as a person would; returns exit code, stdout, stderr.
+async fn warmline_call(base: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_warmline"));
+    command.current_dir(folder.path()).args(["call", base, "--auth-token", "12345"]).args(arguments);
+    let output = command.kill_on_drop(true).output().await.expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_prints_a_call_and_saves_it() {
+    let house = House::open(2).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (question, reply, both) = (file("question.wav"), file("reply.wav"), file("both.wav"));
+    wav::write(question.as_ref(), SampleRate::WIDEBAND, &voice(400)).expect("written");
+    let arguments = ["--provider", "twilio", "--audio", &question, &question, "--dtmf", "9", "--pause", "300ms"];
+    let rest = ["--stay", "5s", "--save", &reply, "--save-stereo", &both, "--json"];
+    let (code, stdout, stderr) = warmline_call(&house.base, &[&arguments[..], &rest[..]].concat()).await;
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    let lines: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
+    let summary = lines.last().expect("a summary");
+    assert_eq!(
+        (&summary["event"], &summary["turns"], &summary["ended_by"]),
+        (&"summary".into(), &2.into(), &"server".into())
+    );
+    assert!(summary["response_ms"].as_array().is_some_and(|times| times.len() == 2));
+    assert!(lines.iter().any(|line| line["event"] == "responded" && line["name"] == "question.wav"));
+    assert!(level_dbfs(&wav::read(reply.as_ref()).expect("saved")) > -30.0);
+    assert!(std::fs::metadata(&both).expect("saved").len() > 2 * std::fs::metadata(&reply).expect("saved").len() - 100);
+
+    let (code, stdout, _) = warmline_call(&house.base, &["--provider", "browser", "--pause", "300ms"]).await;
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains("assistant: Hello") && stdout.contains("response_ms"), "{stdout}");
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_says_what_went_wrong_and_exits_with_one_or_two() {
+    let house = House::open(0).await;
+    let (code, _, stderr) = warmline_call(&house.base, &["--provider", "twilio"]).await;
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("the call was not taken: All our lines are busy"), "{stderr}");
+    let (code, _, stderr) = warmline_call(&house.base, &["--provider", "twilio", "--auth-token", "x"]).await;
+    assert_eq!(code, Some(2), "given twice: {stderr}");
+    let (code, _, stderr) = warmline_call(&house.base, &["--provider", "twilio", "--audio", "no-such.wav"]).await;
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("can't open `no-such.wav`"), "{stderr}");
+    let (code, _, stderr) = warmline_call(&house.base, &["--provider", "fax"]).await;
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("must be one of twilio, browser"), "{stderr}");
+    let base = house.base.clone();
+    house.close().await;
+    let (code, _, stderr) = warmline_call(&base, &["--provider", "browser"]).await;
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("Is `warmline serve` running there?"), "{stderr}");
+}
