@@ -41,7 +41,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Play a provider and a caller against a server, and measure its answers
-    Call(call::Args),
+    Call(Box<call::Args>),
     /// Check or show the configuration
     Config(config::Args),
     /// Fetch, list and check the models
@@ -63,7 +63,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
 
 async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
     match command {
-        Command::Call(args) => call::run(args, config).await,
+        Command::Call(args) => call::run(*args, config).await,
         Command::Config(args) => config::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,
         Command::User(args) => user::run(args, config).await,

@@ -7,6 +7,7 @@ use warmline::audio::units::SampleRate;
 use warmline::audio::wav;
 use warmline::cli::call::CallError;
 use warmline::cli::call::player::{CallPlayer, Dial, Event};
+use warmline::engine::llm::openai::install_crypto;
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 
@@ -94,6 +95,7 @@ async fn two_calls_at_the_last_line_one_hears_why() {
     // Both webhooks find room, then one stream takes it.
     let house = House::open(1).await;
     let token = |body: serde_json::Value| Secret::new(body["token"].as_str().expect("a token").to_owned());
+    install_crypto();
     let ask = || async {
         let url = format!("{}/api/v1/browser-call", house.base);
         let response = reqwest::Client::builder().no_proxy().build().expect("a client").post(url).send().await;

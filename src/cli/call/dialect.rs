@@ -19,9 +19,11 @@ use super::player::Dial;
 use crate::audio::g711;
 use crate::audio::resample::Resampler;
 use crate::audio::units::SampleRate;
+use crate::engine::llm::openai::install_crypto;
 use crate::telephony::protocol::{Caption, Digit, Speaker};
 use crate::telephony::signature::{TWILIO_HEADER, sign_twilio};
-use crate::web::webhooks::browser::{BrowserCall, NoCall};
+use crate::web::error::Problem;
+use crate::web::webhooks::browser::BrowserCall;
 
 /// Answers of webhooks are short.
 const MAX_ANSWER: usize = 256 * 1024;
@@ -80,6 +82,7 @@ pub struct Afterwards {
 
 /// Announces the call the way its provider does.
 pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
+    install_crypto();
     let http = reqwest::Client::builder().no_proxy().timeout(dial.patience).build();
     let http = http.map_err(|source| CallError::Http { url: dial.base.clone(), source })?;
     match dial.provider.as_str() {
@@ -137,7 +140,7 @@ async fn announce_browser(http: reqwest::Client, dial: &Dial) -> Result<Announce
             let url = format!("{}/api/v1/browser-call", dial.base);
             let (status, body) = answer(http.post(&url), &url).await?;
             if status != StatusCode::OK {
-                let said = serde_json::from_str::<NoCall>(&body).map_or(body, |no| no.message);
+                let said = serde_json::from_str::<Problem>(&body).map_or(body, |no| no.message);
                 return Err(match status {
                     StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => CallError::Refused { said },
                     _ => CallError::Status { url, status: status.as_u16(), said },

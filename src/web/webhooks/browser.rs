@@ -11,14 +11,23 @@ use axum::{Json, Router};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 use tracing::info;
-use utoipa::ToSchema;
+use utoipa::{OpenApi, ToSchema};
 
 use super::limit::address_key;
 use super::{WebhookState, now};
 use crate::call::CallId;
 use crate::call::handle::AdmitError;
 use crate::telemetry::{Pii, metric};
+use crate::web::error::Problem;
 use crate::web::tokens::{StreamGrant, TOKEN_LIFETIME};
+
+/// The description of this one operation, to be merged into the API's document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    #[derive(OpenApi)]
+    #[openapi(paths(browser_call))]
+    struct Document;
+    Document::openapi()
+}
 
 pub(super) fn routes() -> Router<WebhookState> {
     Router::new().route("/api/v1/browser-call", post(browser_call))
@@ -35,26 +44,18 @@ pub struct BrowserCall {
     pub expires_in_s: u64,
 }
 
-/// Why there is no call now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct NoCall {
-    /// `too_many_calls`, `busy`, `draining` or `cross_origin`.
-    pub code: String,
-    /// A sentence for people.
-    pub message: String,
-}
-
 /// Asks for a call from a browser tab.
 #[utoipa::path(
     post,
     path = "/api/v1/browser-call",
     tag = "calls",
+    extensions(("x-least-role" = json!("anyone"))),
     responses(
         (status = 200, description = "Connect to `url` and start with `token`", body = BrowserCall),
-        (status = 403, description = "Asked by another site's page", body = NoCall),
+        (status = 403, description = "Asked by another site's page", body = Problem),
         (status = 404, description = "Browser calls are switched off"),
-        (status = 429, description = "Too many calls from this address", body = NoCall),
-        (status = 503, description = "All lines are busy, or the server shuts down", body = NoCall),
+        (status = 429, description = "Too many calls from this address", body = Problem),
+        (status = 503, description = "All lines are busy, or the server shuts down", body = Problem),
     )
 )]
 pub async fn browser_call(
@@ -109,6 +110,6 @@ fn refused(reason: &'static str) {
 }
 
 fn no_call(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = NoCall { code: code.to_owned(), message: message.to_owned() };
+    let body = Problem { code: code.to_owned(), message: message.to_owned() };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

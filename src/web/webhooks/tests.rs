@@ -10,12 +10,13 @@ use axum::response::Response;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::ServiceExt as _;
 
-use super::browser::{BrowserCall, NoCall};
+use super::browser::BrowserCall;
 use super::outcomes::StreamOutcome;
 use super::twilio::{APOLOGY_SENTENCE, BUSY_SENTENCE};
 use super::*;
 use crate::telemetry::Pii;
 use crate::telephony::signature::{TWILIO_HEADER, sign_twilio};
+use crate::web::error::Problem;
 
 const BASE: &str = "https://voice.example.com";
 
@@ -188,7 +189,7 @@ async fn a_page_gets_a_token_and_the_address_it_came_by() {
 #[tokio::test]
 async fn a_page_is_told_why_there_is_no_call() {
     let server = public();
-    let code = |body: &str| serde_json::from_str::<NoCall>(body).expect("JSON").code;
+    let code = |body: &str| serde_json::from_str::<Problem>(body).expect("JSON").code;
     *server.house.0.lock().expect("not poisoned") = Err(AdmitError::Draining);
     let (status, body) = server.page(&[]).await;
     assert_eq!((status, code(&body).as_str()), (StatusCode::SERVICE_UNAVAILABLE, "draining"));
