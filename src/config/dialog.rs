@@ -31,8 +31,8 @@ impl Default for DialogConfig {
             greeting: "Hello, this is the automated assistant of {company}. Press zero at any time to reach a person. How can I help you?".to_owned(),
             prompts_dir: PathBuf::new(),
             knowledge_dir: PathBuf::new(),
-            verbatim_score: 0.75,
-            min_score: 0.3,
+            verbatim_score: 0.62,
+            min_score: 0.4,
         }
     }
 }

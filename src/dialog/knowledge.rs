@@ -1,1 +1,351 @@
-//! (see dialog/mod.rs)
+//! What the company has approved to be said: Markdown entries, and the search that finds the one a caller asks about.
+//!
+//! An entry is a file: TOML front matter between two `+++` lines, then its body, a few sentences of plain text.
+//!
+//! ```text
+//! +++
+//! title = "Warranty"
+//! keywords = ["warranty", "repair"]                # words that mean this entry
+//! approved = "Furniture has a warranty of 24 months."   # spoken word for word when a question fits well
+//! also_asked = ["how long is the warranty"]        # questions `approved` answers
+//! related = ["is my shed insured"]                 # questions only the body answers (optional)
+//!
+//! [[answers]]                                      # more approved sentences for other questions (optional)
+//! approved = "It does not cover rust."
+//! also_asked = ["is rust covered"]
+//! +++
+//! Furniture has a warranty of 24 months. It covers faults of material, not rust.
+//! ```
+//!
+//! tantivy (BM25 over stems, in memory) finds and orders candidates; [`score`] makes their scores comparable.
+
+mod load;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tantivy::collector::TopDocs;
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption, STORED, Schema, TextFieldIndexing, TextOptions, Value};
+use tantivy::tokenizer::{
+    Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer,
+};
+use tantivy::{Index, IndexReader, TantivyDocument, Term};
+
+pub use load::KnowledgeError;
+use score::Scorer;
+
+use super::words::words;
+
+/// One file of the knowledge base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// File name without `.md`: its id in records.
+    pub id: String,
+    /// What it is about, for people and prompts.
+    pub title: String,
+    /// Words that mean this entry.
+    pub keywords: Vec<String>,
+    /// The approved sentences, the main one first; never empty.
+    pub answers: Vec<Answer>,
+    /// Questions that only the body answers.
+    pub related: Vec<String>,
+    /// A few sentences with all the facts, for the language model.
+    pub body: String,
+}
+
+/// Approved words and the questions they answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// One or two sentences, spoken word for word.
+    pub approved: String,
+    /// How callers ask for them.
+    pub also_asked: Vec<String>,
+}
+
+/// An entry that fits a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// [`Entry::id`].
+    pub entry_id: String,
+    /// [`Entry::title`].
+    pub title: String,
+    /// How much of the question the entry accounts for: 0 nothing, 1 all of it. Comparable between questions.
+    pub score: f32,
+    /// Lead over the next entry, whether or not that one is among the hits.
+    pub margin: f32,
+    /// The approved sentence whose questions are nearest; none when the nearest question has none.
+    pub approved: Option<String>,
+}
+
+/// The entries and their index. Cheap to search: well under a millisecond for some hundred entries.
+pub struct Knowledge {
+    entries: Vec<Entry>,
+    by_id: HashMap<String, usize>,
+    scorer: Scorer,
+    reader: IndexReader,
+    fields: Fields,
+}
+
+impl std::fmt::Debug for Knowledge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Knowledge({} entries)", self.entries.len())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Fields {
+    number: Field,
+    asked: Field,
+    title: Field,
+    body: Field,
+}
+
+/// How much a match counts in the order of candidates.
+const ASKED_BOOST: f32 = 2.5;
+const TITLE_BOOST: f32 = 2.0;
+/// Candidates that are scored closely.
+const CANDIDATES: usize = 12;
+/// Memory of the index writer, the least tantivy takes.
+const WRITER_BYTES: usize = 15_000_000;
+
+impl Knowledge {
+    /// The entries in `folder`, or the demo company's built-in ones when it is empty.
+    pub fn load(folder: &Path) -> Result<Self, KnowledgeError> {
+        let entries = if folder.as_os_str().is_empty() { load::built_in()? } else { load::folder(folder)? };
+        Self::index(entries)
+    }
+
+    /// An index of `entries`, whose ids must differ.
+    pub fn index(entries: Vec<Entry>) -> Result<Self, KnowledgeError> {
+        let mut builder = Schema::builder();
+        let text = || {
+            TextOptions::default().set_indexing_options(
+                TextFieldIndexing::default().set_tokenizer("spoken").set_index_option(IndexRecordOption::WithFreqs),
+            )
+        };
+        let fields = Fields {
+            number: builder.add_u64_field("number", STORED),
+            asked: builder.add_text_field("asked", text()),
+            title: builder.add_text_field("title", text()),
+            body: builder.add_text_field("body", text()),
+        };
+        let index = Index::create_in_ram(builder.build());
+        index.tokenizers().register("spoken", analyzer(true));
+        let failed = |error: tantivy::TantivyError| KnowledgeError::Index { reason: error.to_string() };
+        let mut writer = index.writer_with_num_threads(1, WRITER_BYTES).map_err(failed)?;
+        for (number, entry) in entries.iter().enumerate() {
+            let mut document = TantivyDocument::default();
+            document.add_u64(fields.number, number as u64);
+            document.add_text(fields.title, spoken(&format!("{} {}", entry.title, entry.keywords.join(" "))));
+            for phrase in entry.answers.iter().flat_map(|answer| &answer.also_asked).chain(&entry.related) {
+                document.add_text(fields.asked, spoken(phrase));
+            }
+            for answer in &entry.answers {
+                document.add_text(fields.body, spoken(&answer.approved));
+            }
+            document.add_text(fields.body, spoken(&entry.body));
+            writer.add_document(document).map_err(failed)?;
+        }
+        writer.commit().map_err(failed)?;
+        let reader = index.reader().map_err(failed)?;
+        let by_id = entries.iter().enumerate().map(|(number, entry)| (entry.id.clone(), number)).collect();
+        let scorer = Scorer::new(&entries);
+        Ok(Self { entries, by_id, scorer, reader, fields })
+    }
+
+    /// All entries, by id.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a hit.
+    pub fn entry(&self, id: &str) -> Option<&Entry> {
+        self.by_id.get(id).map(|&number| &self.entries[number])
+    }
+
+    /// The at most `limit` entries that fit `query` best, best first; none that share no word with it.
+    pub fn search(&self, query: &str, limit: usize) -> Vec<Hit> {
+        let question = self.scorer.question(query);
+        let mut scored: Vec<(usize, f32, Option<usize>)> = self
+            .candidates(&question)
+            .into_iter()
+            .map(|number| {
+                let (score, answer) = self.scorer.score(&question, number);
+                (number, score, answer)
+            })
+            .filter(|(_, score, _)| *score > 0.0)
+            .collect();
+        // Stable: entries alike in score stay in BM25's order.
+        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let next: Vec<f32> = scored.iter().skip(1).map(|hit| hit.1).chain([0.0]).collect();
+        scored
+            .into_iter()
+            .zip(next)
+            .take(limit)
+            .map(|((number, score, answer), next)| {
+                let entry = &self.entries[number];
+                Hit {
+                    entry_id: entry.id.clone(),
+                    title: entry.title.clone(),
+                    score,
+                    margin: score - next,
+                    approved: answer.map(|answer| entry.answers[answer].approved.clone()),
+                }
+            })
+            .collect()
+    }
+
+    /// Numbers of entries in BM25's order.
+    fn candidates(&self, question: &score::Question) -> Vec<usize> {
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+        for stem in question.known_stems() {
+            for (field, boost) in
+                [(self.fields.asked, ASKED_BOOST), (self.fields.title, TITLE_BOOST), (self.fields.body, 1.0)]
+            {
+                let term = TermQuery::new(Term::from_field_text(field, stem), IndexRecordOption::WithFreqs);
+                clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), boost))));
+            }
+        }
+        if clauses.is_empty() {
+            return Vec::new();
+        }
+        let searcher = self.reader.searcher();
+        let found = searcher
+            .search(&BooleanQuery::new(clauses), &TopDocs::with_limit(CANDIDATES).order_by_score())
+            .expect("an index in memory can be read");
+        found
+            .into_iter()
+            .filter_map(|(_, address)| {
+                let document: TantivyDocument = searcher.doc(address).expect("a document just found is there");
+                document.get_first(self.fields.number).and_then(|number| number.as_u64())
+            })
+            .map(|number| number as usize)
+            .collect()
+    }
+}
+
+/// Words of speech that say nothing about a topic.
+const STOP_WORDS: &str = "a an and are as at be been being but by for from if in into is it its no not of on or such that \
+    the their then there these they this to was were will with i you your yours me my mine we us our he she him her his \
+    do does did done doing can could would should shall may might must have has had having am want wants wanted need needs \
+    like please hi hello hey okay ok yes yeah um uh er well just so also very really actually quick quickly thing things something \
+    anything stuff know tell say said wondering wonder ask asking question questions help let lets s d t m re ve ll ask \
+    what which who whom whose about because good morning afternoon evening thanks thank sorry maybe possible able \
+    go going gonna gets some any all another one ones here now today still already yet again too only even more most \
+    got get getting give given gave take took taking make made way ways see look looking try trying find hope kind guess mean \
+    calling call called guys anyway sure oh ah hmm ago last week weeks month months year years buy purchase purchased \
+    two three four five six seven eight nine ten eleven twelve twenty thirty half couple many ours";
+
+/// Forms a stemmer does not join, and spellings of the other side of the ocean.
+const SAME: &[(&str, &str)] = &[
+    ("sent", "send"),
+    ("bought", "buy"),
+    ("came", "come"),
+    ("broke", "break"),
+    ("broken", "break"),
+    ("dead", "die"),
+    ("died", "die"),
+    ("dying", "die"),
+    ("dies", "die"),
+    ("paid", "pay"),
+    ("lost", "lose"),
+    ("left", "leave"),
+    ("forgot", "forget"),
+    ("forgotten", "forget"),
+    ("wrote", "write"),
+    ("written", "write"),
+    ("kept", "keep"),
+    ("held", "hold"),
+    ("sold", "sell"),
+    ("found", "find"),
+    ("stole", "steal"),
+    ("stolen", "steal"),
+    ("chose", "choose"),
+    ("froze", "freeze"),
+    ("frozen", "freeze"),
+    ("grew", "grow"),
+    ("went", "go"),
+    ("brought", "bring"),
+    ("spent", "spend"),
+    ("colour", "color"),
+    ("colours", "color"),
+    ("cheque", "check"),
+    ("cheques", "check"),
+    ("canceled", "cancel"),
+    ("canceling", "cancel"),
+    ("cancelled", "cancel"),
+    ("cancelling", "cancel"),
+    ("centre", "center"),
+    ("grey", "gray"),
+    ("catalogue", "catalog"),
+];
+
+/// Turns text into the words that are indexed: contractions written out, `how long` and its like as one word.
+fn spoken(text: &str) -> String {
+    let mut out = String::new();
+    let all = words(text);
+    let mut i = 0;
+    while i < all.len() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        let same = SAME.iter().find(|(from, _)| *from == all[i]);
+        out.push_str(same.map_or(all[i].as_str(), |(_, to)| to));
+        // "how long" asks for a time, "how much" for a price: neither `how` nor `long` says so.
+        if all[i] == "how"
+            && all
+                .get(i + 1)
+                .is_some_and(|next| ["long", "much", "many", "fast", "soon", "late"].contains(&next.as_str()))
+        {
+            out.push_str(&all[i + 1]);
+            i += 1;
+        }
+        i += 1;
+    }
+    out
+}
+
+/// The index's analyzer; without stems it gives the words as they were said.
+fn analyzer(stemmed: bool) -> TextAnalyzer {
+    let words = TextAnalyzer::builder(SimpleTokenizer::default())
+        .filter(RemoveLongFilter::limit(40))
+        .filter(LowerCaser)
+        .filter(StopWordFilter::remove(STOP_WORDS.split_whitespace().map(str::to_owned)))
+        .dynamic();
+    if stemmed { words.filter_dynamic(Stemmer::new(Language::English)).build() } else { words.build() }
+}
+
+/// A content word of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token {
+    /// As said.
+    word: String,
+    /// As the index has it.
+    stem: String,
+}
+
+/// The content words of `text` in order, those with the same stem once.
+fn tokens(text: &str) -> Vec<Token> {
+    let text = spoken(text);
+    let list = |stemmed: bool| {
+        let mut analyzer = analyzer(stemmed);
+        let mut stream = analyzer.token_stream(&text);
+        let mut out = Vec::new();
+        while let Some(token) = stream.next() {
+            out.push(token.text.clone());
+        }
+        out
+    };
+    let mut out: Vec<Token> = Vec::new();
+    // Stemming drops no word, so the two lists run in step.
+    for (word, stem) in list(false).into_iter().zip(list(true)) {
+        if !out.iter().any(|token| token.stem == stem) {
+            out.push(Token { word, stem });
+        }
+    }
+    out
+}

@@ -23,7 +23,7 @@ fn identity_question(words: &Clause, tag: bool) -> bool {
     ];
     if phrases![
         "who am i talking to" "who am i speaking to" "who am i speaking with" "who is this" "what are you"
-        "who are you"
+        "who are you" "what s your name" "what is your name"
     ]
     .iter()
     .any(|whole| holds(words, whole) && words.len() <= whole.split(' ').count() + 3)
