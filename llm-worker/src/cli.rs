@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8192, value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
     pub context: u32,
     /// Prompt tokens per evaluation.
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=2048))]
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=2048))]
     pub batch: u32,
     /// Prefixes kept at most, pinned or not.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=256))]

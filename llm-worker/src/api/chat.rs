@@ -2,7 +2,7 @@
 //!
 //! All that can be wrong with a request is found before it is queued, so a stream that starts with status 200 ends with
 //! `[DONE]` unless the engine itself fails; then the last event is `{"error": …}`. When the client goes away the handler
-//! or the stream is dropped, and its [`Hold`] tells the engine.
+//! or the stream is dropped, and its `Hold` tells the engine.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

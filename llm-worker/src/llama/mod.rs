@@ -1,7 +1,7 @@
-//! llama.cpp behind the traits of [`crate::model`]. The only module with `unsafe`, and all of that in [`context`].
+//! llama.cpp behind the traits of [`crate::model`]. The only module with `unsafe`, and all of that in `context`.
 //!
 //! The safe library (`llama-cpp-2`) loads the model, tokenizes and compiles grammars. Its context offers neither thread
-//! counts nor interruption once it runs, and both matter here, so [`context`] uses the raw interface.
+//! counts nor interruption once it runs, and both matter here, so `context` uses the raw interface.
 
 mod context;
 mod frontend;

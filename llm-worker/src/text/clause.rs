@@ -1,7 +1,7 @@
 //! Finds the end of the first clause of a reply.
 //!
 //! Until then the caller hears nothing, so generation may use every core; from then on the voice is speaking and needs
-//! one. A clause is at least [`MIN_WORDS`] words followed by a punctuation mark or a line end. It errs on the early side
+//! one. A clause is at least `MIN_WORDS` words followed by a punctuation mark or a line end. It errs on the early side
 //! ("about 3.5 kilos" ends at the point): that costs a little speed, never a gap in the voice.
 
 /// Shorter openings ("Yes,") are not spoken on their own.
