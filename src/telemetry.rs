@@ -79,6 +79,27 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
+/// Dotted fields of spans and log lines, the same wherever they appear. Undotted ones are local to their line.
+///
+/// A request has a span `request`, a media websocket one `media`, a call one `call`; what happens inside carries their
+/// fields. Text, numbers and tokens are never fields.
+pub const FIELDS: &[(&str, &str)] = &[
+    ("agent.id", "the account of the person who took the call"),
+    ("call.id", "the call, from first to last byte"),
+    ("call.provider", "row name of the provider the call came through"),
+    ("client.address", "address of a client whose sign-in was refused"),
+    ("handoff.id", "one wish for a person"),
+    ("http.method", "method of a request"),
+    ("http.route", "pattern of the route a request matched; never the path or query as sent"),
+    ("llm.duration_ms", "transcript to the first clause of the reply"),
+    ("message.id", "a voice message or callback wish"),
+    ("offer.id", "one offer to one agent"),
+    ("stream.id", "one media websocket, as its provider names it"),
+    ("stt.duration_ms", "time a decode took"),
+    ("tts.duration_ms", "clause to its first audible frame"),
+    ("user.id", "an account; the same as the agent's"),
+];
+
 /// Upper bounds of all histograms, in seconds. Dense where a caller begins to wonder, open to what is broken.
 pub const BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0];
 
@@ -115,39 +136,39 @@ fn describe() {
     }
 }
 
-/// Metric names, labels in brackets. A new one goes into [`metric::ALL`] too, which gives it its help text.
+/// Metric names, labels in braces. A new one goes into [`metric::ALL`] too, which gives it its help text.
 pub mod metric {
-    /// Calls started [provider].
+    /// Calls started {provider}.
     pub const CALLS_STARTED: &str = "warmline_calls_started_total";
     /// Calls going on now.
     pub const CALLS_LIVE: &str = "warmline_calls_live";
-    /// Calls refused before they began [provider, reason].
+    /// Calls refused before they began {provider, reason}.
     pub const CALLS_REFUSED: &str = "warmline_calls_refused_total";
-    /// Webhooks refused for a bad signature [provider].
+    /// Webhooks refused for a bad signature {provider}.
     pub const SIGNATURE_REJECTED: &str = "warmline_signature_rejected_total";
-    /// Provider messages skipped [provider, reason].
+    /// Provider messages skipped {provider, reason}.
     pub const MESSAGES_SKIPPED: &str = "warmline_messages_skipped_total";
-    /// 20 ms frames dropped [leg, reason].
+    /// 20 ms frames dropped {leg, reason}.
     pub const FRAMES_DROPPED: &str = "warmline_frames_dropped_total";
     /// Last caller sample to first audible reply frame, seconds.
     pub const RESPONSE_SECONDS: &str = "warmline_response_seconds";
-    /// One stage of a turn, seconds [stage: endpointing, stt, llm, tts].
+    /// One stage of a turn, seconds {stage: endpointing, stt, llm, tts}.
     pub const STAGE_SECONDS: &str = "warmline_stage_seconds";
     /// Speech-to-text jobs waiting.
     pub const STT_QUEUE: &str = "warmline_stt_queue";
-    /// Transcripts refused by a guard [guard].
+    /// Transcripts refused by a guard {guard}.
     pub const STT_GUARD: &str = "warmline_stt_guard_total";
-    /// Handoffs created [reason].
+    /// Handoffs created {reason}.
     pub const HANDOFFS: &str = "warmline_handoffs_total";
-    /// How handoffs ended [outcome].
+    /// How handoffs ended {outcome}.
     pub const HANDOFF_OUTCOMES: &str = "warmline_handoff_outcomes_total";
     /// Request for a person to offer on an agent's socket, seconds.
     pub const OFFER_SECONDS: &str = "warmline_offer_seconds";
     /// Callers waiting for a person.
     pub const QUEUE_LENGTH: &str = "warmline_queue_length";
-    /// Agents by state [state].
+    /// Agents by state {state}.
     pub const AGENTS: &str = "warmline_agents";
-    /// Engine failures [engine].
+    /// Engine failures {engine}.
     pub const ENGINE_FAILURES: &str = "warmline_engine_failures_total";
     /// Restarts of the embedded language model.
     pub const LLM_RESTARTS: &str = "warmline_llm_restarts_total";
@@ -165,24 +186,24 @@ pub mod metric {
         Histogram,
     }
 
-    /// Every metric with its help text. Labels in brackets.
+    /// Every metric with its help text. Labels in braces.
     pub const ALL: &[(&str, Kind, &str)] = &[
-        (CALLS_STARTED, Kind::Counter, "Calls started [provider]."),
+        (CALLS_STARTED, Kind::Counter, "Calls started {provider}."),
         (CALLS_LIVE, Kind::Gauge, "Calls going on now."),
-        (CALLS_REFUSED, Kind::Counter, "Calls refused before they began [provider, reason]."),
-        (SIGNATURE_REJECTED, Kind::Counter, "Webhooks refused for a bad signature [provider]."),
-        (MESSAGES_SKIPPED, Kind::Counter, "Provider messages skipped [provider, reason]."),
-        (FRAMES_DROPPED, Kind::Counter, "20 ms frames dropped [leg, reason]."),
+        (CALLS_REFUSED, Kind::Counter, "Calls refused before they began {provider, reason}."),
+        (SIGNATURE_REJECTED, Kind::Counter, "Webhooks refused for a bad signature {provider}."),
+        (MESSAGES_SKIPPED, Kind::Counter, "Provider messages skipped {provider, reason}."),
+        (FRAMES_DROPPED, Kind::Counter, "20 ms frames dropped {leg, reason}."),
         (RESPONSE_SECONDS, Kind::Histogram, "Last caller sample to first audible reply frame, seconds."),
-        (STAGE_SECONDS, Kind::Histogram, "One stage of a turn, seconds [stage: endpointing, stt, llm, tts]."),
+        (STAGE_SECONDS, Kind::Histogram, "One stage of a turn, seconds {stage: endpointing, stt, llm, tts}."),
         (STT_QUEUE, Kind::Gauge, "Speech-to-text jobs waiting."),
-        (STT_GUARD, Kind::Counter, "Transcripts refused by a guard [guard]."),
-        (HANDOFFS, Kind::Counter, "Handoffs created [reason]."),
-        (HANDOFF_OUTCOMES, Kind::Counter, "How handoffs ended [outcome]."),
+        (STT_GUARD, Kind::Counter, "Transcripts refused by a guard {guard}."),
+        (HANDOFFS, Kind::Counter, "Handoffs created {reason}."),
+        (HANDOFF_OUTCOMES, Kind::Counter, "How handoffs ended {outcome}."),
         (OFFER_SECONDS, Kind::Histogram, "Request for a person to offer on an agent's socket, seconds."),
         (QUEUE_LENGTH, Kind::Gauge, "Callers waiting for a person."),
-        (AGENTS, Kind::Gauge, "Agents by state [state]."),
-        (ENGINE_FAILURES, Kind::Counter, "Engine failures [engine]."),
+        (AGENTS, Kind::Gauge, "Agents by state {state}."),
+        (ENGINE_FAILURES, Kind::Counter, "Engine failures {engine}."),
         (LLM_RESTARTS, Kind::Counter, "Restarts of the embedded language model."),
         (BARGE_INS, Kind::Counter, "Times the caller spoke over playback and stopped it."),
     ];
@@ -205,6 +226,38 @@ mod tests {
             assert_eq!(*kind, expected, "{name}");
             assert!(!help.is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn every_dotted_field_is_in_the_dictionary() {
+        fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+            for entry in std::fs::read_dir(folder).expect("sources are there") {
+                let path = entry.expect("readable").path();
+                match path.extension() {
+                    None => sources(&path, found),
+                    Some(extension) if extension == "rs" => found.push(path),
+                    Some(_) => {}
+                }
+            }
+        }
+        let macros =
+            regex::Regex::new(r"(?s)\b(?:trace|debug|info|warn|error)(?:_span)?!\((.*?)\)[;,\n]").expect("valid");
+        let fields = regex::Regex::new(r"([a-z_]+(?:\.[a-z_]+)+) = ").expect("valid");
+        let mut files = Vec::new();
+        sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        let mut seen = 0;
+        for file in files {
+            let source = std::fs::read_to_string(&file).expect("readable");
+            for line in macros.captures_iter(&source) {
+                for field in fields.captures_iter(&line[1]) {
+                    let listed = FIELDS.iter().any(|(name, _)| *name == &field[1]);
+                    assert!(listed, "{} in {} is not in telemetry::FIELDS", &field[1], file.display());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 10, "only {seen} fields found: is the search broken?");
+        assert!(FIELDS.is_sorted(), "sorted, so that nothing is listed twice");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand. Exit codes: 0 ok, 1 the run failed, 2 wrong usage or configuration.
 //!
 //! Each subcommand is a file with `pub struct Args` (clap) and `pub async fn run(args: Args, config: Config) ->
-//! Result<(), CliError>`, a variant of [`Command`] and an arm in [`dispatch`]. Results go to stdout through [`say`] (or
+//! Result<(), CliError>`, a variant of [`Command`] and an arm in `dispatch`. Results go to stdout through [`say`] (or
 //! [`say_json`]), everything else to stderr.
 
 pub mod bench;

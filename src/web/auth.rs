@@ -2,7 +2,7 @@
 //!
 //! Passwords are kept as argon2id, tokens as SHA-256; neither can be read back. Sign-ins are limited per address and per
 //! name, and a name that does not exist takes as long as a wrong password. Handlers ask for [`SignedIn`] or
-//! [`Require`]; requests that change something must come from our own pages ([`cross_origin_guard`]) or carry a token.
+//! [`Require`]; requests that change something must come from our own pages (`cross_origin_guard`) or carry a token.
 
 mod accounts;
 mod extract;

@@ -42,7 +42,7 @@ pub(super) struct CallPage {
 #[utoipa::path(
     get, path = "/api/v1/calls", tag = "calls", operation_id = "list_calls",
     params(Paging),
-    responses((status = 200, body = CallPage), (status = 401, description = "Not signed in", body = Problem)),
+    responses((status = 200, description = "The calls", body = CallPage), (status = 401, description = "Not signed in", body = Problem)),
     security(("session" = []), ("token" = [])),
     extensions(("x-least-role" = json!("agent"))),
 )]
@@ -71,7 +71,7 @@ pub(super) async fn list(
     get, path = "/api/v1/calls/{id}", tag = "calls", operation_id = "get_call",
     params(("id" = CallId, Path, description = "The call")),
     responses(
-        (status = 200, body = CallDetail),
+        (status = 200, description = "The call", body = CallDetail),
         (status = 401, description = "Not signed in", body = Problem),
         (status = 404, description = "No such call, or an agent who did not take it", body = Problem),
     ),

@@ -32,7 +32,7 @@ pub(super) struct Filter {
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "messages", operation_id = "list_messages",
     params(Filter),
-    responses((status = 200, body = Vec<MessageRecord>), (status = 401, description = "Not signed in", body = Problem)),
+    responses((status = 200, description = "The messages", body = Vec<MessageRecord>), (status = 401, description = "Not signed in", body = Problem)),
     security(("session" = []), ("token" = [])),
     extensions(("x-least-role" = json!("agent"))),
 )]

@@ -95,7 +95,7 @@ pub(super) async fn sign_out(
 /// Who is signed in.
 #[utoipa::path(
     get, path = "/api/v1/session", tag = "session", operation_id = "who_am_i",
-    responses((status = 200, body = Me), (status = 401, description = "Not signed in", body = Problem)),
+    responses((status = 200, description = "You", body = Me), (status = 401, description = "Not signed in", body = Problem)),
     security(("session" = []), ("token" = [])),
     extensions(("x-least-role" = json!("agent"))),
 )]

@@ -31,7 +31,7 @@ pub(super) struct Status {
 /// How the server is doing.
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "status", operation_id = "status",
-    responses((status = 200, body = Status)),
+    responses((status = 200, description = "The status", body = Status)),
     extensions(("x-least-role" = json!("anyone"))),
 )]
 pub(super) async fn status(State(state): State<Arc<AppState>>) -> Json<Status> {

@@ -54,7 +54,7 @@ impl From<OneTimePassword> for Password {
 /// All accounts, by name.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = "users", operation_id = "list_users",
-    responses((status = 200, body = Vec<User>), (status = 403, body = Problem, description = "Not an administrator")),
+    responses((status = 200, description = "The accounts", body = Vec<User>), (status = 403, body = Problem, description = "Not an administrator")),
     security(("session" = []), ("token" = [])),
     extensions(("x-least-role" = json!("admin"))),
 )]

@@ -1,0 +1,6 @@
+//! The HTTP surface, request by request.
+
+mod api;
+mod auth;
+mod openapi;
+mod surface;
