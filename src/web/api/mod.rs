@@ -22,9 +22,10 @@ use utoipa_axum::routes;
 
 use super::auth::COOKIE;
 use super::router::AppState;
+use super::webhooks::browser;
 use crate::telemetry::Pii;
 
-/// The API with its description.
+/// The API with its description. `browser-call` is described here too, but served beside the media it opens.
 pub(super) fn router(state: Arc<AppState>) -> Router {
     let (router, document) = documented().with_state(state).split_for_parts();
     let document = Arc::new(describe(document));
@@ -56,6 +57,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
 }
 
 fn describe(mut document: OpenApi) -> OpenApi {
+    document.merge(browser::openapi());
     document.info = InfoBuilder::new()
         .title("Warmline")
         .version(env!("CARGO_PKG_VERSION"))

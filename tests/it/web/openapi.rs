@@ -88,6 +88,7 @@ async fn the_document_lists_every_route() {
     let listed: BTreeSet<_> = operations(&document().await).into_iter().map(|operation| operation.id).collect();
     let expected = [
         "add_user",
+        "browser_call",
         "change_password",
         "finish_message",
         "get_call",
