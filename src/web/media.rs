@@ -50,6 +50,8 @@ use crate::telephony::providers::{PROVIDERS, ProviderSpec};
 
 /// Larger messages end the socket; protocols skip from 64 KiB on.
 const MAX_MESSAGE: usize = 256 * 1024;
+/// Room for a dozen frames; the library's 128 KiB would be most of a call's memory.
+const READ_BUFFER: usize = 8 * 1024;
 /// Sockets that have not been let in yet, all providers together. One more is turned away.
 const MAX_WAITING: usize = 256;
 /// Messages waiting for the socket before commands have to wait, too.
@@ -107,7 +109,8 @@ async fn accept(spec: &'static ProviderSpec, state: MediaState, upgrade: WebSock
         counter!(metric::CALLS_REFUSED, "provider" => spec.name, "reason" => "sockets").increment(1);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).on_upgrade(move |socket: WebSocket| {
+    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).read_buffer_size(READ_BUFFER);
+    upgrade.on_upgrade(move |socket: WebSocket| {
         let span = info_span!("media", provider = spec.name);
         let tracker = state.tracker.clone();
         tracker.track_future(drive(spec, socket, state, permit).instrument(span))

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use warmline::audio::units::Millis;
 use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, Speaker, WsMessage};
-use warmline::telephony::providers::{PROVIDERS, ProviderSpec};
+use warmline::telephony::providers::{PROVIDERS, ProviderSpec, markdown_table};
 
 use crate::support::replay::{Watched, fixtures, folder, replay, seeds};
 
@@ -35,6 +35,13 @@ fn every_provider_has_fixtures_and_says_where_they_come_from() {
         let readme = std::fs::read_to_string(folder(spec).join("README.md")).unwrap_or_default();
         assert!(readme.len() > 100, "{}'s fixtures have no README.md naming their origin", spec.name);
     }
+}
+
+#[test]
+fn the_readme_shows_the_table_of_providers() {
+    let readme = include_str!("../../README.md");
+    let table = markdown_table();
+    assert!(readme.contains(&table), "README.md lacks this table:\n{table}");
 }
 
 #[track_caller]

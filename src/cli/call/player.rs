@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::connect_async;
+use tokio_tungstenite::connect_async_with_config;
 
 use super::CallError;
 use super::dialect::{Announced, announce};
@@ -121,7 +121,9 @@ impl CallPlayer {
     pub async fn connect(dial: &Dial) -> Result<Self, CallError> {
         let Announced { request, dialect, afterwards } = announce(dial).await?;
         let url = request.uri().to_string();
-        let connected = timeout(dial.patience, connect_async(request)).await;
+        // Frames are small and often: the kernel must not wait for more before it sends one.
+        let connecting = connect_async_with_config(request, None, true);
+        let connected = timeout(dial.patience, connecting).await;
         let (socket, _) = match connected {
             Ok(Ok(connected)) => connected,
             Ok(Err(source)) => return Err(CallError::Socket { url, source: Box::new(source) }),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,7 @@ impl House {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let stop = cancel.clone().cancelled_owned();
         tracker.spawn(async move {
+            let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
             let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
         });
         Self { base: format!("http://{address}"), auth_token: "12345", calls, cancel, tracker }
