@@ -3,15 +3,6 @@
 //!
 //! Nothing here waits, fails or panics, whatever the text.
 
-/// A list of words, packed: one word a line would be pages.
-macro_rules! words {
-    ($($word:tt)*) => { &[$(stringify!($word)),*] };
-}
-/// A list of phrases, packed.
-macro_rules! phrases {
-    ($($phrase:literal)*) => { &[$($phrase),*] };
-}
-
 mod lexicon;
 mod person;
 mod scope;

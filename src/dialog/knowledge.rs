@@ -77,7 +77,8 @@ pub struct Hit {
     pub score: f32,
     /// Lead over the next entry, whether or not that one is among the hits.
     pub margin: f32,
-    /// The approved sentence whose questions are nearest; none when the nearest question has none.
+    /// The approved sentence that answers the question: none unless its listed questions are clearly the nearest, and
+    /// the entry leads by [`MIN_MARGIN`].
     pub approved: Option<String>,
 }
 
@@ -107,6 +108,8 @@ struct Fields {
 /// How much a match counts in the order of candidates.
 const ASKED_BOOST: f32 = 2.5;
 const TITLE_BOOST: f32 = 2.0;
+/// Lead over the next entry without which no approved sentence is named.
+pub const MIN_MARGIN: f32 = 0.08;
 /// Candidates that are scored closely.
 const CANDIDATES: usize = 12;
 /// Memory of the index writer, the least tantivy takes.
@@ -193,7 +196,9 @@ impl Knowledge {
                     title: entry.title.clone(),
                     score,
                     margin: score - next,
-                    approved: answer.map(|answer| entry.answers[answer].approved.clone()),
+                    approved: answer
+                        .filter(|_| score - next >= MIN_MARGIN)
+                        .map(|answer| entry.answers[answer].approved.clone()),
                 }
             })
             .collect()

@@ -172,6 +172,17 @@ fn split_suffix(word: &str, out: &mut Clause) {
     }
 }
 
+/// True when `words[at..]` begins with the words of `phrase`.
+pub fn starts_phrase(words: &[String], at: usize, phrase: &str) -> bool {
+    let mut rest = words.get(at..).unwrap_or_default().iter();
+    phrase.split(' ').all(|word| rest.next().is_some_and(|have| have == word))
+}
+
+/// True when the words of `phrase` stand anywhere in `words`, in order and together.
+pub fn holds_phrase(words: &[String], phrase: &str) -> bool {
+    (0..words.len()).any(|at| starts_phrase(words, at, phrase))
+}
+
 /// True when the words differ by at most `limit` letters put in, left out, replaced or swapped with a neighbour.
 pub fn near(a: &str, b: &str, limit: usize) -> bool {
     a == b || (a.len().abs_diff(b.len()) <= limit * 2 && strsim::osa_distance(a, b) <= limit)

@@ -1,6 +1,7 @@
 //! Which words name a person, a machine, a wish; with the ways recognition gets them wrong.
 
 use crate::dialog::words::near;
+pub(super) use crate::dialog::words::{holds_phrase as holds, starts_phrase as starts};
 
 /// Heads of "a person to talk to", each with how many letters may be wrong.
 const PERSON: &[(&str, usize)] = &[
@@ -223,18 +224,4 @@ pub(super) fn machine_at(words: &[String], i: usize) -> Option<bool> {
 /// True for any of `options`.
 pub(super) fn is(words: &[String], i: usize, options: &[&str]) -> bool {
     words.get(i).is_some_and(|word| options.contains(&word.as_str()))
-}
-
-/// True when `words[i..]` begins with the words of `phrase`.
-pub(super) fn starts(words: &[String], i: usize, phrase: &str) -> bool {
-    let mut at = i;
-    phrase.split(' ').all(|word| {
-        at += 1;
-        words.get(at - 1).is_some_and(|have| have == word)
-    })
-}
-
-/// True when `phrase` stands anywhere in `words`.
-pub(super) fn holds(words: &[String], phrase: &str) -> bool {
-    (0..words.len()).any(|i| starts(words, i, phrase))
 }
