@@ -1,1 +1,296 @@
-//! Composition root.
+//! The composition root: picks engines and store, joins the parts, owns the order of starting and stopping.
+
+mod engines;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{State, WebSocketUpgrade};
+use axum::response::Response;
+use axum::routing::get;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::audio::units::Probability;
+use crate::call::actor::{CallServices, CallSettings};
+use crate::call::directory::Directory;
+use crate::call::handle::AdmitError;
+use crate::cli::CliError;
+use crate::config::Config;
+use crate::dialog::phrases::Phrases;
+use crate::handoff::actor::{self as desk, DeskHandle};
+use crate::handoff::machine::DeskPolicy;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, scribe};
+use crate::telemetry;
+use crate::web::auth::{Accounts, Auth, OneTimePassword, SignedIn};
+use crate::web::console;
+use crate::web::health::{EngineState, Readiness};
+use crate::web::media::{self, MediaState};
+use crate::web::router::{AppState, Parts, router};
+use crate::web::tokens::StreamTokens;
+use crate::web::webhooks::outcomes::StreamOutcomes;
+use crate::web::webhooks::{self, Admission, WebhookState};
+
+/// How long goodbyes may take after the grace for live calls is over.
+const GOODBYE_GRACE: Duration = Duration::from_secs(10);
+/// How long records, sockets and engines may take to close.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// How long an idle agent's state is kept after the socket was lost.
+const PRESENCE_GRACE: Duration = Duration::from_secs(30);
+
+/// A server that listens.
+pub struct App {
+    /// Where.
+    pub address: SocketAddr,
+    /// The first administrator, made at the first start.
+    pub first_admin: Option<OneTimePassword>,
+    /// How the process is doing.
+    pub readiness: watch::Receiver<Readiness>,
+    serving: TaskTracker,
+    calls: TaskTracker,
+    directory: Arc<Directory>,
+    ready: Arc<watch::Sender<Readiness>>,
+    stop_calls: CancellationToken,
+    stop_all: CancellationToken,
+    drain_grace: Duration,
+}
+
+impl Admission for Directory {
+    fn admit(&self) -> Result<(), AdmitError> {
+        self.room()
+    }
+}
+
+impl App {
+    /// Loads everything and listens. Engines warm up while calls are taken already.
+    pub async fn start(config: Config) -> Result<Self, CliError> {
+        let config = Arc::new(config);
+        let listener = bind(config.server.listen).await?;
+        let address = listener.local_addr().unwrap_or(config.server.listen);
+        let recordings = config.server.data_dir.join("recordings");
+        std::fs::create_dir_all(&recordings).map_err(|error| {
+            CliError::usage(
+                format!("folder {} can't be made: {error}", recordings.display()),
+                "Set `server.data_dir` to a folder this user may write to.",
+            )
+        })?;
+        let metrics = telemetry::install_metrics()
+            .map_err(|error| CliError::failed(format!("metrics could not be set up: {error}"), ""))?;
+        let store: Arc<dyn Store> = Arc::new(
+            SqliteStore::open(&config.database.url, &config.server.data_dir)
+                .await
+                .map_err(|error| CliError::usage(error.to_string(), "Check `database.url` and `server.data_dir`."))?,
+        );
+        match store.close_orphans(Timestamp::now()).await {
+            Ok(0) => {}
+            Ok(calls) => warn!(calls, "Calls of an earlier process that did not end properly are closed"),
+            Err(error) => warn!(%error, "Calls of an earlier process could not be closed"),
+        }
+        let accounts = Accounts::new(store.clone());
+        let first_admin = accounts
+            .ensure_first_admin()
+            .await
+            .map_err(|error| CliError::failed(format!("the first administrator could not be made: {error}"), ""))?;
+
+        let (serving, calls) = (TaskTracker::new(), TaskTracker::new());
+        let (stop_calls, stop_all) = (CancellationToken::new(), CancellationToken::new());
+        let (ready, readiness) = watch::channel(Readiness::default());
+        let ready = Arc::new(ready);
+
+        let phrases = Phrases::load(&config.dialog, &config.recording)
+            .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
+        let engines = engines::start(&config, &phrases, &ready, &serving, &stop_all).await?;
+
+        let (scribe, writing) = scribe::open(store.clone());
+        serving.spawn(writing);
+        let policy = DeskPolicy {
+            offer_timeout: Duration::from_secs(config.handoff.offer_timeout_s.into()),
+            reoffer_after: Duration::from_secs(config.handoff.reoffer_after_s.into()),
+            resume: Duration::from_secs(config.handoff.resume_s.into()),
+            wrap_up: Duration::from_secs(config.handoff.wrap_up_s.into()),
+            presence_grace: PRESENCE_GRACE,
+        };
+        let (desk, running) = desk::open(policy, scribe.clone(), stop_all.clone());
+        serving.spawn(running);
+
+        let services = Arc::new(CallServices {
+            vad: engines.vad,
+            stt: engines.stt,
+            voice: engines.voice,
+            mind: engines.mind,
+            phrases: Arc::new(phrases),
+            desk: desk.clone(),
+            scribe,
+            settings: settings(&config, recordings.clone()),
+        });
+        let directory = Arc::new(Directory::new(services, config.server.max_calls, calls.clone(), stop_calls.clone()));
+        let app = routes(Surface {
+            config: config.clone(),
+            store,
+            metrics,
+            recordings,
+            readiness: readiness.clone(),
+            directory: directory.clone(),
+            desk,
+            sockets: serving.clone(),
+            stop: stop_all.clone(),
+        });
+        let stopping = stop_all.clone();
+        serving.spawn(async move {
+            let service = app.into_make_service_with_connect_info::<SocketAddr>();
+            let serve = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "The server stopped listening");
+            }
+        });
+        info!(%address, "Listening");
+        Ok(Self {
+            address,
+            first_admin,
+            readiness,
+            serving,
+            calls,
+            directory,
+            ready,
+            stop_calls,
+            stop_all,
+            drain_grace: Duration::from_secs(config.server.drain_grace_s.into()),
+        })
+    }
+
+    /// Waits until calls are answered as they should be, or an engine is known to be unusable.
+    pub async fn warmed_up(&mut self) {
+        // Only fails when the sender is gone, and this owns it.
+        let _ = self.readiness.wait_for(|readiness| readiness.reasons().is_empty()).await;
+    }
+
+    /// The whole shutdown in reading order.
+    pub async fn stop(self) {
+        info!(live = self.directory.live(), "Stopping: no new calls");
+        self.directory.close(); // 1. refuse new calls, readiness goes false
+        self.ready.send_modify(|readiness| readiness.draining = true);
+        self.calls.close();
+        if timeout(self.drain_grace, self.calls.wait()).await.is_err() {
+            self.directory.stop_all(); // 2. live calls say goodbye
+            if timeout(GOODBYE_GRACE, self.calls.wait()).await.is_err() {
+                self.stop_calls.cancel(); // 3. the rest are cut off; their records are written
+                let _ = timeout(CLOSE_GRACE, self.calls.wait()).await;
+            }
+        }
+        self.stop_all.cancel(); // 4. sockets, desk, engines
+        drop(self.directory); // 5. the last hold on the scribe: it writes what is left and ends
+        self.serving.close();
+        if timeout(CLOSE_GRACE, self.serving.wait()).await.is_err() {
+            warn!("Some tasks did not end in time");
+        }
+        info!("Stopped");
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
+    // A predecessor may need a moment to let go of the port.
+    let patience = Instant::now() + Duration::from_millis(500);
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(_) if Instant::now() < patience => sleep(Duration::from_millis(100)).await,
+            Err(error) => {
+                return Err(CliError::usage(
+                    format!("can't listen on {address}: {error}"),
+                    "Stop the program that holds the port, or set `server.listen` to another address.",
+                ));
+            }
+        }
+    }
+}
+
+fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
+    CallSettings {
+        turn: config.turn.clone(),
+        handoff: config.handoff.clone(),
+        vad_threshold: Probability::clamped(config.vad.threshold),
+        recordings,
+        record: config.recording.enabled,
+        hints: config.stt.hints.clone().into(),
+        stt_deadline: Duration::from_millis(config.stt.deadline_ms.into()),
+    }
+}
+
+/// What the HTTP surface is made of.
+struct Surface {
+    config: Arc<Config>,
+    store: Arc<dyn Store>,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    recordings: PathBuf,
+    readiness: watch::Receiver<Readiness>,
+    directory: Arc<Directory>,
+    desk: DeskHandle,
+    sockets: TaskTracker,
+    stop: CancellationToken,
+}
+
+fn routes(surface: Surface) -> Router {
+    let Surface { config, store, metrics, recordings, readiness, directory, desk, sockets, stop } = surface;
+    let (tokens, outcomes) = (Arc::new(StreamTokens::default()), Arc::new(StreamOutcomes::default()));
+    let auth = Auth::new(store.clone(), &config.server);
+    let media = MediaState::new(tokens.clone(), outcomes.clone(), directory.clone(), sockets.clone(), stop.clone());
+    let parts = Parts {
+        media: media::routes(media),
+        webhooks: webhooks::routes(WebhookState::new(&config, tokens, outcomes, directory.clone())),
+        agent: agent_routes(AgentState { desk, auth: auth.clone(), sockets, stop }),
+        console: console::routes(),
+    };
+    let live = directory;
+    let state =
+        AppState { store, config, auth, metrics, readiness, live_calls: Arc::new(move || live.live()), recordings };
+    router(Arc::new(state), parts)
+}
+
+#[derive(Clone)]
+struct AgentState {
+    desk: DeskHandle,
+    auth: Auth,
+    sockets: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl axum::extract::FromRef<AgentState> for Auth {
+    fn from_ref(state: &AgentState) -> Self {
+        state.auth.clone()
+    }
+}
+
+fn agent_routes(state: AgentState) -> Router {
+    Router::new().route("/agent/ws", get(agent_socket)).with_state(state)
+}
+
+async fn agent_socket(
+    SignedIn { user, .. }: SignedIn,
+    State(state): State<AgentState>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let run = move |socket| {
+        let AgentState { desk, sockets, stop, .. } = state;
+        sockets.track_future(crate::web::agent::run(socket, user.id, user.name, desk, stop))
+    };
+    upgrade
+        .max_message_size(crate::web::agent::MAX_MESSAGE)
+        .max_frame_size(crate::web::agent::MAX_MESSAGE)
+        .on_upgrade(run)
+}
+
+/// Sets how one engine is doing.
+fn report(ready: &watch::Sender<Readiness>, engine: &'static str, state: EngineState) {
+    ready.send_modify(|readiness| {
+        readiness.engines.insert(engine, state);
+    });
+}

@@ -4,7 +4,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::CallId;
+use super::input::HandoffNews;
 use crate::audio::frame::AudioFrame;
+use crate::handoff::actor::AgentLeg;
 use crate::telephony::protocol::{MediaCommand, MediaEvent, StreamStart};
 
 /// Media: 400 ms of caller frames. When full the newest frame is dropped and counted.
@@ -52,6 +54,23 @@ impl AdmitError {
             Self::Draining => "draining",
         }
     }
+}
+
+/// Control: commands for a call's actor. Whoever sends does not wait: an actor this far behind is stuck.
+pub const CALL_COMMANDS: usize = 64;
+
+/// To a call's actor.
+#[derive(Debug)]
+pub enum CallCommand {
+    /// News of the handoff, with the agent's leg when one opens.
+    Handoff {
+        /// What happened.
+        news: HandoffNews,
+        /// Voice to and from the agent, with `Accepted` and `AgentReturned`.
+        leg: Option<AgentLeg>,
+    },
+    /// The server stops now: say so and end.
+    Stop,
 }
 
 /// A running call.

@@ -1,5 +1,5 @@
-//! One caller's visit. PURE: [`machine`], [`turn`], [`completeness`], [`playback`]. RUNTIME: [`actor`], [`handle`],
-//! [`directory`].
+//! One caller's visit. PURE: [`machine`], [`turn`], [`completeness`], [`playback`], [`hold`], [`message`]. RUNTIME:
+//! [`actor`], [`directory`], [`handle`], [`journal`], [`mind`], [`recorder`], [`speech`].
 
 pub mod actor;
 pub mod completeness;
@@ -7,9 +7,13 @@ pub mod directory;
 pub mod handle;
 pub mod hold;
 pub mod input;
+pub mod journal;
 pub mod machine;
+pub mod message;
+pub mod mind;
 pub mod playback;
 pub mod recorder;
+pub mod speech;
 pub mod turn;
 
 use std::fmt;

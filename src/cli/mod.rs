@@ -40,6 +40,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take calls: media websockets, webhooks, console, API, metrics
+    Serve(serve::Args),
     /// Play a provider and a caller against a server, and measure its answers
     Call(Box<call::Args>),
     /// Check or show the configuration
@@ -63,6 +65,7 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
 
 async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
     match command {
+        Command::Serve(args) => serve::run(args, config).await,
         Command::Call(args) => call::run(*args, config).await,
         Command::Config(args) => config::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,

@@ -13,8 +13,8 @@ mod tests;
 use super::words::clauses;
 
 pub use small::{
-    asks_if_human, asks_to_repeat, backchannel, forbidden_topic, keep_waiting, says_goodbye, wants_callback,
-    wants_message, yes_no,
+    asks_if_human, asks_to_repeat, backchannel, forbidden_topic, keep_waiting, says_goodbye, wants_assistant,
+    wants_callback, wants_message, yes_no,
 };
 
 /// The caller asked for a person.

@@ -1,6 +1,8 @@
 //! The one integration test binary.
 
 mod cli;
+#[cfg(feature = "whisper")]
+mod main_job;
 mod support;
 mod telephony;
 mod telephony_call;

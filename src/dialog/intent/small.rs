@@ -283,6 +283,17 @@ pub fn wants_callback(text: &str) -> bool {
     })
 }
 
+/// A waiting caller would rather go on with the assistant: "never mind, I'll ask the assistant", "back to the robot".
+pub fn wants_assistant(text: &str) -> bool {
+    clauses(text).iter().any(|clause| {
+        let said = |phrases: &[&str]| phrases.iter().any(|phrase| holds(clause, phrase));
+        let machine = said(phrases!["assistant" "robot" "bot" "machine" "computer" "ai"]);
+        !refuses(clause, words![assistant robot bot machine computer ai])
+            && (said(phrases!["never mind" "nevermind" "forget the agent" "go back to the menu"])
+                || machine && said(phrases!["back to" "go back" "return to" "talk to" "speak to" "ask" "instead"]))
+    })
+}
+
 /// The caller wants to stay in the queue: "I'll wait", "keep me on hold".
 pub fn keep_waiting(text: &str) -> bool {
     clauses(text).iter().any(|clause| {

@@ -63,6 +63,7 @@ impl WorkerSpec {
             .args(["--threads", &self.threads.to_string()])
             .args(["--threads-after-clause", &self.threads_after_clause.to_string()])
             .args(["--context", &self.context.to_string()])
+            .args(["--parent-pid", &std::process::id().to_string()])
             .env("WARMLINE_LLM_TOKEN", token)
             // Closing its standard input tells the worker that we are gone, however we went.
             .stdin(Stdio::piped())
@@ -129,6 +130,8 @@ async fn run_once(spec: &WorkerSpec, status: &watch::Sender<Option<Endpoint>>) -
         Ok(child) => child,
         Err(error) => return format!("{} could not be started: {error}", spec.program.display()),
     };
+    // Waiting for a child closes its input, which tells the worker to stop: keep it apart.
+    let stdin = child.stdin.take();
     let Some(stdout) = child.stdout.take() else { return "the worker has no output".to_owned() };
     let Some(stderr) = child.stderr.take() else { return "the worker has no error output".to_owned() };
     let mut stdout = BufReader::new(stdout);
@@ -154,6 +157,7 @@ async fn run_once(spec: &WorkerSpec, status: &watch::Sender<Option<Endpoint>>) -
         () = log => "its error output closed".to_owned(),
     };
     status.send_replace(None);
+    drop(stdin);
     stop(child).await;
     reason
 }
@@ -205,9 +209,8 @@ async fn forward(stderr: tokio::process::ChildStderr) {
     }
 }
 
-/// Asks the worker to stop by closing its input, then ends it.
+/// Gives the worker, whose input is closed, a moment to stop; then ends it.
 async fn stop(mut child: Child) {
-    drop(child.stdin.take());
     if timeout(STOPPING, child.wait()).await.is_err()
         && let Err(error) = child.kill().await
     {

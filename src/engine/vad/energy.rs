@@ -25,9 +25,16 @@ const STEPS: usize = 10;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EnergyVad;
 
+impl EnergyVad {
+    /// A fresh detector: what a call falls back to, because it needs nothing and can't fail to open.
+    pub fn detector() -> Box<dyn VoiceActivity> {
+        Box::new(EnergyDetector::default())
+    }
+}
+
 impl VadFactory for EnergyVad {
     fn open(&self) -> Result<Box<dyn VoiceActivity>, VadError> {
-        Ok(Box::new(EnergyDetector::default()))
+        Ok(Self::detector())
     }
 }
 

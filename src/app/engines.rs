@@ -1,0 +1,307 @@
+//! Loads the engines the configuration names, under one CPU budget, and warms them up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::report;
+use crate::call::mind::{LocalCost, Mind, MindSettings};
+use crate::cli::CliError;
+use crate::config::{Config, LlmMode, SttMode, TtsMode, VadMode};
+use crate::dialog::knowledge::Knowledge;
+use crate::dialog::phrases::Phrases;
+use crate::dialog::prompt::Prompts;
+use crate::dialog::speakable::speakable;
+use crate::engine::cpu::CpuBudget;
+use crate::engine::llm::LanguageModel;
+use crate::engine::llm::fake::FakeLlm;
+use crate::engine::llm::openai::{Endpoint, OpenAiClient};
+use crate::engine::llm::worker::{self, WorkerSpec};
+use crate::engine::stt::scheduler::SttScheduler;
+use crate::engine::tts::TextToSpeech;
+use crate::engine::tts::program::ProgramVoice;
+use crate::engine::tts::voice::{Voice, VoiceOptions};
+use crate::engine::vad::VadFactory;
+use crate::engine::vad::energy::EnergyVad;
+use crate::models::{self, ModelKind};
+use crate::web::health::{EngineState, Readiness};
+
+/// A core count beyond which more threads for one reply gain nothing.
+const MOST_THREADS: usize = 4;
+
+/// What calls need.
+pub struct Engines {
+    pub vad: Arc<dyn VadFactory>,
+    pub stt: Option<Arc<SttScheduler>>,
+    pub voice: Voice,
+    pub mind: Arc<Mind>,
+}
+
+/// Loads all of them. A missing file is an error that names it and the command that gets it.
+pub async fn start(
+    config: &Arc<Config>,
+    phrases: &Phrases,
+    ready: &Arc<watch::Sender<Readiness>>,
+    tracker: &TaskTracker,
+    cancel: &CancellationToken,
+) -> Result<Engines, CliError> {
+    let budget = CpuBudget::from_config(&config.cpu);
+    for engine in ["vad", "stt", "tts", "llm"] {
+        report(ready, engine, EngineState::Starting);
+    }
+    let (vad, stt, voice) = {
+        let (config, budget) = (config.clone(), budget.clone());
+        // Loading reads hundreds of megabytes: not on a tokio worker.
+        tokio::task::spawn_blocking(move || {
+            Ok::<_, CliError>((load_vad(&config)?, load_stt(&config, &budget)?, load_voice(&config, &budget)?))
+        })
+        .await
+        .map_err(|error| CliError::failed(format!("engines could not be loaded: {error}"), ""))??
+    };
+    report(ready, "vad", EngineState::Ready);
+    report(ready, "stt", if stt.is_some() { EngineState::Ready } else { EngineState::Off });
+
+    let knowledge = Knowledge::load(&config.dialog.knowledge_dir)
+        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir`."))?;
+    let prompts = Prompts::load(&config.dialog)
+        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
+    let approved: Vec<String> = knowledge
+        .entries()
+        .iter()
+        .flat_map(|entry| entry.answers.iter().map(|answer| speakable(&answer.approved)))
+        .collect();
+    let fixed: Vec<String> = phrases.all().iter().map(|text| speakable(text)).collect();
+    warm_voice(voice.clone(), fixed, approved, ready.clone(), tracker, cancel.clone());
+    let (llm, cost) = start_llm(config, &budget, &prompts, &knowledge, ready, tracker, cancel)?;
+    let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
+    let mind = Arc::new(Mind { knowledge, prompts, llm, cost, settings });
+    Ok(Engines { vad, stt, voice, mind })
+}
+
+fn unusable(error: impl std::fmt::Display, remedy: &str) -> CliError {
+    CliError::usage(error.to_string(), remedy)
+}
+
+fn locate(config: &Config, name: &str, kind: ModelKind) -> Result<PathBuf, CliError> {
+    models::locate(&config.models, name, kind).map_err(|error| unusable(error, ""))
+}
+
+#[cfg(feature = "onnx")]
+fn onnx(config: &Config) -> Result<&'static crate::engine::onnx::Runtime, CliError> {
+    let path = if config.tts.runtime.as_os_str().is_empty() {
+        locate(config, "onnxruntime", ModelKind::Runtime)?
+    } else {
+        config.tts.runtime.clone()
+    };
+    crate::engine::onnx::runtime(&path)
+        .map_err(|error| unusable(error, "Set `tts.runtime`, or run `warmline models fetch onnxruntime`."))
+}
+
+#[cfg(not(feature = "onnx"))]
+const WITHOUT_ONNX: &str = "this program was built without the `onnx` feature";
+
+fn load_vad(config: &Config) -> Result<Arc<dyn VadFactory>, CliError> {
+    match config.vad.engine {
+        VadMode::Energy => Ok(Arc::new(EnergyVad)),
+        #[cfg(feature = "onnx")]
+        VadMode::Silero => {
+            let model = if config.vad.model.as_os_str().is_empty() {
+                locate(config, "silero-vad", ModelKind::Vad)?
+            } else {
+                config.vad.model.clone()
+            };
+            let vad = crate::engine::vad::silero::SileroVad::load(onnx(config)?, &model, 2)
+                .map_err(|error| unusable(error, "Set `vad.model`, or `vad.engine = \"energy\"`."))?;
+            Ok(Arc::new(vad))
+        }
+        #[cfg(not(feature = "onnx"))]
+        VadMode::Silero => Err(unusable(WITHOUT_ONNX, "Build with it, or set `vad.engine = \"energy\"`.")),
+    }
+}
+
+fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttScheduler>>, CliError> {
+    match config.stt.engine {
+        SttMode::Off => Ok(None),
+        #[cfg(feature = "whisper")]
+        SttMode::Whisper => {
+            let model = locate(config, &config.stt.model, ModelKind::Stt)?;
+            let workers = crate::engine::stt::scheduler::worker_count(&config.stt);
+            let whisper = crate::engine::stt::whisper::Whisper::load(&model, &config.stt.language, workers)
+                .map_err(|error| unusable(error, "Check `stt.model` and `stt.language`."))?;
+            let scheduler = SttScheduler::start(Arc::new(whisper), budget.clone(), &config.stt)
+                .map_err(|error| unusable(error, "Check `stt.workers`."))?;
+            Ok(Some(Arc::new(scheduler)))
+        }
+        #[cfg(not(feature = "whisper"))]
+        SttMode::Whisper => {
+            let _ = budget;
+            Err(unusable(
+                "this program was built without the `whisper` feature, so it can't recognise speech",
+                "Build with `cargo build --release --features whisper`, or use scripts/run, which does; \
+                 or set `stt.engine = \"off\"` to put every caller through to a person.",
+            ))
+        }
+    }
+}
+
+fn load_voice(config: &Config, budget: &CpuBudget) -> Result<Voice, CliError> {
+    let engine: Arc<dyn TextToSpeech> = match config.tts.engine {
+        TtsMode::Program => {
+            Arc::new(ProgramVoice::find().map_err(|error| unusable(error, "Install flite or espeak-ng."))?)
+        }
+        #[cfg(feature = "onnx")]
+        TtsMode::Piper => {
+            use crate::engine::tts::piper::{Piper, PiperOptions};
+            let model = locate(config, &config.tts.voice, ModelKind::Voice)?;
+            let options = PiperOptions { model, workers: config.tts.workers, length_scale: config.tts.length_scale };
+            let piper = Piper::load(onnx(config)?, &options)
+                .map_err(|error| unusable(error, "Check `tts.voice`, or set `tts.engine = \"program\"`."))?;
+            Arc::new(piper)
+        }
+        #[cfg(not(feature = "onnx"))]
+        TtsMode::Piper => return Err(unusable(WITHOUT_ONNX, "Build with it, or set `tts.engine = \"program\"`.")),
+    };
+    Ok(Voice::new(engine, budget.clone(), VoiceOptions::from(&config.tts)))
+}
+
+/// Speaks every fixed sentence once, unheard, the greeting first; then the approved answers while nobody needs the cores.
+fn warm_voice(
+    voice: Voice,
+    fixed: Vec<String>,
+    approved: Vec<String>,
+    ready: Arc<watch::Sender<Readiness>>,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) {
+    tracker.spawn(async move {
+        let work = async {
+            let state = match voice.warm(&fixed).await {
+                Ok(phrases) => {
+                    info!(phrases, "The voice is ready");
+                    EngineState::Ready
+                }
+                Err(error) => {
+                    warn!(%error, "The voice failed; callers hear tones and go to people");
+                    EngineState::Failed { reason: error.to_string() }
+                }
+            };
+            report(&ready, "tts", state);
+            match voice.warm(&approved).await {
+                Ok(phrases) => info!(phrases, "Approved answers are prepared"),
+                Err(error) => warn!(%error, "Approved answers could not be prepared"),
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = cancel.cancelled() => {}
+        }
+    });
+}
+
+type Model = (Option<Arc<dyn LanguageModel>>, Option<LocalCost>);
+
+fn start_llm(
+    config: &Arc<Config>,
+    budget: &CpuBudget,
+    prompts: &Prompts,
+    knowledge: &Knowledge,
+    ready: &Arc<watch::Sender<Readiness>>,
+    tracker: &TaskTracker,
+    cancel: &CancellationToken,
+) -> Result<Model, CliError> {
+    let llm = &config.llm;
+    match llm.engine {
+        LlmMode::Off => {
+            report(ready, "llm", EngineState::Off);
+            Ok((None, None))
+        }
+        LlmMode::Stub => {
+            report(ready, "llm", EngineState::Ready);
+            Ok((Some(Arc::new(FakeLlm::stub())), None))
+        }
+        LlmMode::Openai => {
+            let endpoint = Endpoint { url: llm.url.clone(), key: llm.api_key.clone() };
+            let client = OpenAiClient::remote(endpoint, llm.model.clone())
+                .map_err(|error| unusable(error, "Check `llm.url`."))?;
+            report(ready, "llm", EngineState::Ready);
+            Ok((Some(Arc::new(client)), None))
+        }
+        LlmMode::Embedded => {
+            let program = worker::find_program(&llm.worker).ok_or_else(|| {
+                unusable(
+                    format!("the language model's worker program `{}` was not found", worker::PROGRAM),
+                    "Build it with scripts/run, set `llm.worker` to its path, or set `llm.engine` to `openai` or `off`.",
+                )
+            })?;
+            let model = locate(config, &llm.model, ModelKind::Llm)?;
+            let threads = match llm.threads {
+                0 => budget.total().min(MOST_THREADS),
+                threads => threads,
+            };
+            let spec = WorkerSpec {
+                program,
+                model,
+                threads,
+                threads_after_clause: (threads / 2).max(1),
+                context: llm.context,
+            };
+            let (endpoint, running) = worker::supervise(spec, cancel.clone());
+            tracker.spawn(running);
+            let client = Arc::new(
+                OpenAiClient::embedded(endpoint.clone(), llm.model.clone()).map_err(|error| unusable(error, ""))?,
+            );
+            let prefixes =
+                prompts.prefixes(knowledge).map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
+            tracker.spawn(watch_llm(endpoint, client.clone(), prefixes, ready.clone(), cancel.clone()));
+            let cost = LocalCost { budget: budget.clone(), threads: threads.min(budget.total()) };
+            Ok((Some(client), Some(cost)))
+        }
+    }
+}
+
+/// Reports how the worker is doing, and each time it is up lets it evaluate the prompts' beginnings.
+async fn watch_llm(
+    mut endpoint: watch::Receiver<Option<Endpoint>>,
+    client: Arc<OpenAiClient>,
+    prefixes: Vec<Vec<crate::engine::llm::ChatMessage>>,
+    ready: Arc<watch::Sender<Readiness>>,
+    cancel: CancellationToken,
+) {
+    let work = async {
+        loop {
+            if endpoint.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            report(&ready, "llm", EngineState::Ready);
+            tokio::select! {
+                () = warm_llm(&client, &prefixes) => {}
+                _ = endpoint.wait_for(Option::is_none) => {}
+            }
+            if endpoint.wait_for(Option::is_none).await.is_err() {
+                return;
+            }
+            report(&ready, "llm", EngineState::Failed { reason: "the worker is being started again".to_owned() });
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = cancel.cancelled() => {}
+    }
+}
+
+async fn warm_llm(client: &OpenAiClient, prefixes: &[Vec<crate::engine::llm::ChatMessage>]) {
+    let mut warmed = 0;
+    for prefix in prefixes {
+        match client.warm(prefix).await {
+            Ok(()) => warmed += 1,
+            Err(error) => {
+                warn!(%error, "A prompt could not be prepared; its first answer will take longer");
+            }
+        }
+    }
+    info!(prompts = warmed, "Prompts are prepared");
+}

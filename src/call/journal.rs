@@ -1,0 +1,340 @@
+//! What a call leaves behind: its record, turns, triggers, transcript lines, the assistant's memory of it.
+//!
+//! Owned by the call's actor; writes through the [`Scribe`], which never makes the call wait.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::CallId;
+use super::input::{Evidence, ItemId, Signals, TurnId};
+use super::message::Message;
+use crate::audio::units::Millis;
+use crate::dialog::brief::brief;
+use crate::dialog::history::History;
+use crate::engine::stt::Transcript;
+use crate::handoff::wire::Line;
+use crate::handoff::{AgentId, HandoffId, HandoffReason};
+use crate::store::scribe::{Record, Scribe};
+use crate::store::{
+    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, TriggerRecord, TurnRecord, TurnTimings,
+};
+use crate::telemetry::{Pii, metric};
+use crate::telephony::protocol::{Speaker, StreamStart};
+
+/// Lines kept for an agent who takes over; older ones are in the database.
+const LINES_KEPT: usize = 200;
+
+/// See the module's documentation.
+pub struct Journal {
+    scribe: Scribe,
+    call: CallRecord,
+    history: History,
+    lines: Vec<Line>,
+    next_seq: u32,
+    /// When each utterance was spoken, until its words are known.
+    spoken: BTreeMap<TurnId, (Millis, Millis)>,
+    /// When each item began to be heard.
+    started: HashMap<ItemId, Millis>,
+    evidence: BTreeMap<TurnId, Evidence>,
+    timings: BTreeMap<TurnId, TurnTimings>,
+    answers: HashMap<TurnId, CancellationToken>,
+    /// The reply whose sentences are being heard: they make one turn.
+    reply: Option<(TurnId, TurnRecord)>,
+    /// The turn timings belong to when a fixed sentence was the answer.
+    fixed_timings: Option<TurnTimings>,
+    message: Option<Message>,
+    message_id: Uuid,
+}
+
+impl Journal {
+    /// Begins the record.
+    pub fn open(id: CallId, provider: &'static str, start: &StreamStart, scribe: Scribe) -> Self {
+        let call = CallRecord {
+            id,
+            provider: provider.to_owned(),
+            provider_call_id: start.provider_call_id.clone(),
+            from: start.from.clone(),
+            to: start.to.clone(),
+            started_at: Timestamp::now(),
+            ended_at: None,
+            outcome: CallOutcome::Live,
+            recording: None,
+            notice_at_ms: None,
+        };
+        scribe.put(Record::Call(call.clone()));
+        Self {
+            scribe,
+            call,
+            history: History::default(),
+            lines: Vec::new(),
+            next_seq: 0,
+            spoken: BTreeMap::new(),
+            started: HashMap::new(),
+            evidence: BTreeMap::new(),
+            timings: BTreeMap::new(),
+            answers: HashMap::new(),
+            reply: None,
+            fixed_timings: None,
+            message: None,
+            message_id: Uuid::now_v7(),
+        }
+    }
+
+    /// What the language model may know of the call.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The transcript for a person who takes over.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Two lines for a person who takes over.
+    pub fn summary(&self, reason: HandoffReason) -> Vec<String> {
+        let caller: Vec<&str> =
+            self.lines.iter().filter(|line| line.who == Speaker::Caller).map(|line| line.text.as_str()).collect();
+        let mut answered: Vec<&str> = Vec::new();
+        for evidence in self.evidence.values().filter(|evidence| evidence.answerable) {
+            if let Some((entry, _)) = evidence.entries.first()
+                && !answered.contains(&entry.as_str())
+            {
+                answered.push(entry);
+            }
+        }
+        brief(&caller, reason, &answered)
+    }
+
+    fn seq(&mut self) -> u32 {
+        self.next_seq += 1;
+        self.next_seq - 1
+    }
+
+    fn line(&mut self, seq: u32, who: Speaker, text: &str, at: Millis, confidence: f32) -> Line {
+        let line = Line { seq, who, text: text.to_owned(), at_ms: at.0, confidence, is_final: true };
+        match self.lines.iter_mut().rev().find(|known| known.seq == seq) {
+            Some(known) => known.clone_from(&line),
+            None => self.lines.push(line.clone()),
+        }
+        if self.lines.len() > LINES_KEPT {
+            self.lines.remove(0);
+        }
+        line
+    }
+
+    // --- what was said ------------------------------------------------------------------------------------------
+
+    /// An utterance was spoken; its words follow.
+    pub fn caller_spoke(&mut self, turn: TurnId, from: Millis, to: Millis) {
+        self.spoken.insert(turn, (from, to));
+    }
+
+    /// The words of an utterance.
+    pub fn caller_said(&mut self, turn: TurnId, transcript: &Transcript) -> Line {
+        self.reply = None;
+        self.history.caller(&transcript.text);
+        let (started, ended) = self.spoken.remove(&turn).unwrap_or_default();
+        let confidence = transcript.confidence().get();
+        let seq = self.seq();
+        self.scribe.put(Record::Turn(TurnRecord {
+            call_id: self.call.id,
+            seq,
+            who: Speaker::Caller,
+            text: transcript.text.clone(),
+            planned: None,
+            confidence,
+            started_ms: started.0,
+            ended_ms: ended.0,
+            timings: None,
+            entries: Vec::new(),
+            agent_id: None,
+        }));
+        self.line(seq, Speaker::Caller, &transcript.text, started, confidence)
+    }
+
+    /// An answer to this turn is being made; cancelled by the token.
+    pub fn begin_answer(&mut self, turn: TurnId) -> CancellationToken {
+        self.answers.entry(turn).or_default().clone()
+    }
+
+    /// The answer to this turn is no longer wanted.
+    pub fn cancel_answer(&mut self, turn: TurnId) {
+        if let Some(cancel) = self.answers.remove(&turn) {
+            cancel.cancel();
+        }
+    }
+
+    /// What backs the answer to this turn.
+    pub fn planned(&mut self, turn: TurnId, evidence: &Evidence) {
+        self.evidence.insert(turn, evidence.clone());
+    }
+
+    /// The first sound after this turn left, for an answer or a fixed sentence.
+    pub fn responded(&mut self, turn: TurnId, timings: TurnTimings) {
+        let seconds = |ms: u32| f64::from(ms) / 1_000.0;
+        metrics::histogram!(metric::RESPONSE_SECONDS).record(seconds(timings.response_ms));
+        for (stage, ms) in [
+            ("endpointing", timings.endpointing_ms),
+            ("stt", timings.stt_ms),
+            ("llm", timings.llm_ms),
+            ("tts", timings.tts_ms),
+        ] {
+            metrics::histogram!(metric::STAGE_SECONDS, "stage" => stage).record(seconds(ms));
+        }
+        tracing::info!(
+            call.id = %self.call.id,
+            turn = turn.0,
+            response_ms = timings.response_ms,
+            endpointing_ms = timings.endpointing_ms,
+            stt_ms = timings.stt_ms,
+            llm_ms = timings.llm_ms,
+            tts_ms = timings.tts_ms,
+            "Answered turn {}",
+            turn.0
+        );
+        self.timings.insert(turn, timings);
+        self.fixed_timings = Some(timings);
+    }
+
+    /// An item began to be heard.
+    pub fn item_started(&mut self, item: ItemId, at: Millis) {
+        self.started.insert(item, at);
+    }
+
+    /// An item is over. `cut`: the words that were heard, when not all were. Nothing heard leaves no line.
+    pub fn assistant_said(
+        &mut self,
+        item: ItemId,
+        turn: Option<TurnId>,
+        text: &str,
+        cut: Option<String>,
+        now: Millis,
+    ) -> Option<Line> {
+        let was_cut = cut.is_some();
+        let heard = cut.unwrap_or_else(|| text.to_owned());
+        let started = self.started.remove(&item).unwrap_or(now);
+        self.history.assistant_heard(&heard);
+        if heard.is_empty() {
+            return None;
+        }
+        let open = self.reply.take().filter(|(open, _)| Some(*open) == turn);
+        let mut record = match open {
+            Some((_, record)) => record,
+            None => {
+                let seq = self.seq();
+                let evidence = turn.and_then(|turn| self.evidence.get(&turn));
+                let entries = evidence.map_or_else(Vec::new, |evidence| {
+                    evidence
+                        .entries
+                        .iter()
+                        .map(|(entry, score)| EntryUse { entry: entry.clone(), score: *score })
+                        .collect()
+                });
+                let timings = match turn {
+                    Some(turn) => self.timings.remove(&turn),
+                    None => self.fixed_timings,
+                };
+                self.fixed_timings = None;
+                TurnRecord {
+                    call_id: self.call.id,
+                    seq,
+                    who: Speaker::Assistant,
+                    text: String::new(),
+                    planned: None,
+                    confidence: 1.0,
+                    started_ms: started.0,
+                    ended_ms: now.0,
+                    timings,
+                    entries,
+                    agent_id: None,
+                }
+            }
+        };
+        let planned = format!("{} {text}", record.planned.as_deref().unwrap_or(&record.text)).trim().to_owned();
+        record.text = format!("{} {heard}", record.text).trim().to_owned();
+        record.planned = (was_cut || record.planned.is_some()).then_some(planned);
+        record.ended_ms = now.0;
+        self.scribe.put(Record::Turn(record.clone()));
+        let line = self.line(record.seq, Speaker::Assistant, &record.text.clone(), Millis(record.started_ms), 1.0);
+        self.reply = turn.map(|turn| (turn, record));
+        Some(line)
+    }
+
+    // --- people -------------------------------------------------------------------------------------------------
+
+    /// A rule decided for a person.
+    pub fn triggered(&mut self, handoff: HandoffId, reason: HandoffReason, signals: Signals, at: Millis) {
+        self.scribe.put(Record::Trigger(TriggerRecord {
+            call_id: self.call.id,
+            handoff_id: handoff,
+            at_ms: at.0,
+            reason,
+            signals: serde_json::Value::Object(signals),
+        }));
+    }
+
+    /// A person took the call.
+    pub fn agent_joined(&mut self, agent: AgentId) {
+        tracing::info!(call.id = %self.call.id, agent.id = %agent, "An agent took the call");
+    }
+
+    // --- what was left ------------------------------------------------------------------------------------------
+
+    /// A recording runs since `at`.
+    pub fn recording_started(&mut self, file: String, at: Millis) {
+        self.call.recording = Some(file);
+        self.call.notice_at_ms = Some(at.0);
+        self.scribe.put(Record::Call(self.call.clone()));
+    }
+
+    /// The caller left a message.
+    pub fn keep_message(&mut self, message: Message) {
+        self.message = Some(message);
+    }
+
+    /// The message, to be written.
+    pub fn take_message(&mut self) -> Option<Message> {
+        self.message.take()
+    }
+
+    /// The caller wants to be called back.
+    pub fn callback(&mut self, number: Option<String>) {
+        let number = number.map(Pii::new).or_else(|| self.call.from.clone());
+        self.put_message(MessageKind::Callback, number, None, None);
+    }
+
+    /// The message is on disk, with or without words.
+    pub fn message_recorded(&mut self, file: String, text: Option<String>) {
+        self.put_message(MessageKind::Voicemail, self.call.from.clone(), Some(file), text);
+    }
+
+    fn put_message(
+        &self,
+        kind: MessageKind,
+        number: Option<Pii<String>>,
+        recording: Option<String>,
+        text: Option<String>,
+    ) {
+        self.scribe.put(Record::Message(MessageRecord {
+            id: self.message_id,
+            call_id: self.call.id,
+            kind,
+            created_at: Timestamp::now(),
+            number,
+            recording,
+            text,
+            done_by: None,
+            done_at: None,
+        }));
+    }
+
+    /// The call is over.
+    pub fn finished(&mut self, outcome: CallOutcome) {
+        self.call.outcome = outcome;
+        self.call.ended_at = Some(Timestamp::now());
+        self.scribe.put(Record::Call(self.call.clone()));
+    }
+}

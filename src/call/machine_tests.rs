@@ -1,0 +1,514 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::handoff::AgentId;
+use crate::telephony::protocol::StopReason;
+
+struct Call {
+    machine: CallMachine,
+    now: Instant,
+    turns: u32,
+    log: Vec<CallAction>,
+}
+
+fn policy() -> CallPolicy {
+    CallPolicy {
+        record: true,
+        silence_prompt: Duration::from_secs(8),
+        announce_every: Duration::from_secs(25),
+        min_confidence: Probability::clamped(0.45),
+        forbidden_topics: vec!["lawsuit".to_owned()],
+        caller_number_known: true,
+    }
+}
+
+fn transcript(text: &str, logprob: f32) -> Transcript {
+    Transcript { text: text.to_owned(), avg_logprob: logprob, ..Transcript::default() }
+}
+
+fn digit(key: char) -> Digit {
+    Digit::new(key).expect("a key")
+}
+
+impl Call {
+    #[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
+    fn with(policy: CallPolicy) -> Self {
+        let now = Instant::now();
+        let mut call = Self { machine: CallMachine::new(now, policy), now, turns: 0, log: Vec::new() };
+        call.step(CallInput::Began);
+        call
+    }
+
+    /// A call whose greeting has been heard.
+    fn greeted() -> Self {
+        let mut call = Self::with(policy());
+        call.hear_all();
+        call.log.clear();
+        call
+    }
+
+    fn step(&mut self, input: CallInput) -> Vec<CallAction> {
+        let mut actions = Vec::new();
+        self.machine.step(self.now, input, &mut actions);
+        self.log.extend(actions.clone());
+        actions
+    }
+
+    fn pass(&mut self, span: Duration) -> Vec<CallAction> {
+        let end = self.now + span;
+        let mut all = Vec::new();
+        let mut rounds = 0;
+        while let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) {
+            // Several deadlines may fall together; each fires once.
+            rounds = if at <= self.now { rounds + 1 } else { 0 };
+            assert!(rounds < 12, "a deadline that fired is gone: {:?}", self.machine);
+            self.now = self.now.max(at);
+            let mut actions = Vec::new();
+            self.machine.handle_timeout(self.now, &mut actions);
+            self.log.extend(actions.clone());
+            all.extend(actions);
+        }
+        self.now = end;
+        all
+    }
+
+    /// The caller hears everything that was said.
+    fn hear_all(&mut self) -> Vec<CallAction> {
+        let mut all = Vec::new();
+        while let Some(item) = self.machine.outstanding.front().map(|item| item.item) {
+            all.extend(self.step(CallInput::ItemHeard(item)));
+        }
+        all
+    }
+
+    fn caller_says(&mut self, text: &str) -> Vec<CallAction> {
+        self.caller_mumbles(text, -0.1)
+    }
+
+    fn caller_mumbles(&mut self, text: &str, logprob: f32) -> Vec<CallAction> {
+        self.turns += 1;
+        let turn = TurnId(self.turns);
+        self.step(CallInput::SpeechStarted);
+        self.step(CallInput::TurnEnded(turn));
+        self.step(CallInput::Heard { turn, result: Ok(transcript(text, logprob)), interrupted: false })
+    }
+
+    fn answered(&mut self, text: &str) -> Vec<CallAction> {
+        let turn = TurnId(self.turns);
+        self.step(CallInput::AnswerPlanned { turn, evidence: Evidence { answerable: true, ..Evidence::default() } });
+        self.step(CallInput::AnswerSentence { turn, text: text.to_owned() });
+        self.step(CallInput::AnswerDone { turn, blocked: None })
+    }
+
+    fn unanswered(&mut self) -> Vec<CallAction> {
+        let turn = TurnId(self.turns);
+        self.step(CallInput::AnswerDone { turn, blocked: None })
+    }
+
+    fn news(&mut self, news: HandoffNews) -> Vec<CallAction> {
+        self.step(CallInput::Handoff(news))
+    }
+
+    fn accepted(&mut self) -> Vec<CallAction> {
+        self.news(HandoffNews::Accepted { agent: AgentId("ann".to_owned()), name: "Ann".to_owned() })
+    }
+
+    fn requests(&self) -> Vec<HandoffReason> {
+        let reason = |action: &CallAction| match action {
+            CallAction::RequestHandoff { reason, .. } => Some(*reason),
+            _ => None,
+        };
+        self.log.iter().filter_map(reason).collect()
+    }
+
+    fn said(&self, phrase: &Phrase) -> bool {
+        said(&self.log, phrase)
+    }
+}
+
+fn said(actions: &[CallAction], phrase: &Phrase) -> bool {
+    actions.iter().any(|a| matches!(a, CallAction::Say { words: Words::Fixed(own), .. } if own == phrase))
+}
+
+#[test]
+fn recording_begins_when_the_notice_was_heard_and_not_before() {
+    let mut call = Call::with(policy());
+    assert!(said(&call.log, &Phrase::Notice));
+    call.step(CallInput::ItemHeard(ItemId(0)));
+    assert!(!call.log.contains(&CallAction::StartRecording));
+    call.step(CallInput::ItemHeard(ItemId(1)));
+    assert!(call.log.contains(&CallAction::StartRecording));
+}
+
+#[test]
+fn a_question_is_answered_and_the_floor_given_back() {
+    let mut call = Call::greeted();
+    let actions = call.caller_says("when do you open on Sunday");
+    assert!(actions.iter().any(|a| matches!(a, CallAction::Answer { .. })));
+    call.answered("We open at ten.");
+    call.hear_all();
+    assert_eq!(call.machine.state(), &State::Assisting);
+    assert!(said(&call.pass(Duration::from_secs(8)), &Phrase::SilencePrompt));
+}
+
+#[test]
+fn an_early_answer_is_spoken_only_once_the_turn_is_over_and_unchanged() {
+    let mut call = Call::greeted();
+    let turn = TurnId(1);
+    call.turns = 1;
+    call.step(CallInput::SpeechStarted);
+    let early = call.step(CallInput::HeardEarly { turn, transcript: transcript("when do you open", -0.1) });
+    assert!(early.iter().any(|a| matches!(a, CallAction::Answer { .. })));
+    assert!(call.step(CallInput::AnswerSentence { turn, text: "At nine.".to_owned() }).is_empty());
+    call.step(CallInput::TurnEnded(turn));
+    let actions =
+        call.step(CallInput::Heard { turn, result: Ok(transcript("when do you open", -0.1)), interrupted: false });
+    assert!(actions.iter().any(|a| matches!(a, CallAction::Say { words: Words::Answer(..), .. })));
+
+    let mut call = Call::greeted();
+    call.step(CallInput::HeardEarly { turn, transcript: transcript("when do you open", -0.1) });
+    assert_eq!(call.step(CallInput::SpokeOn(turn)), [CallAction::CancelAnswer(turn)]);
+}
+
+#[test]
+fn zero_reaches_a_person_from_anywhere() {
+    for prepare in [
+        (|_| {}) as fn(&mut Call),
+        |call| drop(call.caller_says("where is my order")),
+        |call| {
+            call.caller_says("where is my order");
+            call.answered("It is on its way.");
+        },
+    ] {
+        let mut call = Call::greeted();
+        prepare(&mut call);
+        let actions = call.step(CallInput::Dtmf(digit('0')));
+        assert!(
+            actions
+                .iter()
+                .any(|a| matches!(a, CallAction::RequestHandoff { reason: HandoffReason::CallerPressedZero, .. })),
+            "{actions:?}"
+        );
+        assert!(said(&actions, &Phrase::Connecting));
+    }
+    let mut unheard = Call::with(policy());
+    let actions = unheard.step(CallInput::Dtmf(digit('0')));
+    assert!(matches!(actions[0], CallAction::RequestHandoff { .. }), "even during the greeting: {actions:?}");
+}
+
+#[test]
+fn asking_in_words_reaches_a_person_even_over_playback() {
+    let mut call = Call::greeted();
+    call.caller_says("what about delivery");
+    call.answered("Delivery takes two to four working days and costs four pounds ninety.");
+    call.caller_says("agent please");
+    assert_eq!(call.requests(), [HandoffReason::CallerAsked]);
+}
+
+#[test]
+fn two_unsure_turns_in_a_row_are_enough_and_one_is_not() {
+    let mut call = Call::greeted();
+    call.caller_mumbles("bla flo", -2.0);
+    assert!(call.said(&Phrase::Repeat));
+    call.caller_says("when do you open");
+    call.answered("At nine.");
+    call.caller_mumbles("bla flo", -2.0);
+    assert!(call.requests().is_empty());
+    call.caller_says("do you sell tractors in mauve");
+    call.unanswered();
+    assert_eq!(call.requests(), [HandoffReason::LowConfidence]);
+}
+
+#[test]
+fn the_same_question_twice_without_help_reaches_a_person() {
+    let mut call = Call::greeted();
+    for _ in 0..3 {
+        call.caller_says("why is my parcel still not here");
+        call.answered("Delivery takes two to four days.");
+        call.hear_all();
+    }
+    assert_eq!(call.requests(), [HandoffReason::LowConfidence]);
+}
+
+#[test]
+fn a_failing_engine_is_owned_up_to() {
+    for engine in ["stt", "llm"] {
+        let mut call = Call::greeted();
+        let failure = EngineFailed { engine, reason: "gone".to_owned() };
+        if engine == "stt" {
+            call.step(CallInput::TurnEnded(TurnId(1)));
+            call.step(CallInput::Heard { turn: TurnId(1), result: Err(failure), interrupted: false });
+        } else {
+            call.caller_says("when do you open");
+            call.step(CallInput::AnswerFailed { turn: TurnId(1), failure });
+        }
+        assert!(call.said(&Phrase::EngineApology), "{engine}");
+        assert_eq!(call.requests(), [HandoffReason::EngineFailed]);
+    }
+    let mut mute = Call::greeted();
+    mute.caller_says("when do you open");
+    mute.answered("At nine.");
+    let item = mute.machine.outstanding[0].item;
+    mute.step(CallInput::ItemFailed(item));
+    assert_eq!(mute.requests(), [HandoffReason::EngineFailed]);
+}
+
+#[test]
+fn engines_that_never_answer_are_engines_that_failed() {
+    let mut call = Call::greeted();
+    call.caller_says("when do you open");
+    call.pass(Duration::from_secs(21));
+    assert_eq!(call.requests(), [HandoffReason::EngineFailed]);
+    let mut deaf = Call::greeted();
+    deaf.step(CallInput::TurnEnded(TurnId(1)));
+    deaf.pass(Duration::from_secs(21));
+    assert_eq!(deaf.requests(), [HandoffReason::EngineFailed]);
+}
+
+#[test]
+fn a_noise_that_stopped_us_is_followed_by_what_was_cut() {
+    let mut call = Call::greeted();
+    call.caller_says("what about delivery");
+    call.answered("Delivery takes two days.");
+    let item = call.machine.outstanding[0].item;
+    let actions = call.step(CallInput::BargeIn);
+    assert!(actions.contains(&CallAction::ClearPlayback { everything: false }));
+    call.step(CallInput::ItemCut { item, heard: "Delivery".to_owned() });
+    let actions = call.step(CallInput::Heard { turn: TurnId(9), result: Ok(transcript("", 0.0)), interrupted: true });
+    assert!(actions.iter().any(
+        |a| matches!(a, CallAction::Say { words: Words::Answer(_, text), .. } if text == "Delivery takes two days.")
+    ));
+}
+
+#[test]
+fn a_backchannel_stops_nothing() {
+    let mut call = Call::greeted();
+    call.caller_says("what about delivery");
+    call.answered("Delivery takes two days.");
+    let actions = call.caller_says("mm-hm");
+    assert!(!actions.iter().any(|a| matches!(a, CallAction::ClearPlayback { .. } | CallAction::Answer { .. })));
+}
+
+#[test]
+fn silence_is_asked_about_twice_and_then_a_person_comes() {
+    let mut call = Call::greeted();
+    for _ in 0..2 {
+        assert!(said(&call.pass(Duration::from_secs(8)), &Phrase::SilencePrompt));
+        call.hear_all();
+    }
+    call.pass(Duration::from_secs(8));
+    assert_eq!(call.requests(), [HandoffReason::Silence]);
+}
+
+#[test]
+fn a_forbidden_topic_goes_to_a_person() {
+    let mut call = Call::greeted();
+    call.caller_says("I will file a lawsuit against you");
+    assert_eq!(call.requests(), [HandoffReason::ForbiddenTopic]);
+}
+
+#[test]
+fn waiting_is_honest_and_never_silent() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    assert!(call.hear_all().contains(&CallAction::Hold(true)));
+    call.news(HandoffNews::Queued { position: 2, staffed: 1 });
+    assert!(said(&call.pass(Duration::from_secs(25)), &Phrase::StillWaiting { position: 2 }));
+    call.hear_all();
+    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    assert!(call.said(&Phrase::NobodyAvailable));
+    assert!(call.hear_all().contains(&CallAction::Hold(true)));
+}
+
+#[test]
+fn an_accepted_call_is_introduced_bridged_and_ended() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    let actions = call.accepted();
+    assert!(said(&actions, &Phrase::Introduction { name: "Ann".to_owned() }));
+    assert!(!actions.contains(&CallAction::Bridge));
+    assert!(call.hear_all().contains(&CallAction::Bridge));
+    assert_eq!(call.machine.state(), &State::Bridged { hold: false });
+    call.news(HandoffNews::Hold(true));
+    assert_eq!(call.machine.state(), &State::Bridged { hold: true });
+    call.news(HandoffNews::Ended);
+    let actions = call.hear_all();
+    assert!(actions.contains(&CallAction::CloseHandoff(HandoffOutcome::Bridged)));
+    assert_eq!(actions.last(), Some(&CallAction::Finish(CallOutcome::SpokeWithAgent)));
+}
+
+#[test]
+fn a_mute_assistant_does_not_keep_caller_and_agent_apart() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.accepted();
+    assert!(call.pass(Duration::from_secs(6)).contains(&CallAction::Bridge));
+}
+
+#[test]
+fn a_lost_agent_is_explained_and_may_return() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.accepted();
+    call.hear_all();
+    let actions = call.news(HandoffNews::AgentLost);
+    assert!(actions.contains(&CallAction::Unbridge) && said(&actions, &Phrase::AgentLost));
+    assert!(call.hear_all().contains(&CallAction::Hold(true)));
+    assert!(call.news(HandoffNews::AgentReturned).contains(&CallAction::Bridge));
+    call.news(HandoffNews::AgentLost);
+    let actions = call.news(HandoffNews::Requeued);
+    assert!(said(&actions, &Phrase::Requeued));
+    assert!(matches!(call.machine.state(), State::Waiting { position: 1, .. }));
+}
+
+#[test]
+fn a_message_is_kept_only_if_somebody_spoke() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.step(CallInput::Dtmf(digit('1')));
+    assert!(call.hear_all().contains(&CallAction::StartMessage));
+    let actions = call.step(CallInput::MessageEnded { speech: Millis(100) });
+    assert!(actions.contains(&CallAction::StopMessage { keep: false }), "and the caller still wants a person");
+    assert!(matches!(call.machine.state(), State::Waiting { .. }));
+    call.step(CallInput::Dtmf(digit('1')));
+    call.hear_all();
+    let actions = call.step(CallInput::MessageEnded { speech: Millis(5_000) });
+    assert!(actions.contains(&CallAction::CloseHandoff(HandoffOutcome::LeftMessage)));
+    assert_eq!(call.hear_all().last(), Some(&CallAction::Finish(CallOutcome::LeftMessage)));
+}
+
+#[test]
+fn a_callback_without_a_known_number_is_keyed_in() {
+    let mut call = Call::with(CallPolicy { caller_number_known: false, ..policy() });
+    call.hear_all();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.step(CallInput::Dtmf(digit('2')));
+    for key in "12#".chars() {
+        call.step(CallInput::Dtmf(digit(key)));
+    }
+    assert!(call.said(&Phrase::CallbackInvalid));
+    for key in "0201234567#".chars() {
+        call.step(CallInput::Dtmf(digit(key)));
+    }
+    assert!(call.log.contains(&CallAction::BookCallback { number: Some("0201234567".to_owned()) }));
+    assert_eq!(call.hear_all().last(), Some(&CallAction::Finish(CallOutcome::CallbackBooked)));
+}
+
+#[test]
+fn a_second_thought_during_goodbye_is_heard() {
+    let mut call = Call::greeted();
+    call.caller_says("thanks, goodbye");
+    assert!(call.said(&Phrase::Goodbye));
+    call.step(CallInput::Dtmf(digit('0')));
+    assert_eq!(call.requests(), [HandoffReason::CallerPressedZero]);
+}
+
+fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
+    let turn = TurnId(turn);
+    let text =
+        |text| CallInput::Heard { turn, result: Ok(transcript(text, -0.1)), interrupted: kind.is_multiple_of(2) };
+    let failure = EngineFailed { engine: "llm", reason: String::new() };
+    match kind {
+        0 => CallInput::SpeechStarted,
+        1 => CallInput::BargeIn,
+        2 => CallInput::TurnEnded(turn),
+        3 => text("when do you open"),
+        4 => text("let me talk to a person please"),
+        5 => text(""),
+        6 => text("leave a message"),
+        7 => text("call me back please"),
+        8..=11 => CallInput::Dtmf(digit(['0', '1', '2', '*'][usize::from(kind - 8)])),
+        12..=15 => item.map_or(CallInput::SpeechStarted, CallInput::ItemHeard),
+        16 => item.map_or(CallInput::SpeechStarted, |item| CallInput::ItemCut { item, heard: "we".to_owned() }),
+        17 => item.map_or(CallInput::SpeechStarted, CallInput::ItemFailed),
+        18 => CallInput::AnswerSentence { turn, text: "At nine.".to_owned() },
+        19 => CallInput::AnswerDone { turn, blocked: None },
+        20 => CallInput::AnswerFailed { turn, failure },
+        21 => CallInput::Handoff(HandoffNews::Queued { position: 1, staffed: u32::from(turn.0.is_multiple_of(2)) }),
+        22 => CallInput::Handoff(HandoffNews::Accepted { agent: AgentId("ann".to_owned()), name: "Ann".to_owned() }),
+        23 => CallInput::Handoff(HandoffNews::AgentLost),
+        24 => CallInput::Handoff(HandoffNews::AgentReturned),
+        25 => CallInput::Handoff(HandoffNews::Requeued),
+        26 => CallInput::Handoff(HandoffNews::Ended),
+        27 => CallInput::MessageEnded { speech: Millis(turn.0 * 100) },
+        28 => CallInput::HeardEarly { turn, transcript: transcript("where is my order", -0.1) },
+        29 => CallInput::SpokeOn(turn),
+        30 => CallInput::Dtmf(digit('#')),
+        31 => text("goodbye"),
+        _ => CallInput::ServerStopping,
+    }
+}
+
+/// What is over once it is over: the caller's wish for a person, by its own kinds of end.
+#[derive(Default)]
+struct Ledger {
+    open: u32,
+    closed: u32,
+    finished: Option<CallOutcome>,
+    bridged: bool,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #[test]
+    fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
+        script in prop::collection::vec((0u8..33, 1u32..12, 0u64..9_000), 1..80)
+    ) {
+        let mut call = Call::with(policy());
+        let mut ledger = Ledger::default();
+        let mut seen = 0;
+        for (kind, turn, wait) in script {
+            let item = call.machine.outstanding.front().map(|item| item.item);
+            call.step(random_input(kind, turn, item));
+            call.pass(Duration::from_millis(wait));
+            let ended = call.machine.state == State::Ended;
+            prop_assert!(ended || call.machine.poll_timeout().is_some() || audible(&call.machine), "silence without end: {:?}", call.machine);
+            let news = call.log[seen..].to_vec();
+            seen = call.log.len();
+            account(&news, &mut ledger)?;
+        }
+        if call.machine.state != State::Ended {
+            call.step(CallInput::ProviderStopped(StopReason::Provider));
+            let news = call.log[seen..].to_vec();
+            account(&news, &mut ledger)?;
+        }
+        prop_assert!(ledger.finished.is_some(), "a call finishes");
+        prop_assert_eq!(ledger.open, 0, "a handoff was left open");
+        prop_assert!(call.machine.poll_timeout().is_none());
+        prop_assert!(call.step(CallInput::Dtmf(digit('0'))).is_empty(), "nothing follows the end");
+    }
+}
+
+fn audible(machine: &CallMachine) -> bool {
+    // A person has the line, or the recorder does; both report when they are done.
+    matches!(machine.state, State::Bridged { .. } | State::AgentLost | State::Message { recording: true })
+}
+
+fn account(actions: &[CallAction], ledger: &mut Ledger) -> Result<(), TestCaseError> {
+    for action in actions {
+        prop_assert!(ledger.finished.is_none(), "{action:?} after the end");
+        match action {
+            // The same wish again after a break is the same handoff.
+            CallAction::RequestHandoff { .. } => ledger.open = 1,
+            CallAction::CloseHandoff(outcome) => {
+                prop_assert_eq!(ledger.open, 1, "closed without being open");
+                prop_assert!(*outcome != HandoffOutcome::Open);
+                ledger.open = 0;
+                ledger.closed += 1;
+            }
+            CallAction::Bridge => {
+                prop_assert_eq!(ledger.open, 1, "bridged without a handoff");
+                ledger.bridged = true;
+            }
+            CallAction::Say { words: Words::Answer(..), .. } => {
+                prop_assert_eq!(ledger.open, 0, "the assistant answers while a person is awaited");
+            }
+            CallAction::Finish(outcome) => {
+                prop_assert!(*outcome != CallOutcome::Live);
+                ledger.finished = Some(*outcome);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

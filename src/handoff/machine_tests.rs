@@ -1,0 +1,245 @@
+use proptest::prelude::*;
+
+use super::*;
+
+struct Desk {
+    machine: DeskMachine,
+    start: Instant,
+    now: Instant,
+    sessions: u64,
+}
+
+fn policy() -> DeskPolicy {
+    DeskPolicy {
+        offer_timeout: Duration::from_secs(20),
+        reoffer_after: Duration::from_secs(30),
+        resume: Duration::from_secs(15),
+        wrap_up: Duration::from_secs(60),
+        presence_grace: Duration::from_secs(30),
+    }
+}
+
+fn agent(name: &str) -> AgentId {
+    AgentId(name.to_owned())
+}
+
+fn handoff(n: u64) -> HandoffId {
+    HandoffId(Uuid::from_u64_pair(7, n))
+}
+
+impl Desk {
+    #[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { machine: DeskMachine::new(policy(), 1), start: now, now, sessions: 0 }
+    }
+
+    fn step(&mut self, input: DeskInput) -> Vec<DeskAction> {
+        let mut actions = Vec::new();
+        self.machine.step(self.now, input, &mut actions);
+        actions
+    }
+
+    /// Lets time pass, firing every deadline at its moment.
+    fn pass(&mut self, span: Duration) -> Vec<DeskAction> {
+        let end = self.now + span;
+        let mut actions = Vec::new();
+        while let Some(at) = self.machine.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.machine.handle_timeout(self.now, &mut actions);
+            assert!(self.machine.poll_timeout() != Some(at), "a deadline that fired is gone");
+        }
+        self.now = end;
+        actions
+    }
+
+    fn sign_in(&mut self, name: &str) {
+        self.sessions += 1;
+        self.step(DeskInput::Connected { agent: agent(name), session: self.sessions });
+        self.step(DeskInput::StateChosen(agent(name), AgentState::Available));
+    }
+
+    fn offer_to(&self, name: &str) -> OfferId {
+        self.machine.offer_of(&agent(name)).expect("an offer is pending").1
+    }
+
+    fn state(&self, name: &str) -> AgentState {
+        self.machine.agent_state(&agent(name), self.now).expect("known").0
+    }
+}
+
+#[test]
+fn the_longest_idle_agent_is_offered_first_and_accepts() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.pass(Duration::from_secs(5));
+    desk.sign_in("ben");
+    let actions = desk.step(DeskInput::Requested(handoff(1)));
+    assert!(actions.iter().any(|a| matches!(a, DeskAction::Offer { agent, .. } if agent.0 == "ann")));
+    let offer = desk.offer_to("ann");
+    let actions = desk.step(DeskInput::Accepted(agent("ann"), offer));
+    assert!(actions.contains(&DeskAction::Assign { handoff: handoff(1), agent: agent("ann") }));
+    assert_eq!(desk.state("ann"), AgentState::OnContact);
+    assert_eq!(desk.step(DeskInput::Accepted(agent("ben"), offer)), [DeskAction::OfferGone(agent("ben"), offer)]);
+}
+
+#[test]
+fn a_break_neither_resets_nor_extends_the_idle_clock() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.pass(Duration::from_secs(5));
+    desk.sign_in("ben");
+    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Break));
+    desk.pass(Duration::from_secs(5));
+    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Available));
+    desk.step(DeskInput::Requested(handoff(1)));
+    assert_eq!(desk.state("ann"), AgentState::Reserved);
+}
+
+#[test]
+fn an_expired_offer_is_missed_and_the_next_agent_is_asked_in_the_same_place() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.pass(Duration::from_secs(1));
+    desk.sign_in("ben");
+    desk.step(DeskInput::Requested(handoff(1)));
+    let actions = desk.pass(Duration::from_secs(20));
+    assert!(actions.iter().any(|a| matches!(a, DeskAction::OfferEnded { result: OfferResult::Timeout, .. })));
+    assert_eq!(desk.state("ann"), AgentState::Missed);
+    assert_eq!(desk.state("ben"), AgentState::Reserved);
+    desk.pass(Duration::from_secs(120));
+    assert_eq!(desk.state("ann"), AgentState::Missed, "only the person ends Missed");
+    desk.step(DeskInput::MissedAcknowledged(agent("ann")));
+    assert_eq!(desk.state("ann"), AgentState::Reserved, "the caller still waits");
+}
+
+#[test]
+fn a_lone_agent_who_declines_is_asked_again_after_a_while() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.step(DeskInput::Requested(handoff(1)));
+    let offer = desk.offer_to("ann");
+    desk.step(DeskInput::Rejected(agent("ann"), offer));
+    assert_eq!(desk.state("ann"), AgentState::Available);
+    desk.pass(Duration::from_secs(29));
+    assert_eq!(desk.state("ann"), AgentState::Available);
+    desk.pass(Duration::from_secs(1));
+    assert_eq!(desk.state("ann"), AgentState::Reserved);
+}
+
+#[test]
+fn older_callers_go_first_and_places_are_told() {
+    let mut desk = Desk::new();
+    let actions = desk.step(DeskInput::Requested(handoff(2)));
+    assert_eq!(actions, [DeskAction::Place { handoff: handoff(2), position: 1, staffed: 0 }]);
+    desk.pass(Duration::from_secs(1));
+    let actions = desk.step(DeskInput::Requested(handoff(1)));
+    assert_eq!(actions, [DeskAction::Place { handoff: handoff(1), position: 2, staffed: 0 }]);
+    desk.sign_in("ann");
+    assert!(matches!(desk.machine.offer_of(&agent("ann")), Some((first, _)) if first == handoff(2)));
+    let actions = desk.step(DeskInput::Withdrawn(handoff(2)));
+    assert!(actions.contains(&DeskAction::Place { handoff: handoff(1), position: 1, staffed: 1 }));
+}
+
+#[test]
+fn a_lost_agent_may_return_and_otherwise_the_caller_goes_first() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.step(DeskInput::Requested(handoff(1)));
+    let offer = desk.offer_to("ann");
+    desk.step(DeskInput::Accepted(agent("ann"), offer));
+    desk.step(DeskInput::Requested(handoff(2)));
+    let actions = desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 1 });
+    assert!(actions.contains(&DeskAction::AgentLost(handoff(1))));
+    desk.pass(Duration::from_secs(10));
+    let actions = desk.step(DeskInput::Connected { agent: agent("ann"), session: 9 });
+    assert!(actions.contains(&DeskAction::AgentReturned { handoff: handoff(1), agent: agent("ann") }));
+    desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 9 });
+    let actions = desk.pass(Duration::from_secs(15));
+    assert!(actions.contains(&DeskAction::Requeued(handoff(1))));
+    assert!(actions.contains(&DeskAction::Place { handoff: handoff(1), position: 1, staffed: 0 }));
+    assert_eq!(desk.state("ann"), AgentState::Offline);
+}
+
+#[test]
+fn the_state_an_agent_asked_for_follows_wrap_up() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.step(DeskInput::Requested(handoff(1)));
+    let offer = desk.offer_to("ann");
+    desk.step(DeskInput::Accepted(agent("ann"), offer));
+    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Break));
+    desk.step(DeskInput::ConversationEnded(handoff(1), CallEnd::CallerHungUp));
+    assert_eq!(desk.state("ann"), AgentState::WrapUp);
+    desk.step(DeskInput::Requested(handoff(2)));
+    desk.pass(Duration::from_secs(60));
+    assert_eq!(desk.state("ann"), AgentState::Break);
+}
+
+#[test]
+fn a_socket_lost_while_reserved_is_no_miss() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.step(DeskInput::Requested(handoff(1)));
+    let actions = desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 1 });
+    assert!(actions.iter().any(|a| matches!(a, DeskAction::OfferEnded { result: OfferResult::Rescinded, .. })));
+    desk.pass(Duration::from_secs(29));
+    let actions = desk.step(DeskInput::Connected { agent: agent("ann"), session: 2 });
+    assert!(actions.iter().any(|a| matches!(a, DeskAction::Offer { .. })), "back within the grace: still Available");
+    desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 2 });
+    desk.pass(Duration::from_secs(31));
+    assert_eq!(desk.state("ann"), AgentState::Offline, "nobody stays Available as a ghost");
+}
+
+fn inputs() -> impl Strategy<Value = Vec<(u8, u8, u8, u16)>> {
+    prop::collection::vec((0u8..11, 0u8..4, 0u8..5, 0u16..12_000), 1..120)
+}
+
+proptest! {
+    #[test]
+    fn one_winner_and_nobody_forgotten(script in inputs()) {
+        let mut desk = Desk::new();
+        let mut assigned: BTreeMap<HandoffId, AgentId> = BTreeMap::new();
+        for (kind, who, task, wait) in script {
+            let name = agent(&format!("agent-{who}"));
+            let task = handoff(u64::from(task));
+            let session = desk.machine.agents.get(&name).and_then(|a| a.session).unwrap_or(0);
+            let offer = desk.machine.offer_of(&name).map(|(_, offer)| offer);
+            let mut actions = match (kind, offer) {
+                (0 | 1, _) => desk.step(DeskInput::Requested(task)),
+                (2, _) => desk.step(DeskInput::Withdrawn(task)),
+                (3, _) => desk.step(DeskInput::ConversationEnded(task, CallEnd::CallerHungUp)),
+                (4, _) => { desk.sessions += 1; let session = desk.sessions; desk.step(DeskInput::Connected { agent: name, session }) }
+                (5, _) => desk.step(DeskInput::Disconnected { agent: name, session }),
+                (6, _) => desk.step(DeskInput::StateChosen(name, AgentState::Available)),
+                (7, Some(offer)) => desk.step(DeskInput::Rejected(name, offer)),
+                (8 | 9, Some(offer)) => desk.step(DeskInput::Accepted(name, offer)),
+                (10, _) => desk.step(DeskInput::WrapUpDone(name)),
+                _ => desk.step(DeskInput::MissedAcknowledged(name)),
+            };
+            actions.extend(desk.pass(Duration::from_millis(u64::from(wait))));
+            for action in &actions {
+                match action {
+                    DeskAction::Assign { handoff, agent } => {
+                        prop_assert!(assigned.insert(*handoff, agent.clone()).is_none(), "two winners");
+                    }
+                    DeskAction::Requeued(handoff) | DeskAction::WrapUp { handoff, .. } => { assigned.remove(handoff); }
+                    _ => {}
+                }
+            }
+            for (name, state) in &desk.machine.agents {
+                let reserved = desk.machine.tasks.values().filter(|t| matches!(&t.state, TaskState::Offered { agent, .. } if agent == name)).count();
+                let talking = desk.machine.tasks.values().filter(|t| matches!(&t.state, TaskState::Assigned { agent } | TaskState::AgentLost { agent, .. } if agent == name)).count();
+                prop_assert_eq!(reserved, usize::from(state.state == AgentState::Reserved));
+                prop_assert_eq!(talking, usize::from(state.state == AgentState::OnContact));
+            }
+            let free = desk.machine.agents.iter().filter(|(_, a)| a.state == AgentState::Available && a.session.is_some());
+            for (name, _) in free {
+                for task in desk.machine.tasks.values().filter(|t| t.state == TaskState::Pending) {
+                    prop_assert!(task.excluded.contains_key(name), "a caller waits while somebody is free");
+                }
+            }
+            prop_assert!(desk.now >= desk.start);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The main job, end to end, in real time with real models and recorded human speech: heard, answered, handed to a person.
+//!
+//! Needs the fetched models and Debian's `pocketsphinx-testdata` (a person reading short commands); `scripts/test` has both.
+
+use std::f32::consts::TAU;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use warmline::app::App;
+use warmline::audio::units::{Millis, SampleRate};
+use warmline::cli::call::event::Event;
+use warmline::cli::call::player::{CallPlayer, Dial};
+use warmline::config::Config;
+use warmline::engine::CancelFlag;
+use warmline::engine::stt::whisper::Whisper;
+use warmline::engine::stt::{SpeechToText, Utterance};
+use warmline::models::{self, ModelKind};
+use warmline::telemetry::Secret;
+use warmline::telephony::protocol::Digit;
+
+/// Says "go forward ten meters", recorded from a person, 16 kHz.
+const RECORDING: &str = "/usr/share/pocketsphinx/test/data/goforward.raw";
+/// An entry that only this company has: the fact can't come from anywhere else.
+const ENTRY: &str = r#"+++
+title = "Robot"
+keywords = ["forward", "meters", "metres"]
+approved = "The robot needs forty five seconds to go ten meters, and then it waits for you at the gate of the garden."
+also_asked = ["go forward ten meters", "go forward ten metres", "go forward 10 meters"]
++++
+The robot needs forty five seconds to go ten meters, and then it waits for you at the gate of the garden.
+"#;
+/// Real time on a shared machine: generous, because nothing here is a measurement.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn recorded_speech() -> Vec<i16> {
+    let bytes = std::fs::read(RECORDING).expect("apt-get install pocketsphinx-testdata");
+    bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+}
+
+fn tone(hertz: f32, span: Millis) -> Vec<i16> {
+    let samples = SampleRate::WIDEBAND.samples_in(span);
+    (0..samples).map(|n| ((TAU * hertz * n as f32 / 16_000.0).sin() * 9_000.0) as i16).collect()
+}
+
+/// Share of the energy of `pcm` that lies at `hertz` (Goertzel).
+fn share(pcm: &[i16], hertz: f32) -> f32 {
+    let coefficient = 2.0 * (TAU * hertz / 16_000.0).cos();
+    let (mut a, mut b, mut energy) = (0.0f32, 0.0f32, 1.0f32);
+    for sample in pcm {
+        let x = f32::from(*sample);
+        let next = x + coefficient * a - b;
+        (b, a) = (a, next);
+        energy += x * x;
+    }
+    2.0 * (a * a + b * b - coefficient * a * b) / (energy * pcm.len().max(1) as f32)
+}
+
+/// The loudest share of any half second.
+fn best_share(pcm: &[i16], hertz: f32) -> f32 {
+    pcm.chunks(8_000).map(|part| share(part, hertz)).fold(0.0, f32::max)
+}
+
+struct Site {
+    app: App,
+    base: String,
+    http: reqwest::Client,
+    cookie: String,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let knowledge = folder.path().join("knowledge");
+        std::fs::create_dir(&knowledge).expect("made");
+        std::fs::write(knowledge.join("robot.md"), ENTRY).expect("written");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\n[twilio]\nauth_token = \"hush\"\n\
+             [llm]\nengine = \"off\"\n[dialog]\nknowledge_dir = {knowledge:?}\n[stt]\ndeadline_ms = 40000\n",
+            folder.path()
+        );
+        let config = Config::parse(&text, std::iter::empty()).expect("valid");
+        let mut app = App::start(config).await.expect("starts: scripts/test fetches the models");
+        tokio::time::timeout(PATIENCE * 3, app.warmed_up()).await.expect("warms up");
+        let base = format!("http://127.0.0.1:{port}");
+        warmline::engine::llm::openai::install_crypto();
+        let http = reqwest::Client::new();
+        let first = app.first_admin.as_ref().expect("a new database");
+        let (name, old) = (first.name.clone(), first.password.expose().clone());
+        let mut site = Self { app, base, http, cookie: String::new(), folder };
+        site.post("session", &json!({ "name": name, "password": old })).await;
+        site.post("password", &json!({ "old": old, "new": "a long enough password" })).await;
+        site
+    }
+
+    async fn post(&mut self, path: &str, body: &Value) {
+        let request = self.http.post(format!("{}/api/v1/{path}", self.base)).header("origin", &self.base);
+        let response = request.header("cookie", &self.cookie).json(body).send().await.expect("answers");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        if let Some(cookie) = response.headers().get("set-cookie") {
+            let cookie = cookie.to_str().expect("text");
+            self.cookie = cookie.split(';').next().expect("a first part").to_owned();
+        }
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}/api/v1/{path}", self.base)).header("cookie", &self.cookie);
+        let response = request.send().await.expect("answers");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response
+    }
+
+    async fn agent(&self) -> Agent {
+        let mut request = format!("{}/agent/ws", self.base.replace("http", "ws")).into_client_request().expect("a URL");
+        request.headers_mut().insert("cookie", self.cookie.parse().expect("a header"));
+        request.headers_mut().insert("origin", self.base.parse().expect("a header"));
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("the desk answers");
+        Agent { socket, heard: Vec::new() }
+    }
+}
+
+struct Agent {
+    socket: tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>,
+    heard: Vec<i16>,
+}
+
+impl Agent {
+    async fn say(&mut self, message: Value) {
+        self.socket.send(Message::Text(message.to_string().into())).await.expect("sent");
+    }
+
+    /// The next message of this type; voice is kept meanwhile.
+    async fn expect(&mut self, wanted: &str) -> Value {
+        let next = async {
+            loop {
+                match self.socket.next().await.expect("open").expect("readable") {
+                    Message::Text(text) => {
+                        let message: Value = serde_json::from_str(&text).expect("JSON");
+                        if message["type"] == wanted {
+                            return message;
+                        }
+                    }
+                    Message::Binary(bytes) => {
+                        self.heard.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+                    }
+                    _ => {}
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("no `{wanted}` came"))
+    }
+
+    /// Speaks in 20 ms frames at their pace, listening meanwhile.
+    async fn speak(&mut self, pcm: &[i16]) {
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        for frame in pcm.chunks(320) {
+            pace.tick().await;
+            let bytes: Vec<u8> = frame.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            self.socket.send(Message::Binary(bytes.into())).await.expect("sent");
+            while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::ZERO, self.socket.next()).await {
+                if let Message::Binary(bytes) = message {
+                    self.heard.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+                }
+            }
+        }
+    }
+}
+
+/// What Whisper hears in `pcm`.
+fn transcribed(pcm: &[i16]) -> String {
+    let model = models::locate(&Config::default().models, "whisper-base", ModelKind::Stt).expect("fetched");
+    let whisper = Whisper::load(&model, "en", 1).expect("loads");
+    let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Vec::new().into() };
+    whisper.transcribe(&utterance, &CancelFlag::new()).expect("transcribes").text
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "real models in real time: scripts/test"]
+async fn a_caller_is_heard_answered_and_handed_to_a_person() {
+    assert!(Path::new(RECORDING).exists(), "apt-get install pocketsphinx-testdata");
+    let site = Site::open().await;
+    let mut agent = site.agent().await;
+    agent.expect("hello").await;
+    agent.say(json!({ "type": "set_state", "state": "available" })).await;
+
+    // A Twilio call at real-time pace: greeted, understood, answered with the fact of the entry.
+    let mut dial = Dial::new(&site.base, "twilio");
+    dial.auth_token = Secret::new("hush".to_owned());
+    dial.patience = PATIENCE;
+    let mut call = CallPlayer::connect(&dial).await.expect("connects");
+    call.wait_reply_end(Duration::from_millis(900), PATIENCE).await.expect("a greeting");
+    let speech = recorded_speech();
+    let before = call.captured_audio().reply.len();
+    call.play("go forward", &speech).await.expect("played");
+    let reply = call.wait_reply_end(Duration::from_millis(900), PATIENCE).await.expect("an answer");
+    println!("response_ms {}", reply.response_ms);
+    let answer = transcribed(&call.captured_audio().reply[before..]).to_lowercase();
+    assert!(answer.contains("45") || answer.contains("forty"), "the reply was heard as: {answer}");
+
+    // The caller speaks over the next answer: it stops, and the provider's buffer is cleared.
+    call.play("again", &speech).await.expect("played");
+    call.wait_reply_start(PATIENCE).await.expect("an answer");
+    let since = call.events(0).len();
+    call.begin("over it", &speech).await.expect("played");
+    call.wait_event(since, PATIENCE, |event| matches!(event, Event::Cleared)).await.expect("playback is cleared");
+
+    // `0` brings the offer, whatever the assistant is doing.
+    let pressed = Instant::now();
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    let offer = agent.expect("offer").await;
+    let offered = pressed.elapsed();
+    println!("offer_ms {}", offered.as_millis());
+    assert!(offered < Duration::from_millis(500), "the offer took {offered:?}");
+    assert_eq!(offer["reason"], "caller_pressed_zero");
+    assert!(offer["summary"].as_array().is_some_and(|lines| lines.len() == 2), "{offer}");
+    assert!(offer["transcript"].to_string().to_lowercase().contains("forward"), "{offer}");
+
+    // Accepted: introduced, joined, and each hears the other.
+    agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
+    let connected = agent.expect("connected").await;
+    let call_id = connected["call_id"].as_str().expect("an id").to_owned();
+    let before = call.captured_audio().reply.len();
+    agent.speak(&tone(440.0, Millis(2_000))).await;
+    until("the caller hears the agent", async || best_share(&call.captured_audio().reply[before..], 440.0) > 0.8).await;
+    agent.heard.clear();
+    call.begin("tone", &tone(1_000.0, Millis(2_000))).await.expect("played");
+    agent.speak(&vec![0; 48_000]).await;
+    assert!(best_share(&agent.heard, 1_000.0) > 0.8, "the agent hears the caller");
+
+    // Hang-up: wrap-up for the agent, a complete record, a playable recording of both sides.
+    call.hangup().await;
+    assert_eq!(agent.expect("call_ended").await["reason"], "caller_hung_up");
+    agent
+        .say(json!({ "type": "wrap_up", "call_id": call_id, "note": "robot asked for", "disposition": "resolved" }))
+        .await;
+    until("the record is complete", async || {
+        let detail: Value = site.get(&format!("calls/{call_id}")).await.json().await.expect("JSON");
+        detail["call"]["outcome"] == "spoke_with_agent" && detail["wrap_ups"][0]["note"] == "robot asked for"
+    })
+    .await;
+    let detail: Value = site.get(&format!("calls/{call_id}")).await.json().await.expect("JSON");
+    assert_eq!(detail["offers"][0]["result"], "accepted");
+    assert_eq!(detail["handoffs"][0]["outcome"], "bridged");
+    assert_eq!(detail["triggers"][0]["signals"]["digit"], "0");
+    let turns = detail["turns"].as_array().expect("turns");
+    let heard = |turn: &&Value| {
+        turn["who"] == "caller" && turn["text"].as_str().is_some_and(|t| t.to_lowercase().contains("forward"))
+    };
+    assert!(turns.iter().any(|turn| heard(&turn)), "{turns:?}");
+    let answered =
+        |turn: &&Value| turn["entries"][0]["entry"] == "robot" && turn["timings"]["response_ms"].as_u64() > Some(0);
+    assert!(turns.iter().any(|turn| answered(&turn)), "{turns:?}");
+    check_recording(&site, &call_id).await;
+    site.app.stop().await;
+}
+
+async fn check_recording(site: &Site, call_id: &str) {
+    // The recorder closes the file on a thread of its own.
+    let name = site.folder.path().join("recordings").join(format!("{call_id}.wav"));
+    until("the recording is finished", async || name.exists()).await;
+    let bytes = site.get(&format!("calls/{call_id}/recording")).await.bytes().await.expect("a file");
+    let wav = hound::WavReader::new(std::io::Cursor::new(bytes)).expect("a WAV");
+    assert_eq!(wav.spec().channels, 2);
+    let samples: Vec<i16> = wav.into_samples().map(|sample| sample.expect("a sample")).collect();
+    let side = |offset: usize| -> Vec<i16> { samples.iter().skip(offset).step_by(2).copied().collect() };
+    assert!(best_share(&side(0), 1_000.0) > 0.8, "the caller is on the left");
+    assert!(best_share(&side(1), 440.0) > 0.8, "the agent is on the right");
+}
