@@ -503,6 +503,8 @@ impl Outbox {
                 if let Some(message) = self.queue.pop_front() {
                     sink.start_send_unpin(message)?;
                     self.unflushed = true;
+                    // Slow is not stuck.
+                    self.give_up_at = Some(now() + WRITE_PATIENCE);
                 }
             }
             ready!(sink.poll_flush_unpin(cx))?;

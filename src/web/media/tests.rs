@@ -341,6 +341,23 @@ async fn a_socket_that_takes_nothing_is_given_up_while_reading_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_socket_is_not_a_lost_one() {
+    let (mut peer, _, mut leg, _) = Peer::open().await;
+    let frame = AudioFrame::new(Millis(0), SampleRate::WIDEBAND, vec![0; 320]);
+    for chunk in 1..=30 {
+        while leg.commands.try_send(MediaCommand::Audio(frame.clone())).is_ok() {
+            settle().await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        peer.media(chunk);
+        peer.hear().await;
+    }
+    while let Ok(event) = leg.events.try_recv() {
+        assert!(matches!(event, MediaEvent::Gap(_)), "{event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_pinged_then_lost() {
     let (mut peer, _, mut leg, _) = Peer::open().await;
     let began = now();
