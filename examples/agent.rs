@@ -77,6 +77,8 @@ struct Args {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
+    // TLS needs one provider for the process; a second call would fail, and there is none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cookie = sign_in(&args).await?;
     let mut agent = Agent::new(args)?;
     let mut failures = 0;

@@ -59,7 +59,7 @@ export async function untilMain(page, what, check, timeout = 10_000) {
   }
 }
 
-/** Largest of a level shown by `<main>` over `ms`. */
+/** Largest of a level shown by `<main>` within `ms`. */
 export async function loudest(page, name, ms = 1_500) {
   const until = Date.now() + ms;
   let most = 0;

@@ -353,6 +353,7 @@ class MockAgent {
       task.call.bridge = this;
     }
     this.send({ type: "connected", call_id: task.id, handoff_id: task.handoff, resumed, transcript: task.call?.lines ?? SCRIPT });
+    task.call?.send({ type: "caption", who: "agent", text: "", final: true });
     if (task.call !== null && !resumed) {
       setTimeout(() => task.call.line("agent", "Hello, this is Dana. Let me look that up for you.", 0.95), 700);
     }

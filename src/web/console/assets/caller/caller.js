@@ -111,10 +111,12 @@ function started(visit) {
 }
 
 function showCaption(visit, { who, text, final }) {
-  if (typeof text !== "string" || text === "") return;
-  const n = visit.keys.get(who) ?? 0;
-  captions.put({ key: `${who}-${n}`, who, text, final });
-  if (final) visit.keys.set(who, n + 1);
+  // An empty line says nothing but whose turn it is: so a person can be announced before their first words are recognised.
+  if (typeof text === "string" && text !== "") {
+    const n = visit.keys.get(who) ?? 0;
+    captions.put({ key: `${who}-${n}`, who, text, final });
+    if (final) visit.keys.set(who, n + 1);
+  }
   if (who === "agent" && main.dataset.speaking !== "agent") {
     main.dataset.speaking = "agent";
     visit.voice.setLive(true);

@@ -115,7 +115,7 @@ function turnItem(turn, slowest, seek) {
         unsure && h("span", { class: "tag" }, `${Math.round(turn.confidence * 100)} % sure`),
       ),
       h("p", { class: "turn-text" }, turn.text === "" ? h("em", { class: "soft" }, "Nothing was heard.") : turn.text),
-      turn.planned !== null && turn.planned !== turn.text && h("details", { class: "small soft" }, h("summary", {}, "Cut off by the caller"), h("p", {}, `Would have said: ${turn.planned}`)),
+      turn.planned !== null && turn.planned !== turn.text && h("details", { class: "small soft" }, h("summary", {}, "Cut short"), h("p", {}, `Would have said: ${turn.planned}`)),
       turn.timings !== null && timingBar(turn.timings, slowest),
       turn.entries.length > 0 && h("p", { class: "small soft" }, "Based on ", turn.entries.map((used, i) => [i > 0 && ", ", h("span", { title: `Score ${used.score.toFixed(2)}` }, used.entry)])),
     ),
