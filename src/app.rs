@@ -1,6 +1,6 @@
 //! The composition root: picks engines and store, joins the parts, owns the order of starting and stopping.
 
-mod engines;
+pub(crate) mod engines;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,6 +55,7 @@ pub struct App {
     pub first_admin: Option<OneTimePassword>,
     /// How the process is doing.
     pub readiness: watch::Receiver<Readiness>,
+    preparing: watch::Receiver<usize>,
     serving: TaskTracker,
     calls: TaskTracker,
     directory: Arc<Directory>,
@@ -157,6 +158,7 @@ impl App {
             address,
             first_admin,
             readiness,
+            preparing: engines.preparing,
             serving,
             calls,
             directory,
@@ -171,6 +173,12 @@ impl App {
     pub async fn warmed_up(&mut self) {
         // Only fails when the sender is gone, and this owns it.
         let _ = self.readiness.wait_for(|readiness| readiness.reasons().is_empty()).await;
+    }
+
+    /// Waits until everything that can be made before it is needed has been made: phrases, beginnings of prompts.
+    pub async fn prepared(&mut self) {
+        // Only fails when the preparations are gone, which is as good as done.
+        let _ = self.preparing.wait_for(|left| *left == 0).await;
     }
 
     /// The whole shutdown in reading order.

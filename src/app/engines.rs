@@ -39,6 +39,8 @@ pub struct Engines {
     pub stt: Option<Arc<SttScheduler>>,
     pub voice: Voice,
     pub mind: Arc<Mind>,
+    /// Preparations still going on.
+    pub preparing: watch::Receiver<usize>,
 }
 
 /// Loads all of them. A missing file is an error that names it and the command that gets it.
@@ -50,6 +52,8 @@ pub async fn start(
     cancel: &CancellationToken,
 ) -> Result<Engines, CliError> {
     let budget = CpuBudget::from_config(&config.cpu);
+    let (left, preparing) = watch::channel(0);
+    let left = Arc::new(left);
     for engine in ["vad", "stt", "tts", "llm"] {
         report(ready, engine, EngineState::Starting);
     }
@@ -75,11 +79,11 @@ pub async fn start(
         .flat_map(|entry| entry.answers.iter().map(|answer| speakable(&answer.approved)))
         .collect();
     let fixed: Vec<String> = phrases.all().iter().map(|text| speakable(text)).collect();
-    warm_voice(voice.clone(), fixed, approved, ready.clone(), tracker, cancel.clone());
-    let (llm, cost) = start_llm(config, &budget, &prompts, &knowledge, ready, tracker, cancel)?;
+    warm_voice(voice.clone(), fixed, approved, ready.clone(), Preparation::new(&left), tracker, cancel.clone());
+    let (llm, cost) = start_llm(config, &budget, &prompts, &knowledge, ready, &left, tracker, cancel)?;
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
     let mind = Arc::new(Mind { knowledge, prompts, llm, cost, settings });
-    Ok(Engines { vad, stt, voice, mind })
+    Ok(Engines { vad, stt, voice, mind, preparing })
 }
 
 fn unusable(error: impl std::fmt::Display, remedy: &str) -> CliError {
@@ -148,7 +152,8 @@ fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttSchedul
     }
 }
 
-fn load_voice(config: &Config, budget: &CpuBudget) -> Result<Voice, CliError> {
+/// Loads the configured voice. Blocking.
+pub fn load_voice(config: &Config, budget: &CpuBudget) -> Result<Voice, CliError> {
     let engine: Arc<dyn TextToSpeech> = match config.tts.engine {
         TtsMode::Program => {
             Arc::new(ProgramVoice::find().map_err(|error| unusable(error, "Install flite or espeak-ng."))?)
@@ -174,10 +179,12 @@ fn warm_voice(
     fixed: Vec<String>,
     approved: Vec<String>,
     ready: Arc<watch::Sender<Readiness>>,
+    preparation: Preparation,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) {
     tracker.spawn(async move {
+        let _preparation = preparation;
         let work = async {
             let state = match voice.warm(&fixed).await {
                 Ok(phrases) => {
@@ -202,6 +209,22 @@ fn warm_voice(
     });
 }
 
+/// Something being made before it is needed; over when dropped.
+struct Preparation(Arc<watch::Sender<usize>>);
+
+impl Preparation {
+    fn new(left: &Arc<watch::Sender<usize>>) -> Self {
+        left.send_modify(|left| *left += 1);
+        Self(left.clone())
+    }
+}
+
+impl Drop for Preparation {
+    fn drop(&mut self) {
+        self.0.send_modify(|left| *left -= 1);
+    }
+}
+
 type Model = (Option<Arc<dyn LanguageModel>>, Option<LocalCost>);
 
 fn start_llm(
@@ -210,6 +233,7 @@ fn start_llm(
     prompts: &Prompts,
     knowledge: &Knowledge,
     ready: &Arc<watch::Sender<Readiness>>,
+    left: &Arc<watch::Sender<usize>>,
     tracker: &TaskTracker,
     cancel: &CancellationToken,
 ) -> Result<Model, CliError> {
@@ -256,7 +280,7 @@ fn start_llm(
             );
             let prefixes =
                 prompts.prefixes(knowledge).map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
-            tracker.spawn(watch_llm(endpoint, client.clone(), prefixes, ready.clone(), cancel.clone()));
+            tracker.spawn(watch_llm(endpoint, client.clone(), prefixes, ready.clone(), Preparation::new(left), cancel.clone()));
             let cost = LocalCost { budget: budget.clone(), threads: threads.min(budget.total()) };
             Ok((Some(client), Some(cost)))
         }
@@ -269,16 +293,18 @@ async fn watch_llm(
     client: Arc<OpenAiClient>,
     prefixes: Vec<Vec<crate::engine::llm::ChatMessage>>,
     ready: Arc<watch::Sender<Readiness>>,
+    preparation: Preparation,
     cancel: CancellationToken,
 ) {
     let work = async {
+        let mut preparation = Some(preparation);
         loop {
             if endpoint.wait_for(Option::is_some).await.is_err() {
                 return;
             }
             report(&ready, "llm", EngineState::Ready);
             tokio::select! {
-                () = warm_llm(&client, &prefixes) => {}
+                () = warm_llm(&client, &prefixes) => drop(preparation.take()),
                 _ = endpoint.wait_for(Option::is_none) => {}
             }
             if endpoint.wait_for(Option::is_none).await.is_err() {

@@ -1,6 +1,6 @@
 //! `warmline call`: plays a provider and a caller against any server, says what happens when, and measures.
 //!
-//! [`player`] is the caller, for tests and `warmline bench` too; [`line`] is what is said and heard as numbers;
+//! [`player`] is the caller, for tests and `warmline bench` too; [`mod@line`] is what is said and heard as numbers;
 //! [`dialect`] is how providers speak. Here: the command line, the script of a call, the printing.
 
 pub mod dialect;

@@ -6,4 +6,5 @@ mod main_job;
 mod support;
 mod telephony;
 mod telephony_call;
+mod tidy;
 mod web;

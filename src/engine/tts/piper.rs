@@ -4,7 +4,7 @@
 //! text ─▶ phonemes ─▶ encoder (once a sentence) ─▶ latent ─▶ decoder, 16 frames first, then 48 ─▶ shape ─▶ sink
 //! ```
 //! A decoder run sees [`OVERLAP`] frames more on either side than it gives out, which makes the seams exact. A model that
-//! cannot be cut ([`onnx_split`](super::onnx_split)) runs in one piece, a sentence at a time.
+//! cannot be cut (`onnx_split`) runs in one piece, a sentence at a time.
 
 use std::ops::{ControlFlow, Deref, DerefMut};
 use std::path::{Path, PathBuf};

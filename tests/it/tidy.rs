@@ -1,0 +1,77 @@
+//! The rules of the module map, checked by reading the sources, so that they can't rot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules without async, clock, randomness, files or sockets. Folders count with all their files.
+const PURE: &[&str] = &[
+    "audio/frame.rs",
+    "audio/framer.rs",
+    "audio/g711.rs",
+    "audio/mix.rs",
+    "audio/resample.rs",
+    "audio/units.rs",
+    "telephony",
+    "call/completeness.rs",
+    "call/hold.rs",
+    "call/input.rs",
+    "call/machine.rs",
+    "call/playback.rs",
+    "call/turn.rs",
+    "handoff/machine.rs",
+    "handoff/wire.rs",
+    "dialog/brief.rs",
+    "dialog/history.rs",
+    "dialog/intent.rs",
+    "dialog/intent",
+    "dialog/reply.rs",
+    "dialog/reply",
+    "dialog/speakable",
+];
+const IMPURE_WORDS: &[&str] = &[
+    "async ", ".await", "tokio::", "std::fs", "std::net", "std::env", "File::open", "Instant::now", "SystemTime", "rand::",
+];
+
+fn sources(below: &Path) -> Vec<PathBuf> {
+    if below.is_file() {
+        return vec![below.to_owned()];
+    }
+    let entries = fs::read_dir(below).unwrap_or_else(|error| panic!("{} is in the list but: {error}", below.display()));
+    let mut files: Vec<PathBuf> = entries.flat_map(|entry| sources(&entry.expect("an entry").path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    files
+}
+
+/// The code of a file: without its tests and comments.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).expect("readable");
+    let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+    shipped.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn is_test(file: &Path) -> bool {
+    file.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.ends_with("tests"))
+}
+
+#[test]
+fn pure_modules_have_no_clock_task_or_file() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for file in PURE.iter().flat_map(|name| sources(&src.join(name))).filter(|file| !is_test(file)) {
+        let code = code(&file);
+        let found = IMPURE_WORDS.iter().filter(|word| code.contains(**word));
+        wrong.extend(found.map(|word| format!("{}: `{word}`", file.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn machines_never_await() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let machines: Vec<PathBuf> =
+        sources(&src).into_iter().filter(|file| file.file_name().is_some_and(|name| name == "machine.rs")).collect();
+    assert!(machines.len() >= 2, "the call's and the desk's");
+    for file in machines {
+        assert!(!code(&file).contains("async"), "{}", file.display());
+    }
+}
