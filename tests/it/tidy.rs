@@ -29,7 +29,16 @@ const PURE: &[&str] = &[
     "dialog/speakable",
 ];
 const IMPURE_WORDS: &[&str] = &[
-    "async ", ".await", "tokio::", "std::fs", "std::net", "std::env", "File::open", "Instant::now", "SystemTime", "rand::",
+    "async ",
+    ".await",
+    "tokio::",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "File::open",
+    "Instant::now",
+    "SystemTime",
+    "rand::",
 ];
 
 fn sources(below: &Path) -> Vec<PathBuf> {
