@@ -80,7 +80,8 @@ pub async fn start(
         .collect();
     let fixed: Vec<String> = phrases.all().iter().map(|text| speakable(text)).collect();
     warm_voice(voice.clone(), fixed, approved, ready.clone(), Preparation::new(&left), tracker, cancel.clone());
-    let (llm, cost) = start_llm(config, &budget, &prompts, &knowledge, ready, &left, tracker, cancel)?;
+    let (llm, cost) =
+        start_llm(config, &budget, &prompts, &knowledge, &Around { ready, left: &left, tracker, cancel })?;
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
     let mind = Arc::new(Mind { knowledge, prompts, llm, cost, settings });
     Ok(Engines { vad, stt, voice, mind, preparing })
@@ -225,6 +226,14 @@ impl Drop for Preparation {
     }
 }
 
+/// Where an engine's tasks run and report.
+struct Around<'a> {
+    ready: &'a Arc<watch::Sender<Readiness>>,
+    left: &'a Arc<watch::Sender<usize>>,
+    tracker: &'a TaskTracker,
+    cancel: &'a CancellationToken,
+}
+
 type Model = (Option<Arc<dyn LanguageModel>>, Option<LocalCost>);
 
 fn start_llm(
@@ -232,11 +241,9 @@ fn start_llm(
     budget: &CpuBudget,
     prompts: &Prompts,
     knowledge: &Knowledge,
-    ready: &Arc<watch::Sender<Readiness>>,
-    left: &Arc<watch::Sender<usize>>,
-    tracker: &TaskTracker,
-    cancel: &CancellationToken,
+    around: &Around<'_>,
 ) -> Result<Model, CliError> {
+    let Around { ready, left, tracker, cancel } = *around;
     let llm = &config.llm;
     match llm.engine {
         LlmMode::Off => {
@@ -280,7 +287,14 @@ fn start_llm(
             );
             let prefixes =
                 prompts.prefixes(knowledge).map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
-            tracker.spawn(watch_llm(endpoint, client.clone(), prefixes, ready.clone(), Preparation::new(left), cancel.clone()));
+            tracker.spawn(watch_llm(
+                endpoint,
+                client.clone(),
+                prefixes,
+                ready.clone(),
+                Preparation::new(left),
+                cancel.clone(),
+            ));
             let cost = LocalCost { budget: budget.clone(), threads: threads.min(budget.total()) };
             Ok((Some(client), Some(cost)))
         }
