@@ -109,7 +109,8 @@ fn onnx(config: &Config) -> Result<&'static crate::engine::onnx::Runtime, CliErr
 #[cfg(not(feature = "onnx"))]
 const WITHOUT_ONNX: &str = "this program was built without the `onnx` feature";
 
-fn load_vad(config: &Config) -> Result<Arc<dyn VadFactory>, CliError> {
+/// The voice detector.
+pub fn load_vad(config: &Config) -> Result<Arc<dyn VadFactory>, CliError> {
     match config.vad.engine {
         VadMode::Energy => Ok(Arc::new(EnergyVad)),
         #[cfg(feature = "onnx")]
@@ -128,7 +129,8 @@ fn load_vad(config: &Config) -> Result<Arc<dyn VadFactory>, CliError> {
     }
 }
 
-fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttScheduler>>, CliError> {
+/// The recogniser behind its scheduler; none when it is off.
+pub fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttScheduler>>, CliError> {
     match config.stt.engine {
         SttMode::Off => Ok(None),
         #[cfg(feature = "whisper")]

@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod call;
 pub mod config;
+mod ears;
 pub mod models;
 pub mod serve;
 pub mod transcribe;
@@ -42,12 +43,16 @@ pub struct Cli {
 pub enum Command {
     /// Take calls: media websockets, webhooks, console, API, metrics
     Serve(serve::Args),
+    /// Measure this machine and print numbers
+    Bench(bench::Args),
     /// Play a provider and a caller against a server, and measure its answers
     Call(Box<call::Args>),
     /// Check or show the configuration
     Config(config::Args),
     /// Fetch, list and check the models
     Models(models::Args),
+    /// Recognise the speech in WAV files
+    Transcribe(transcribe::Args),
     /// Manage accounts and API tokens
     User(user::Args),
 }
@@ -66,9 +71,11 @@ pub fn run(cli: Cli) -> Result<(), CliError> {
 async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
     match command {
         Command::Serve(args) => serve::run(args, config).await,
+        Command::Bench(args) => bench::run(args, config).await,
         Command::Call(args) => call::run(*args, config).await,
         Command::Config(args) => config::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,
+        Command::Transcribe(args) => transcribe::run(args, config).await,
         Command::User(args) => user::run(args, config).await,
     }
 }

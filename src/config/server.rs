@@ -104,7 +104,7 @@ pub struct TelemetryConfig {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { log: "info".to_owned(), json: false }
+        Self { log: "info,whisper_rs=warn".to_owned(), json: false }
     }
 }
 

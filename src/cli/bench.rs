@@ -1,1 +1,0 @@
-//! (see cli/mod.rs)
