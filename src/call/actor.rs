@@ -751,6 +751,8 @@ impl Actor {
         self.bridged = true;
         self.held = false;
         self.playback.set_hold(false);
+        // No words: tells a caller with a screen that a person is on the line now.
+        self.send(MediaCommand::Caption(Caption { who: Speaker::Agent, text: String::new(), is_final: true })).await;
         if let Some(handoff) = self.handoff {
             self.services.desk.bridged(handoff).await;
         }

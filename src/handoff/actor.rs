@@ -566,16 +566,24 @@ impl Desk {
     }
 
     fn tell_queue(&mut self) {
+        let census = self.machine.census();
+        for state in [
+            AgentState::Available,
+            AgentState::Reserved,
+            AgentState::OnContact,
+            AgentState::WrapUp,
+            AgentState::Missed,
+            AgentState::Break,
+        ] {
+            let count = census.get(state.as_str()).copied().unwrap_or(0);
+            metrics::gauge!(metric::AGENTS, "state" => state.as_str()).set(f64::from(count));
+        }
         let (waiting, longest) = self.machine.queue(Instant::now().into_std());
         if self.told_queue == Some(waiting) {
             return;
         }
         self.told_queue = Some(waiting);
         metrics::gauge!(metric::QUEUE_LENGTH).set(f64::from(waiting));
-        for state in [AgentState::Available, AgentState::Reserved, AgentState::OnContact, AgentState::WrapUp] {
-            let count = self.machine.census().get(state.as_str()).copied().unwrap_or(0);
-            metrics::gauge!(metric::AGENTS, "state" => state.as_str()).set(f64::from(count));
-        }
         let agents: Vec<AgentId> = self.agents.keys().cloned().collect();
         for agent in agents {
             self.tell(&agent, ToAgent::Queue { waiting, longest_ms: longest.as_millis() as u64 });
