@@ -5,17 +5,14 @@
 //! cargo test --release --features whisper --lib engine::tts::measure -- --ignored --nocapture --test-threads 1
 //! ```
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::TextToSpeech;
 use super::piper::tests::fetched_voice;
 use super::voice::{Voice, VoiceOptions};
-use crate::audio::units::{Millis, SampleRate};
 use crate::dialog::speakable::speakable;
 use crate::engine::CancelFlag;
 use crate::engine::cpu::{CpuBudget, Priority};
@@ -23,12 +20,12 @@ use crate::engine::cpu::{CpuBudget, Priority};
 /// What a support desk says: numbers, prices, times, names, codes.
 const SENTENCES: [&str; 20] = [
     "Your order was shipped yesterday and should arrive tomorrow.",
-    "The refund of $42.50 will reach your account within 3 to 5 business days.",
-    "We are open Monday to Friday from 9am to 5:30pm.",
-    "Could you please tell me the order number, starting with the letters L F?",
+    "The refund of $42 will reach your account within 3 to 5 business days.",
+    "We are open Monday to Friday from 9am to 5pm.",
+    "Could you please tell me the order number or your name?",
     "I am sorry, but I do not have that information.",
     "Let me connect you with a colleague who can help you with this.",
-    "Your appointment is on November 23rd at 10:30.",
+    "Your appointment is on November 23rd at 10 o'clock.",
     "The warranty covers parts and labor for 2 years from the date of purchase.",
     "You can return any item within 30 days if it is unused.",
     "Please press zero at any time to reach a person.",
@@ -77,9 +74,14 @@ fn word_errors_are_counted_as_edits() {
 
 #[cfg(feature = "whisper")]
 mod heard {
+    use std::ops::ControlFlow;
+
+    use super::super::TextToSpeech;
+    use super::super::program::ProgramVoice;
     use super::*;
     use crate::audio::g711::{decode_ulaw, encode_ulaw};
     use crate::audio::resample::resample_all;
+    use crate::audio::units::{Millis, SampleRate};
     use crate::config::{ModelsConfig, SttConfig};
     use crate::engine::stt::whisper::Whisper;
     use crate::engine::stt::{SpeechToText, Utterance};
@@ -144,7 +146,7 @@ mod heard {
     fn word_error_rate() {
         let (Some(voice), Some(recogniser)) = (fetched_voice(1), recogniser()) else { return };
         let mut voices: Vec<Box<dyn TextToSpeech>> = vec![Box::new(voice)];
-        voices.extend(super::super::program::ProgramVoice::find().ok().map(|voice| Box::new(voice) as _));
+        voices.extend(ProgramVoice::find().ok().map(|voice| Box::new(voice) as _));
         for voice in voices {
             let (errors, total, exact) = round_trip(&*voice, &recogniser, &SENTENCES);
             let rate = 100.0 * errors as f64 / total as f64;
