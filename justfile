@@ -23,7 +23,7 @@ demo *OPTIONS:
     WARMLINE_STT__ENGINE=off WARMLINE_LLM__ENGINE=off WARMLINE_VAD__ENGINE=energy WARMLINE_TTS__ENGINE=program \
         cargo run --locked --no-default-features -- serve {{ OPTIONS }}
 
-# Measure: `stt` or `latency`
+# Measure, for example `latency` or `stt`
 bench NAME *OPTIONS:
     cargo run --release --locked --features whisper -- bench {{ NAME }} {{ OPTIONS }}
 
@@ -31,3 +31,9 @@ bench NAME *OPTIONS:
 screenshots:
     npm ci --prefix tests/e2e --no-audit --no-fund
     node tests/e2e/gallery.mjs
+
+# Fuzz TARGET (`media`: what providers send; `ct2`: model files) for SECONDS; needs a nightly compiler and cargo-fuzz
+fuzz TARGET="media" SECONDS="60":
+    tests/fuzz/seed
+    CARGO_TARGET_DIR="{{ cache }}/target-fuzz" cargo +nightly fuzz run --fuzz-dir tests/fuzz {{ TARGET }} -- \
+        -max_total_time={{ SECONDS }} -timeout=10
