@@ -18,7 +18,7 @@ need_rust() {
 }
 
 # Package and the command or file that shows it is there; on other systems the command or file is what counts.
-build_packages='build-essential:c++ cmake:cmake clang:clang libclang-dev:/usr/lib/llvm-*/lib/libclang.so
+build_packages='build-essential:c++ make:make cmake:cmake clang:clang libclang-dev:/usr/lib/llvm-*/lib/libclang.so
     pkg-config:pkg-config python3-pip:/usr/lib/python3/dist-packages/pip curl:curl ca-certificates:/etc/ssl/certs'
 test_packages='sox:sox espeak-ng:espeak-ng nodejs:node npm:npm chromium:chromium
     asterisk-core-sounds-en-wav:/usr/share/asterisk/sounds/en_US_f_Allison/digits/1.wav

@@ -1,5 +1,7 @@
 //! `warmline serve`: the server, until SIGTERM or Ctrl-C.
 
+use std::path::Path;
+
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, say};
@@ -22,7 +24,7 @@ pub async fn run(_: Args, config: Config) -> Result<(), CliError> {
     if let Some(first) = &app.first_admin {
         welcome += &format!("  First administrator   {}, one-time password {}\n", first.name, first.password.expose());
     }
-    welcome += &format!("  Make a test call      warmline call {url} --provider browser --audio QUESTION.wav\n");
+    welcome += &format!("  Make a test call      {}\n", test_call(&url));
     say(&welcome)?;
     let stopped_early = tokio::select! {
         () = app.warmed_up() => false,
@@ -42,4 +44,12 @@ pub async fn run(_: Args, config: Config) -> Result<(), CliError> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// A command that calls this server: to be copied as it stands where the program and the sample question are found.
+fn test_call(url: &str) -> String {
+    const QUESTION: &str = "examples/question.wav";
+    let program = std::env::current_exe().map_or_else(|_| "warmline".to_owned(), |path| path.display().to_string());
+    let question = if Path::new(QUESTION).exists() { QUESTION } else { "QUESTION.wav" };
+    format!("{program} call {url} --provider browser --audio {question}")
 }

@@ -10,8 +10,6 @@ pub mod cache;
 #[cfg(test)]
 mod conformance;
 pub mod fake;
-#[cfg(all(test, feature = "onnx"))]
-mod measure;
 #[cfg(feature = "onnx")]
 mod onnx_split;
 #[cfg(feature = "onnx")]
