@@ -177,6 +177,8 @@ pub mod metric {
     pub const LLM_RESTARTS: &str = "warmline_llm_restarts_total";
     /// Times the caller spoke over playback and stopped it.
     pub const BARGE_INS: &str = "warmline_barge_ins_total";
+    /// Records given up because the database failed for too long.
+    pub const RECORDS_LOST: &str = "warmline_records_lost_total";
 
     /// What a metric counts.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +211,7 @@ pub mod metric {
         (ENGINE_FAILURES, Kind::Counter, "Engine failures {engine}."),
         (LLM_RESTARTS, Kind::Counter, "Restarts of the embedded language model."),
         (BARGE_INS, Kind::Counter, "Times the caller spoke over playback and stopped it."),
+        (RECORDS_LOST, Kind::Counter, "Records given up because the database failed for too long."),
     ];
 }
 

@@ -12,6 +12,7 @@ use tracing::{error, warn};
 use super::{
     CallRecord, HandoffRecord, MessageRecord, OfferRecord, Store, StoreError, TriggerRecord, TurnRecord, WrapUpRecord,
 };
+use crate::telemetry::metric;
 
 /// Records that may wait for the database.
 const WAITING_RECORDS: usize = 4_096;
@@ -47,7 +48,7 @@ impl Scribe {
     /// Queues a record; never waits.
     pub fn put(&self, record: Record) {
         if self.records.try_send(record).is_err() {
-            metrics::counter!("warmline_records_lost_total").increment(1);
+            metrics::counter!(metric::RECORDS_LOST).increment(1);
             error!("A record is lost: the database has been failing for too long, or the server is stopping");
         }
     }
@@ -68,7 +69,7 @@ pub fn open(store: Arc<dyn Store>) -> (Scribe, impl Future<Output = ()>) {
                         pause *= 3;
                     }
                     Err(error) => {
-                        metrics::counter!("warmline_records_lost_total").increment(1);
+                        metrics::counter!(metric::RECORDS_LOST).increment(1);
                         error!(%error, "A record is lost");
                     }
                 }

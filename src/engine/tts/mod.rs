@@ -10,6 +10,8 @@ pub mod cache;
 #[cfg(test)]
 mod conformance;
 pub mod fake;
+#[cfg(all(test, feature = "onnx"))]
+mod measure;
 #[cfg(feature = "onnx")]
 mod onnx_split;
 #[cfg(feature = "onnx")]

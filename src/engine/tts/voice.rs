@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::cache::PhraseCache;
 use super::{TextToSpeech, TtsError};
@@ -32,6 +32,8 @@ const JOBS_PER_WORKER: usize = 8;
 const CHUNKS: usize = 128;
 /// How long before its sound runs dry a sentence goes on without a permit: the time one chunk takes on a busy core.
 const DRY_MARGIN: Duration = Duration::from_millis(150);
+/// How soon a cancelled sentence is given up when nothing else happens.
+const CANCEL_POLL: Duration = Duration::from_millis(20);
 
 /// How a voice is run.
 #[derive(Clone, Debug)]
@@ -118,6 +120,21 @@ impl Voice {
             out.send(pcm).await.map_err(|_| TtsError::Cancelled)?;
             return Ok(SpokenClip { span, first_audio: Duration::ZERO, cached: true });
         }
+        tokio::select! {
+            // A job that runs on sees that its channel is gone, and ends before its next chunk.
+            () = set(&cancel) => Err(TtsError::Cancelled),
+            result = self.synthesise(key, asked, priority, cancel.clone(), out) => result,
+        }
+    }
+
+    async fn synthesise(
+        &self,
+        key: String,
+        asked: Instant,
+        priority: Priority,
+        cancel: CancelFlag,
+        out: mpsc::Sender<Arc<[i16]>>,
+    ) -> Result<SpokenClip, TtsError> {
         let (chunks, mut made) = mpsc::channel(CHUNKS);
         let inner = Arc::clone(&self.0);
         let begin_by = asked + self.0.patience(priority);
@@ -125,7 +142,7 @@ impl Voice {
             .await
             .map_err(|_| TtsError::Overloaded)?
             .expect("the semaphore is never closed");
-        let job = Job { key: key.clone(), priority, cancel: cancel.clone(), begin_by, chunks };
+        let job = Job { key: key.clone(), priority, cancel, begin_by, chunks };
         let running = tokio::task::spawn_blocking(move || {
             let _place = place;
             inner.run(job)
@@ -139,10 +156,7 @@ impl Voice {
             if SampleRate::WIDEBAND.span_of(samples) <= LONGEST_CACHED {
                 whole.extend_from_slice(&chunk);
             }
-            if cancel.is_cancelled() || out.send(chunk).await.is_err() {
-                // The job sees that its channel is gone and ends after its chunk, on its own.
-                return Err(TtsError::Cancelled);
-            }
+            out.send(chunk).await.map_err(|_| TtsError::Cancelled)?;
         }
         running.await.map_err(|error| TtsError::Engine(format!("the engine panicked: {error}")))??;
         if samples > 0 && whole.len() == samples {
@@ -175,6 +189,13 @@ impl Voice {
         let speaking = self.speak(phrase, Priority::Background, CancelFlag::new(), out);
         let listening = async { while heard.recv().await.is_some() {} };
         tokio::join!(speaking, listening).0
+    }
+}
+
+/// Until `cancel` is set.
+async fn set(cancel: &CancelFlag) {
+    while !cancel.is_cancelled() {
+        sleep(CANCEL_POLL).await;
     }
 }
 
@@ -356,6 +377,27 @@ mod tests {
         // The job ends by itself: the whole pool can be had again.
         drop(budget.acquire(Priority::Background, 1, Duration::from_secs(20)).await.expect("the permit came back"));
         assert!(voice.cached(text).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_sentence_does_not_wait_for_its_turn() {
+        let (voice, budget) = voice(FakeVoice::new(), 1);
+        let busy = budget.acquire_whenever(Priority::FinalTranscript, 1).await;
+        let cancel = CancelFlag::new();
+        let (out, _heard) = mpsc::channel(1);
+        let speaking = voice.speak("Never begun.".to_owned(), Priority::FirstAudio, cancel.clone(), out);
+        let cancelling = async {
+            while budget.waiting(Priority::FirstAudio) == 0 {
+                tokio::task::yield_now().await;
+            }
+            cancel.cancel();
+        };
+        let (result, ()) =
+            timeout_at(Instant::now() + OPTIONS.patience / 2, async { tokio::join!(speaking, cancelling) })
+                .await
+                .expect("it ends although the core stays busy");
+        assert!(matches!(result, Err(TtsError::Cancelled)), "{result:?}");
+        drop(busy);
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! What holds for every route: headers, limits, the shape of errors; and the probes.
 
+use std::sync::{Arc, Mutex};
+
 use axum::extract::ConnectInfo;
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -55,6 +57,49 @@ async fn bad_bodies_are_answered_with_a_problem() {
     let long = json!({ "name": "kim", "password": "x".repeat(100_000) }).to_string();
     let answer = post("application/json", long).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
+}
+
+/// Paths and queries may hold tokens and numbers; the log gets the route's pattern.
+#[tokio::test]
+async fn requests_are_logged_without_path_query_and_body() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    // With a single subscriber alive, what other tests' threads log first is switched off for this thread too.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let site = Site::new().await;
+    let supervisor = site.role(UserRole::Supervisor).await;
+    site.get("/api/v1/calls/hush-path?before=hush-query", &supervisor).await;
+    site.post("/api/v1/session", "", json!({ "name": "hush-name", "password": "hush-password" })).await;
+    let text = log.text();
+    assert!(text.contains("http.route=\"/api/v1/calls/{id}\""), "{text}");
+    assert!(text.contains("Refused a sign-in"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+}
+
+/// Log lines in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("text")
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panicked").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

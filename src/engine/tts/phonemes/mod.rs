@@ -7,6 +7,7 @@
 //! ```
 //! misaki silently drops words it doesn't know; here nothing that has a letter or a digit is ever dropped.
 
+mod espeak;
 mod letters;
 
 use std::sync::{Arc, OnceLock};
@@ -89,12 +90,9 @@ impl Misaki {
         Some(first + &second.replace('ˈ', "ˌ"))
     }
 
+    /// Misaki's symbols for a token with a letter or digit in it.
     fn token(&self, tokens: &[MToken], at: usize) -> String {
         let token = &tokens[at];
-        let has_word = token.text.chars().any(char::is_alphanumeric);
-        if !has_word {
-            return token.text.chars().filter_map(punctuation).collect();
-        }
         if token.text == "A" && stands_among_letters(tokens, at) {
             return letters::spell("A");
         }
@@ -107,22 +105,48 @@ impl Misaki {
 
 impl Phonemizer for Misaki {
     fn phonemes(&self, text: &str) -> String {
-        // Square brackets are misaki's own markup.
-        let text = text.replace(['[', ']'], " ");
+        let text = prepared(text);
+        let mut said = String::new();
         // misaki fails only when a fallback of its own does, and it has none here.
         let Ok((_, tokens)) = self.g2p.g2p(&text) else {
-            let said: Vec<String> = text.split_whitespace().map(|word| self.unknown(word)).collect();
-            return to_espeak(&said.join(" "));
+            for word in text.split_whitespace() {
+                said.push_str(&espeak::respell(&self.unknown(word), word));
+                said.push(' ');
+            }
+            return said.trim_end().to_owned();
         };
-        let mut said = String::new();
         for (at, token) in tokens.iter().enumerate() {
-            said.push_str(&self.token(&tokens, at));
-            if !token.whitespace.is_empty() {
+            if token.text.chars().any(char::is_alphanumeric) {
+                said.push_str(&espeak::respell(&self.token(&tokens, at), &token.text));
+                // "P.M." at the end of a sentence swallows its stop.
+                if at + 1 == tokens.len() {
+                    token.text.chars().last().into_iter().for_each(|mark| push_mark(&mut said, mark));
+                }
+            } else {
+                token.text.chars().for_each(|mark| push_mark(&mut said, mark));
+            }
+            if !token.whitespace.is_empty() && !said.ends_with(' ') {
                 said.push(' ');
             }
         }
-        to_espeak(&said)
+        said
     }
+}
+
+/// Without square brackets, which are misaki's own markup, and with the parts of `forty-two` apart, because misaki says
+/// what a hyphen joins as one word and swallows half of the second part.
+fn prepared(text: &str) -> String {
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let word = || out.rsplit(|c: char| !c.is_alphabetic()).next().unwrap_or("").to_lowercase();
+        out.push(match c {
+            '[' | ']' => ' ',
+            '-' if TENS.contains(&word().as_str()) => ' ',
+            _ => c,
+        });
+    }
+    out
 }
 
 /// An `A` next to another single letter or a digit's name is a letter's name and not an article.
@@ -185,56 +209,6 @@ fn punctuation(mark: char) -> Option<char> {
     }
 }
 
-/// misaki's alphabet in espeak's, for the voice.
-fn to_espeak(sounds: &str) -> String {
-    let is_vowel = |phone: char| letters::STRONG.contains(phone) || "əᵊᵻɐ".contains(phone);
-    let phones: Vec<char> = sounds.chars().collect();
-    let mut out = String::with_capacity(sounds.len() * 2);
-    let mut at = 0;
-    while at < phones.len() {
-        let behind = |by: usize| phones.get(at + by).copied();
-        // A stress mark stands between a sound and the vowel after it.
-        let vowel_follows = |by: usize| match behind(by) {
-            Some('ˈ' | 'ˌ') => behind(by + 1).is_some_and(is_vowel),
-            other => other.is_some_and(is_vowel),
-        };
-        let stressed = at.checked_sub(1).is_some_and(|before| matches!(phones[before], 'ˈ' | 'ˌ'));
-        match phones[at] {
-            ' ' if out.ends_with(' ') => {}
-            'A' => out.push_str("eɪ"),
-            'I' => out.push_str("aɪ"),
-            'O' => out.push_str("oʊ"),
-            'W' => out.push_str("aʊ"),
-            'Y' => out.push_str("ɔɪ"),
-            'ʤ' => out.push_str("dʒ"),
-            'ʧ' => out.push_str("tʃ"),
-            'T' => out.push('ɾ'),
-            'ᵊ' => out.push('ə'),
-            'g' => out.push('ɡ'),
-            'u' => out.push_str("uː"),
-            'ɑ' => out.push_str("ɑː"),
-            'ɔ' => out.push_str("ɔː"),
-            // happy, idea, going: short at the end and before a vowel
-            'i' if behind(1) == Some('ə') => out.push('i'),
-            'i' if !stressed && (vowel_follows(1) || !behind(1).is_some_and(char::is_alphabetic)) => out.push('i'),
-            'i' => out.push_str("iː"),
-            // nurse, letter: one sound, and an r only before a vowel
-            vowel @ ('ɜ' | 'ə') if behind(1) == Some('ɹ') => {
-                out.push_str(if vowel == 'ɜ' { "ɜː" } else { "ɚ" });
-                if vowel_follows(2) {
-                    out.push('ɹ');
-                }
-                at += 1;
-            }
-            'ɜ' => out.push_str("ɜː"),
-            mark if !mark.is_alphanumeric() && !" ˈˌː".contains(mark) => push_mark(&mut out, mark),
-            other => out.push(other),
-        }
-        at += 1;
-    }
-    out
-}
-
 /// A mark follows its word without space, and of several in a row the first counts.
 fn push_mark(out: &mut String, mark: char) {
     let Some(mark) = punctuation(mark) else { return };
@@ -260,6 +234,7 @@ mod tests {
     /// What `espeak-ng --ipa -v en-us` says, give or take the stress of small words.
     #[test]
     fn known_words_come_out_as_espeak_writes_them() {
+        check("forty-two of twenty-third", "fˈɔːɹɾi tˈuː ʌv twˈɛnti θˈɜːd");
         check("north world nurse hurry letter", "nˈɔːɹθ wˈɜːld nˈɜːs hˈɜːɹi lˈɛɾɚ");
         check("The camera operator, please.", "ðə kˈæmɚɹə ˈɑːpɚɹˌeɪɾɚ, plˈiːz.");
         check("going idea happy city", "ɡˈoʊɪŋ aɪdˈiə hˈæpi sˈɪɾi");
@@ -275,18 +250,19 @@ mod tests {
 
     #[test]
     fn unknown_names_are_built_from_words_or_by_rule() {
-        check("Northwind", "nˈɔːɹθwˌɪnd");
-        check("Larkfield's", "lˈɑːɹkfˌiːldz");
+        check("Northwind", "nˈɔːɹθwɪnd");
+        check("Larkfield's", "lˈɑːɹkfiːldz");
         check("Wiesława", "vjɛswˈɑːvə");
-        check("Larkfield", "lˈɑːɹkfˌiːld");
+        check("Larkfield", "lˈɑːɹkfiːld");
     }
 
     #[test]
     fn letters_are_named() {
-        check("L F two zero", "ˈɛl ˈɛf tˈuː zˈɪɹoʊ");
+        check("L F two zero", "ˈɛl ˈɛf tˈuː zˈiəɹoʊ");
+        check("from nine A M to five P M.", "fɹʌm nˈaɪn ˈeɪ ˈɛm tə fˈaɪv pˈiː ˈɛm.");
         check("A B seven", "ˈeɪ bˈiː sˈɛvən");
-        check("A delivery", "ɐ dəlˈɪvɚɹi");
-        check("XQZ", "ˌɛkskjˌuːzˈiː");
+        check("A delivery", "ɐ dᵻlˈɪvɚɹi");
+        check("XQZ", "ˌɛkskjuːzˈiː");
     }
 
     #[test]
