@@ -120,7 +120,7 @@ impl App {
             wrap_up: Duration::from_secs(config.handoff.wrap_up_s.into()),
             presence_grace: PRESENCE_GRACE,
         };
-        let (desk, running) = desk::open(policy, scribe.clone(), stop_all.clone());
+        let (desk, running) = desk::open(policy, config.handoff.dispositions.clone(), scribe.clone(), stop_all.clone());
         serving.spawn(running);
 
         let services = Arc::new(CallServices {

@@ -181,8 +181,13 @@ impl DeskHandle {
     }
 }
 
-/// A desk and the future that runs it; the caller owns the task.
-pub fn open(policy: DeskPolicy, scribe: Scribe, cancel: CancellationToken) -> (DeskHandle, impl Future<Output = ()>) {
+/// A desk and the future that runs it; the caller owns the task. `dispositions`: what agents may choose at wrap-up.
+pub fn open(
+    policy: DeskPolicy,
+    dispositions: Vec<String>,
+    scribe: Scribe,
+    cancel: CancellationToken,
+) -> (DeskHandle, impl Future<Output = ()>) {
     let (sender, inbox) = mpsc::channel(DESK_INBOX);
     let desk = Desk {
         machine: DeskMachine::new(policy, rand::random()),
@@ -191,6 +196,8 @@ pub fn open(policy: DeskPolicy, scribe: Scribe, cancel: CancellationToken) -> (D
         agents: HashMap::new(),
         tasks: HashMap::new(),
         offers: HashMap::new(),
+        finished: HashMap::new(),
+        dispositions,
         told_queue: None,
     };
     (DeskHandle { inbox: sender }, desk.run(inbox, cancel))
@@ -210,6 +217,13 @@ struct LiveTask {
     bridged: bool,
 }
 
+/// What an agent in wrap-up is still told about the call, should their page be loaded anew.
+struct Finished {
+    handoff: HandoffId,
+    call: CallId,
+    lines: Vec<Line>,
+}
+
 struct Desk {
     machine: DeskMachine,
     scribe: Scribe,
@@ -217,6 +231,9 @@ struct Desk {
     agents: HashMap<AgentId, Client>,
     tasks: HashMap<HandoffId, LiveTask>,
     offers: HashMap<OfferId, OfferRecord>,
+    /// At most one an agent, gone with wrap-up.
+    finished: HashMap<AgentId, Finished>,
+    dispositions: Vec<String>,
     told_queue: Option<u32>,
 }
 
@@ -382,8 +399,14 @@ impl Desk {
             let _ = old.out.try_send(AgentOut::Replaced); // A full outbox is dropped with the client below.
         }
         self.agents.insert(agent.clone(), Client { name: name.clone(), session: number, out });
-        let ping_ms = PING.as_millis() as u32;
-        self.tell(&agent, ToAgent::Hello { version: PROTOCOL_VERSION, agent_id: agent.clone(), name, ping_ms });
+        let hello = ToAgent::Hello {
+            version: PROTOCOL_VERSION,
+            agent_id: agent.clone(),
+            name,
+            ping_ms: PING.as_millis() as u32,
+            dispositions: self.dispositions.clone(),
+        };
+        self.tell(&agent, hello);
         self.told_queue = None;
         self.step(DeskInput::Connected { agent, session: number }, actions);
     }
@@ -495,15 +518,13 @@ impl Desk {
                     self.tell_call(handoff, HandoffNews::Queued { position, staffed }, None);
                 }
                 DeskAction::WrapUp { agent, handoff, reason, until } => {
-                    let wrap_up_ms =
-                        Instant::from_std(until).saturating_duration_since(Instant::now()).as_millis() as u64;
-                    self.send_out(&agent, AgentOut::LegClosed);
-                    if let Some(call_id) = self.tasks.get(&handoff).map(|live| live.task.call) {
-                        self.tell(&agent, ToAgent::CallEnded { call_id, reason, wrap_up_ms });
-                    }
+                    self.wrap_up(agent, handoff, reason, until.into());
                 }
                 DeskAction::State(agent) => {
                     if let Some((state, span, next)) = self.machine.agent_state(&agent, Instant::now().into_std()) {
+                        if state != AgentState::WrapUp {
+                            self.finished.remove(&agent);
+                        }
                         self.tell(&agent, ToAgent::State { state, for_ms: span.as_millis() as u64, next });
                     }
                 }
@@ -551,6 +572,23 @@ impl Desk {
         self.tell(&agent, message);
     }
 
+    /// Wrap-up begins; or the agent's page was loaded anew and knows nothing of it.
+    fn wrap_up(&mut self, agent: AgentId, handoff: HandoffId, reason: CallEnd, until: Instant) {
+        let wrap_up_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
+        let again = self.finished.get(&agent).filter(|finished| finished.handoff == handoff);
+        if let Some(Finished { call, lines, .. }) = again {
+            let message = ToAgent::CallEnded { call_id: *call, reason, wrap_up_ms, transcript: lines.clone() };
+            self.tell(&agent, message);
+            return;
+        }
+        self.send_out(&agent, AgentOut::LegClosed);
+        if let Some(live) = self.tasks.get(&handoff) {
+            let (call, lines) = (live.task.call, live.task.lines.clone());
+            self.finished.insert(agent.clone(), Finished { handoff, call, lines });
+            self.tell(&agent, ToAgent::CallEnded { call_id: call, reason, wrap_up_ms, transcript: Vec::new() });
+        }
+    }
+
     fn offer_ended(&mut self, offer: OfferId, handoff: HandoffId, agent: AgentId, result: OfferResult) {
         if let Some(mut record) = self.offers.remove(&offer) {
             record.ended_at = Some(Timestamp::now());
@@ -590,3 +628,7 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "actor_tests.rs"]
+mod tests;

@@ -126,7 +126,7 @@ pub enum DeskAction {
         /// Agents signed in to take calls.
         staffed: u32,
     },
-    /// Wrap-up begins.
+    /// Wrap-up begins, or the agent came back in the middle of it.
     WrapUp {
         /// Who.
         agent: AgentId,
@@ -153,7 +153,14 @@ struct Agent {
     idle_since: Option<Instant>,
     session: Option<u64>,
     lost_at: Option<Instant>,
-    wrap_up_until: Option<Instant>,
+    wrap_up: Option<WrapUp>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct WrapUp {
+    handoff: HandoffId,
+    reason: CallEnd,
+    until: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -231,7 +238,7 @@ impl DeskMachine {
                 .lost_at
                 .filter(|_| agent.state != AgentState::OnContact)
                 .map(|at| at + self.policy.presence_grace);
-            agent.wrap_up_until.into_iter().chain(grace)
+            agent.wrap_up.map(|wrap_up| wrap_up.until).into_iter().chain(grace)
         });
         tasks.chain(agents).min()
     }
@@ -261,14 +268,14 @@ impl DeskMachine {
         let names: Vec<AgentId> = self.agents.keys().cloned().collect();
         for name in names {
             let agent = self.agents.get_mut(&name).expect("the names were just listed");
-            if agent.wrap_up_until.is_some_and(|until| now >= until) {
+            if agent.wrap_up.is_some_and(|wrap_up| now >= wrap_up.until) {
                 self.wrap_up_done(now, &name, actions);
             } else if agent.state != AgentState::OnContact
                 && agent.lost_at.is_some_and(|at| now >= at + self.policy.presence_grace)
             {
                 agent.lost_at = None;
                 agent.next = None;
-                agent.wrap_up_until = None;
+                agent.wrap_up = None;
                 self.set_state(now, &name, AgentState::Offline, actions);
             }
         }
@@ -331,7 +338,7 @@ impl DeskMachine {
             Some(TaskState::Assigned { agent } | TaskState::AgentLost { agent, .. }) => {
                 let until = now + self.policy.wrap_up;
                 if let Some(own) = self.agents.get_mut(&agent) {
-                    own.wrap_up_until = Some(until);
+                    own.wrap_up = Some(WrapUp { handoff, reason, until });
                 }
                 actions.push(DeskAction::WrapUp { agent: agent.clone(), handoff, reason, until });
                 self.set_state(now, &agent, AgentState::WrapUp, actions);
@@ -416,14 +423,18 @@ impl DeskMachine {
             idle_since: None,
             session: None,
             lost_at: None,
-            wrap_up_until: None,
+            wrap_up: None,
         });
         let replaced = agent.session.replace(session);
         agent.lost_at = None;
         if let Some(old) = replaced {
             actions.push(DeskAction::CloseSession(name.clone(), old));
         }
+        let wrap_up = agent.wrap_up;
         actions.push(DeskAction::State(name.clone()));
+        if let Some(WrapUp { handoff, reason, until }) = wrap_up {
+            actions.push(DeskAction::WrapUp { agent: name.clone(), handoff, reason, until });
+        }
         let back = self.tasks.iter_mut().find_map(|(handoff, task)| match &task.state {
             TaskState::AgentLost { agent, .. } | TaskState::Assigned { agent } if *agent == name => {
                 task.state = TaskState::Assigned { agent: name.clone() };
@@ -493,7 +504,7 @@ impl DeskMachine {
     /// After a contact: the idle clock starts anew and the state the agent asked for applies.
     fn leave_contact(&mut self, now: Instant, name: &AgentId, otherwise: AgentState, actions: &mut Vec<DeskAction>) {
         let Some(agent) = self.agents.get_mut(name) else { return };
-        agent.wrap_up_until = None;
+        agent.wrap_up = None;
         agent.idle_since = Some(now);
         let state = agent.next.take().unwrap_or(otherwise);
         self.set_state(now, name, state, actions);

@@ -177,6 +177,24 @@ fn the_state_an_agent_asked_for_follows_wrap_up() {
 }
 
 #[test]
+fn who_comes_back_during_wrap_up_hears_of_it_again() {
+    let mut desk = Desk::new();
+    desk.sign_in("ann");
+    desk.step(DeskInput::Requested(handoff(1)));
+    let offer = desk.offer_to("ann");
+    desk.step(DeskInput::Accepted(agent("ann"), offer));
+    let ended = desk.step(DeskInput::ConversationEnded(handoff(1), CallEnd::AgentEnded));
+    let wrap_up = ended.iter().find(|action| matches!(action, DeskAction::WrapUp { .. })).expect("wrap-up begins");
+    desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 1 });
+    desk.pass(Duration::from_secs(5));
+    let back = desk.step(DeskInput::Connected { agent: agent("ann"), session: 2 });
+    assert_eq!(back, [DeskAction::State(agent("ann")), wrap_up.clone()], "with the deadline it had");
+    desk.step(DeskInput::WrapUpDone(agent("ann")));
+    let again = desk.step(DeskInput::Connected { agent: agent("ann"), session: 3 });
+    assert!(!again.iter().any(|action| matches!(action, DeskAction::WrapUp { .. })));
+}
+
+#[test]
 fn a_socket_lost_while_reserved_is_no_miss() {
     let mut desk = Desk::new();
     desk.sign_in("ann");

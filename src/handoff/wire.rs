@@ -26,6 +26,9 @@ pub enum ToAgent {
         name: String,
         /// Between pings, in milliseconds; a socket silent for three times as long is dropped.
         ping_ms: u32,
+        /// What an agent may choose at wrap-up. Empty from a server that does not say.
+        #[serde(default)]
+        dispositions: Vec<String>,
     },
     /// The agent's state as the server sees it; after every change and after `hello`.
     State {
@@ -84,14 +87,17 @@ pub enum ToAgent {
         /// The key.
         digit: String,
     },
-    /// The conversation is over; wrap-up begins.
+    /// The conversation is over; wrap-up begins. Comes again after `hello` while wrap-up lasts.
     CallEnded {
         /// The call.
         call_id: CallId,
         /// Who or what ended it.
         reason: CallEnd,
-        /// Milliseconds for wrap-up.
+        /// Milliseconds for wrap-up, or what is left of them.
         wrap_up_ms: u64,
+        /// What was said; only when it comes again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        transcript: Vec<Line>,
     },
     /// A request could not be done. The connection stays.
     Error {

@@ -38,7 +38,6 @@ const STATUS = {
   version: "0.0.0",
   taking_calls: true,
   browser_calls: true,
-  dispositions: ["resolved", "follow_up", "wrong_number", "other"],
 };
 const sessions = new Map();
 const tokens = new Set();

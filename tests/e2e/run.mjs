@@ -164,6 +164,10 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
   await untilMain(caller, "the caller’s page says that the call is over", (data) => data.phase === "ended");
   check("ending the call ends it for both", true);
   await shot(caller, "14-ended");
+  await agent.reload();
+  await untilMain(agent, "the form is back after a reload", (data) => data.phase === "wrap_up");
+  check("after a reload the form is there, with what was said", (await agent.locator(".wrap-talk .line").count()) > 0);
+  if (mocked) check("the outcomes are the server’s", await agent.locator("#disposition-spam").count() === 1);
   await agent.getByRole("button", { name: "Save and finish" }).click();
   await agent.getByText("Please choose how the call ended.").waitFor();
   check("a note without an outcome is not sent", true);

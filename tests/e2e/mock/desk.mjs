@@ -7,6 +7,7 @@ import { frames, rms, voice } from "../voice.mjs";
 const ASSISTANT = frames(voice(2_600, 190));
 const HOLD = frames(voice(1_200, 240, 16_000, 0.2));
 const RESUME_MS = 15_000;
+const DISPOSITIONS = ["resolved", "follow_up", "wrong_number", "spam", "other"];
 
 /** A caller in a browser. */
 export class MockCall {
@@ -228,8 +229,9 @@ class MockAgent {
       else this.text(JSON.parse(data));
     });
     ws.on("close", () => this.ws === ws && this.lost());
-    this.send({ type: "hello", version: 1, agent_id: this.user.id, name: this.user.name, ping_ms: 10_000 });
+    this.send({ type: "hello", version: 1, agent_id: this.user.id, name: this.user.name, ping_ms: 10_000, dispositions: DISPOSITIONS });
     this.tellState();
+    if (this.state === "wrap_up") this.send({ ...this.ended, wrap_up_ms: this.wrapUntil - Date.now(), transcript: SCRIPT });
     if (this.task !== null) this.connected(true);
   }
 
@@ -371,7 +373,9 @@ class MockAgent {
       task.call.bridge = null;
       if (reason === "agent_ended") task.call.end("hangup");
     }
-    this.send({ type: "call_ended", call_id: task.id, reason, wrap_up_ms: this.desk.wrapUpMs });
+    this.ended = { type: "call_ended", call_id: task.id, reason };
+    this.wrapUntil = Date.now() + this.desk.wrapUpMs;
+    this.send({ ...this.ended, wrap_up_ms: this.desk.wrapUpMs });
     this.enter("wrap_up");
     this.wrapTimer = setTimeout(() => this.finish(), this.desk.wrapUpMs);
   }

@@ -150,8 +150,32 @@ test("coming back too late, the call is gone and the agent is told", () => {
   assert.deepEqual(effects.map((effect) => effect.do), ["silence", "tell"]);
 });
 
-test("a page opened in the middle of wrap-up has no form, one opened in a call waits for it", () => {
+test("a page opened in the middle of wrap-up has the form and what was said", () => {
   assert.equal(after(HELLO, state("wrap_up")).desk.phase, "closing");
+  const again = { ...ENDED, wrap_up_ms: 41_000, transcript: [line(0, "Hello"), line(1, "Bye")] };
+  const { desk } = after(HELLO, state("wrap_up", null, 19_000), again);
+  assert.equal(desk.phase, "wrap_up");
+  assert.equal(desk.wrapUp.until, NOW + 41_000);
+  assert.equal(desk.wrapUp.lines.get(1).text, "Bye");
+});
+
+test("a page that only lost its connection keeps the form it has", () => {
+  const { desk } = after(...TALKING, ENDED, state("wrap_up"));
+  const form = desk.wrapUp;
+  desk.lost(NOW + 1_000);
+  for (const message of [HELLO, state("wrap_up", null, 3_000)]) desk.receive(message, NOW + 3_000);
+  assert.deepEqual(desk.receive({ ...ENDED, wrap_up_ms: 57_000 }, NOW + 3_000), []);
+  assert.equal(desk.wrapUp, form);
+  assert.equal(form.lines.size, 2);
+  assert.equal(form.until, NOW + 60_000);
+});
+
+test("the server names what an agent may choose at wrap-up", () => {
+  assert.deepEqual(after({ ...HELLO, dispositions: ["sold", "lost"] }).desk.dispositions, ["sold", "lost"]);
+  assert.ok(after(HELLO).desk.dispositions.includes("resolved"), "an older server says nothing");
+});
+
+test("a page opened in a call waits for it, one opened after a miss says so", () => {
   assert.equal(after(HELLO, state("on_contact")).desk.phase, "joining");
   assert.equal(after(HELLO, state("missed")).desk.phase, "missed");
 });

@@ -17,6 +17,7 @@ export class Desk {
     this.joining = null;
     this.call = null;
     this.wrapUp = null;
+    this.dispositions = ["resolved", "follow_up", "wrong_number", "other"]; // until the server names its own
     this.link = "connecting"; // connecting, up, down, replaced, outdated
     this.downSince = 0;
   }
@@ -47,6 +48,7 @@ export class Desk {
     switch (message.type) {
       case "hello":
         this.link = message.version === VERSION ? "up" : "outdated";
+        if (message.dispositions?.length > 0) this.dispositions = message.dispositions;
         return [];
       case "state":
         return this.#enter(message, now);
@@ -150,8 +152,13 @@ export class Desk {
     return [];
   }
 
-  #callEnded({ call_id, reason, wrap_up_ms }, now) {
+  #callEnded({ call_id, reason, wrap_up_ms, transcript }, now) {
     if (this.call !== null && this.call.id !== call_id) return [];
+    if (this.wrapUp?.callId === call_id) {
+      // Told again after a lost connection: the form stays as it is.
+      this.wrapUp.until = now + wrap_up_ms;
+      return [];
+    }
     const { call, joining } = this;
     this.call = null;
     this.joining = null;
@@ -162,7 +169,7 @@ export class Desk {
         until: now + wrap_up_ms,
         lastsMs: wrap_up_ms,
         brief: call?.brief ?? joining,
-        lines: (call ?? joining)?.lines ?? new Map(),
+        lines: (call ?? joining)?.lines ?? byNumber(transcript),
         talkedMs: call === null ? null : now - call.since,
       };
     }

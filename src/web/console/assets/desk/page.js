@@ -52,7 +52,6 @@ let wish = null;
 let restoreWish = false;
 /** A note written while the connection was down; the server takes it later too. */
 let unsent = null;
-let dispositions = ["resolved", "follow_up", "wrong_number", "other"];
 
 const actions = {
   choose,
@@ -75,7 +74,7 @@ const actions = {
   },
   acknowledge: () => socket.send({ type: "acknowledge_missed" }),
   unblock: () => voice.resume(),
-  dispositions: () => dispositions,
+  dispositions: () => desk.dispositions,
   shortcuts: () => settings.shortcuts,
 };
 
@@ -105,12 +104,6 @@ async function start() {
       return false;
     },
   });
-  api("GET", "/api/v1/status").then(
-    (status) => {
-      if (Array.isArray(status?.dispositions) && status.dispositions.length > 0) dispositions = status.dispositions;
-    },
-    () => {}, // the built-in list serves
-  );
   fill(
     main,
     h("div", { class: "desk" }, h("div", { class: "side" }, presence.root, queue.root, sound.root), stage),

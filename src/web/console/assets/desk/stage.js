@@ -309,7 +309,7 @@ export function missedView(_desk, actions) {
   };
 }
 
-/** Wrap-up without a form: the page was opened in the middle of it. */
+/** Wrap-up without a form: the server has not said yet which call it is about. */
 export function closingView() {
   const title = heading("Finishing the last call");
   const root = h(
