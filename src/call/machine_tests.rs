@@ -1,8 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::call::input::HandoffNews;
+use crate::engine::stt::Transcript;
 use crate::handoff::AgentId;
-use crate::telephony::protocol::StopReason;
+use crate::telephony::protocol::{Digit, StopReason};
 
 struct Call {
     machine: CallMachine,

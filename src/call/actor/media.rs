@@ -1,0 +1,142 @@
+//! The media path: caller frames in, playback frames out every 20 ms, a bridge that copies both ways. Nothing here waits
+//! but control, which follows from a frame.
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::Actor;
+use crate::audio::frame::AudioFrame;
+use crate::audio::units::{Probability, SampleRate};
+use crate::call::handle::LEG_COMMANDS_RESERVED;
+use crate::call::input::{CallInput, ItemId};
+use crate::call::playback::PlaybackOutput;
+use crate::call::recorder::Side;
+use crate::engine::vad::energy::EnergyVad;
+use crate::handoff::actor::AgentLeg;
+use crate::telemetry::metric;
+use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
+
+impl Actor {
+    pub(super) async fn caller_frame(&mut self, frame: AudioFrame) {
+        let now = Instant::now();
+        if let Some(recorder) = &self.recorder {
+            recorder.push(Side::Caller, self.at(now), frame.pcm.clone());
+        }
+        let voice = self.vad.push(&frame.pcm).unwrap_or_else(|error| {
+            warn!(call.id = %self.id, %error, "Voice detection failed; going on by loudness");
+            metrics::counter!(metric::ENGINE_FAILURES, "engine" => "vad").increment(1);
+            self.vad = EnergyVad::detector();
+            Probability::clamped(0.0)
+        });
+        if self.bridged && !self.held {
+            self.forward_to_agent(&frame);
+        }
+        if let Some(message) = &mut self.message
+            && message.push(&frame.pcm, voice >= self.services.settings.vad_threshold)
+        {
+            let speech = message.speech();
+            self.step(CallInput::MessageEnded { speech }).await;
+        }
+        let playing = self.playback.is_active() && self.playback.is_audible(now.into_std()) && !self.bridged;
+        let mut noticed = Vec::new();
+        self.detector.push(&frame, voice, playing, &mut noticed);
+        for event in noticed {
+            self.turn_event(now, frame.at, event).await;
+        }
+    }
+
+    pub(super) fn forward_to_agent(&self, frame: &AudioFrame) {
+        if let Some(agent) = &self.agent
+            && let Err(TrySendError::Full(_)) = agent.to_agent.try_send(frame.clone())
+        {
+            metrics::counter!(metric::FRAMES_DROPPED, "leg" => "to_agent", "reason" => "full").increment(1);
+        }
+    }
+
+    pub(super) fn agent_frame(&mut self, frame: &AudioFrame) {
+        // Until they are joined, and while a tone or announcement plays, only we speak.
+        if self.bridged && !self.held && !self.playback.is_active() {
+            let now = Instant::now();
+            if let Some(recorder) = &self.recorder {
+                recorder.push(Side::Ours, self.at(now), frame.pcm.clone());
+            }
+            self.send_audio(frame.clone());
+        }
+    }
+
+    /// Audio leaves the slots for commands free and is dropped when the leg does not take it.
+    pub(super) fn send_audio(&self, frame: AudioFrame) {
+        if self.out.capacity() <= LEG_COMMANDS_RESERVED || self.out.try_send(MediaCommand::Audio(frame)).is_err() {
+            metrics::counter!(metric::FRAMES_DROPPED, "leg" => "caller", "reason" => "slow_socket").increment(1);
+        }
+    }
+
+    pub(super) async fn tick(&mut self) {
+        let now = Instant::now();
+        if self.machine.poll_timeout().is_some_and(|at| at <= now.into_std()) {
+            let mut actions = Vec::new();
+            self.machine.handle_timeout(now.into_std(), &mut actions);
+            self.perform(actions).await;
+        }
+        let mut outputs = Vec::new();
+        self.playback.tick(now.into_std(), &mut outputs);
+        self.playback.take_marks(&mut self.marks_sent, &mut outputs);
+        self.played(outputs).await;
+    }
+
+    /// Carries out what playback wants and tells the machine what it noticed.
+    pub(super) async fn played(&mut self, outputs: Vec<PlaybackOutput>) {
+        for output in outputs {
+            match output {
+                PlaybackOutput::Frame { pcm, plays_at } => {
+                    let at = self.at(plays_at.into());
+                    if let Some(recorder) = &self.recorder {
+                        recorder.push(Side::Ours, at, pcm.clone());
+                    }
+                    self.send_audio(AudioFrame::new(at, SampleRate::WIDEBAND, pcm));
+                }
+                PlaybackOutput::Mark(mark) => self.send(MediaCommand::Mark(mark)).await,
+                PlaybackOutput::Clear => self.send(MediaCommand::Clear).await,
+                PlaybackOutput::Started(item) => self.item_started(item).await,
+                PlaybackOutput::Heard(item) => {
+                    self.speech.forget(item);
+                    Box::pin(self.step(CallInput::ItemHeard(item))).await;
+                }
+                PlaybackOutput::Cut { item, heard } => {
+                    self.speech.forget(item);
+                    Box::pin(self.step(CallInput::ItemCut { item, heard })).await;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn item_started(&mut self, item: ItemId) {
+        let now = Instant::now();
+        let Some((text, _)) = self.items.get(&item).cloned() else { return };
+        if let Some(response) = self.response.take() {
+            self.journal.responded(response.turn, response.timings(now));
+        }
+        self.journal.item_started(item, self.at(now));
+        self.send(MediaCommand::Caption(Caption { who: Speaker::Assistant, text, is_final: true })).await;
+    }
+
+    /// Control: waits for the leg, which drains steadily or is dropped by its driver.
+    pub(super) async fn send(&mut self, command: MediaCommand) {
+        if self.out.send(command).await.is_err() {
+            debug!(call.id = %self.id, "The leg is gone");
+        }
+    }
+}
+
+/// The agent's next frame; never, while there is no agent.
+pub(super) async fn agent_frame(agent: &mut Option<AgentLeg>) -> Option<AudioFrame> {
+    match agent {
+        Some(leg) => match leg.from_agent.recv().await {
+            Some(frame) => Some(frame),
+            // The socket is gone; the desk will say so. Until then there is nothing to wait for.
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,204 @@
+//! Does what the machine wants.
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Actor;
+use crate::audio::units::{Millis, SampleRate};
+use crate::call::hold;
+use crate::call::input::{CallAction, ItemId, Signals, Words};
+use crate::call::machine::State;
+use crate::call::message::{self, Message};
+use crate::call::recorder::Recorder;
+use crate::handoff::actor::HandoffTask;
+use crate::handoff::wire::{CallEnd, Line};
+use crate::handoff::{HandoffId, HandoffReason};
+use crate::store::HandoffOutcome;
+use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
+
+impl Actor {
+    pub(super) async fn perform(&mut self, actions: Vec<CallAction>) {
+        for action in actions {
+            match action {
+                CallAction::Say { item, words, interruptible } => self.say(item, words, interruptible).await,
+                CallAction::ClearPlayback { everything } => {
+                    let mut outputs = Vec::new();
+                    self.playback.clear(Instant::now().into_std(), everything, &mut outputs);
+                    self.played(outputs).await;
+                }
+                CallAction::Answer { turn, query } => {
+                    let (mind, history, findings) =
+                        (self.services.mind.clone(), self.journal.history().clone(), self.speech.findings());
+                    let cancel = self.journal.begin_answer(turn);
+                    self.speech.spawn(async move {
+                        tokio::select! {
+                            () = cancel.cancelled() => {}
+                            () = mind.answer(turn, query, history, findings) => {}
+                        }
+                    });
+                }
+                CallAction::CancelAnswer(turn) => self.journal.cancel_answer(turn),
+                CallAction::RememberCaller { turn, transcript } => {
+                    let line = self.journal.caller_said(turn, &transcript);
+                    self.tell_desk(line).await;
+                }
+                CallAction::RememberAssistant { item, heard, cut } => {
+                    let Some((text, turn)) = self.items.remove(&item) else { continue };
+                    let now = self.at(Instant::now());
+                    if let Some(line) = self.journal.assistant_said(item, turn, &text, cut.then_some(heard), now) {
+                        self.tell_desk(line).await;
+                    }
+                }
+                CallAction::RequestHandoff { reason, signals } => self.request_handoff(reason, signals).await,
+                CallAction::NoteTrigger { reason, signals } => {
+                    if let Some(handoff) = self.handoff {
+                        let at = self.at(Instant::now());
+                        self.journal.triggered(handoff, reason, signals, at);
+                    }
+                }
+                CallAction::SuspendHandoff => {
+                    if let Some(handoff) = self.handoff {
+                        self.services.desk.suspend(handoff).await;
+                    }
+                }
+                CallAction::CloseHandoff(outcome) => self.close_handoff(outcome).await,
+                CallAction::Bridge => self.bridge().await,
+                CallAction::Unbridge => self.bridged = false,
+                CallAction::Hold(on) => {
+                    self.held = on;
+                    self.playback.set_hold(on);
+                }
+                CallAction::PlayTone(digit) => self.playback.enqueue_sound(hold::key_tone(digit.get())),
+                CallAction::StartRecording => self.start_recording(),
+                CallAction::StartMessage => {
+                    self.playback.enqueue_sound(hold::beep());
+                    let limit = Millis(self.services.settings.handoff.message_max_s.saturating_mul(1_000));
+                    self.message = Some(Message::new(limit));
+                }
+                CallAction::EndMessage => {
+                    if let Some(message) = &mut self.message {
+                        message.end();
+                    }
+                }
+                CallAction::StopMessage { keep } => {
+                    if let Some(message) = self.message.take()
+                        && keep
+                    {
+                        self.journal.keep_message(message);
+                    }
+                }
+                CallAction::BookCallback { number } => self.journal.callback(number),
+                CallAction::Hangup => {
+                    self.send(MediaCommand::Hangup).await;
+                }
+                CallAction::Finish(outcome) => {
+                    self.recorder = None;
+                    self.journal.finished(outcome);
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn say(&mut self, item: ItemId, words: Words, interruptible: bool) {
+        let (text, turn) = match words {
+            Words::Fixed(phrase) => (self.services.phrases.text(&phrase), None),
+            Words::Answer(turn, text) => (text, Some(turn)),
+        };
+        self.playback.enqueue(item, text.clone(), interruptible);
+        self.items.insert(item, (text.clone(), turn));
+        let spoken = crate::dialog::speakable::speakable(&text);
+        // What is in the cache starts with the next frame.
+        if let Some(pcm) = self.services.voice.cached(&spoken) {
+            self.playback.append(item, &pcm);
+            self.playback.complete(item);
+        } else if self.speech.say(item, spoken).is_err() {
+            Box::pin(self.unspoken(item)).await;
+        }
+    }
+
+    pub(super) async fn tell_desk(&mut self, line: Line) {
+        if let Some(handoff) = self.handoff {
+            self.services.desk.line(handoff, line).await;
+        }
+    }
+
+    pub(super) async fn request_handoff(&mut self, reason: HandoffReason, signals: Signals) {
+        let id = *self.handoff.get_or_insert_with(HandoffId::generate);
+        self.said_ended = false;
+        let task = HandoffTask {
+            id,
+            call: self.id,
+            reason,
+            summary: self.journal.summary(reason),
+            provider: self.provider,
+            lines: self.journal.lines().to_vec(),
+            commands: self.commands.clone(),
+        };
+        self.services.desk.request(task).await;
+        let at = self.at(Instant::now());
+        self.journal.triggered(id, reason, signals, at);
+    }
+
+    pub(super) async fn close_handoff(&mut self, outcome: HandoffOutcome) {
+        let Some(handoff) = self.handoff.take() else { return };
+        self.bridged = false;
+        self.agent = None;
+        if outcome == HandoffOutcome::Bridged && !self.said_ended {
+            let reason = match self.machine.state() {
+                State::Ended => CallEnd::CallerHungUp,
+                _ => CallEnd::ServerStopped,
+            };
+            self.services.desk.ended(handoff, reason).await;
+        }
+        self.services.desk.close(handoff, outcome).await;
+    }
+
+    pub(super) async fn bridge(&mut self) {
+        // What the agent said before they were joined is not for the caller, and old by now.
+        if let Some(agent) = &mut self.agent {
+            while agent.from_agent.try_recv().is_ok() {}
+        }
+        self.bridged = true;
+        self.held = false;
+        self.playback.set_hold(false);
+        // No words: tells a caller with a screen that a person is on the line now.
+        self.send(MediaCommand::Caption(Caption { who: Speaker::Agent, text: String::new(), is_final: true })).await;
+        if let Some(handoff) = self.handoff {
+            self.services.desk.bridged(handoff).await;
+        }
+    }
+
+    pub(super) fn start_recording(&mut self) {
+        let now = self.at(Instant::now());
+        let name = format!("{}.wav", self.id);
+        match Recorder::start(self.services.settings.recordings.join(&name), now) {
+            Ok(recorder) => {
+                self.recorder = Some(recorder);
+                self.journal.recording_started(name, now);
+            }
+            Err(error) => warn!(call.id = %self.id, %error, "The call can't be recorded"),
+        }
+    }
+
+    /// After the call: the caller's message is written and put into words.
+    pub(super) async fn finish_message(&mut self) {
+        let Some(message) = self.journal.take_message() else { return };
+        let name = format!("{}-message.wav", self.id);
+        let path = self.services.settings.recordings.join(&name);
+        let pcm = message.into_pcm();
+        let written = tokio::task::spawn_blocking({
+            let pcm = pcm.clone();
+            move || crate::audio::wav::write(&path, SampleRate::WIDEBAND, &pcm)
+        });
+        match written.await {
+            Ok(Ok(())) => self.journal.message_recorded(name.clone(), None),
+            Ok(Err(error)) => return warn!(call.id = %self.id, %error, "A message could not be written"),
+            Err(error) => return warn!(call.id = %self.id, %error, "A message could not be written"),
+        }
+        let Some(stt) = self.services.stt.clone() else { return };
+        if let Some(text) = message::transcribe(&stt, &pcm, &self.services.settings).await {
+            self.journal.message_recorded(name, Some(text));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Words and silence of the caller: what follows from a transcript, and what a caller who says nothing is asked. PURE.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{CallMachine, SILENCE_PROMPTS, State, UNSURE_TURNS, signals};
+use crate::call::input::{CallAction, EngineFailed, Phrase, Signals, TurnId};
+use crate::dialog::intent;
+use crate::engine::stt::Transcript;
+use crate::handoff::HandoffReason;
+use crate::store::CallOutcome;
+
+impl CallMachine {
+    pub(super) fn speech_dropped(&mut self, now: Instant) {
+        self.speech_since = None;
+        if self.outstanding.is_empty() && self.thinking.is_none() && self.decoding.is_none() {
+            self.silence_since = Some(now);
+        }
+    }
+
+    pub(super) fn turn_ended(&mut self, now: Instant, turn: TurnId) {
+        self.silence_since = None;
+        self.speech_since = None;
+        if self.listens_for_words() {
+            self.decoding = Some((turn, now));
+        }
+    }
+
+    /// States in which a caller's words decide something.
+    pub(super) fn listens_for_words(&self) -> bool {
+        matches!(self.state, State::Assisting | State::Waiting { .. } | State::AgentLost)
+    }
+
+    pub(super) fn heard(
+        &mut self,
+        now: Instant,
+        turn: TurnId,
+        result: Result<Transcript, EngineFailed>,
+        interrupted: bool,
+        actions: &mut Vec<CallAction>,
+    ) {
+        if self.decoding.is_some_and(|(decoding, _)| decoding <= turn) {
+            self.decoding = None;
+        }
+        let transcript = match result {
+            Ok(transcript) => transcript,
+            Err(failure) => {
+                if self.state == State::Assisting {
+                    self.drop_answer(actions);
+                    self.engine_failed(now, failure, actions);
+                }
+                return;
+            }
+        };
+        if transcript.text.is_empty() {
+            self.heard_nothing(now, turn, interrupted, actions);
+            return;
+        }
+        if intent::backchannel(&transcript.text)
+            && self.state == State::Assisting
+            && (self.is_speaking() || interrupted)
+        {
+            // "mm-hm" is no turn; what it stopped goes on.
+            self.drop_thinking_of(turn, actions);
+            actions.push(CallAction::RememberCaller { turn, transcript });
+            self.resume_interrupted(now, interrupted, actions);
+            return;
+        }
+        actions.push(CallAction::RememberCaller { turn, transcript: transcript.clone() });
+        match self.state.clone() {
+            State::Assisting => self.heard_words(now, turn, transcript, actions),
+            State::Waiting { position, .. } => self.heard_while_waiting(now, &transcript.text, position, actions),
+            State::Callback { .. } if intent::wants_person(&transcript.text).is_some() => self.wait_again(now, actions),
+            State::Ending { outcome, .. }
+                if outcome != CallOutcome::Interrupted && intent::wants_person(&transcript.text).is_some() =>
+            {
+                self.reopen(actions);
+                self.heard_words(now, turn, transcript, actions);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn heard_nothing(
+        &mut self,
+        now: Instant,
+        turn: TurnId,
+        interrupted: bool,
+        actions: &mut Vec<CallAction>,
+    ) {
+        self.drop_thinking_of(turn, actions);
+        if self.state == State::Assisting {
+            self.resume_interrupted(now, interrupted, actions);
+            if self.outstanding.is_empty() && self.thinking.is_none() {
+                self.silence_since = Some(now);
+            }
+        }
+    }
+
+    pub(super) fn drop_thinking_of(&mut self, turn: TurnId, actions: &mut Vec<CallAction>) {
+        if self.thinking.as_ref().is_some_and(|thinking| thinking.turn == turn) {
+            self.drop_answer(actions);
+        }
+    }
+
+    /// A noise stopped us: say again what was not heard.
+    pub(super) fn resume_interrupted(&mut self, now: Instant, interrupted: bool, actions: &mut Vec<CallAction>) {
+        let cut = std::mem::take(&mut self.interrupted);
+        if interrupted {
+            for (words, _) in cut {
+                self.say_words(now, words, true, actions);
+            }
+        }
+        if self.outstanding.is_empty() && self.thinking.is_none() {
+            self.silence_since = Some(now);
+        }
+    }
+
+    pub(super) fn heard_words(
+        &mut self,
+        now: Instant,
+        turn: TurnId,
+        transcript: Transcript,
+        actions: &mut Vec<CallAction>,
+    ) {
+        let text = transcript.text.as_str();
+        self.silence_prompts = 0;
+        self.interrupted.clear();
+        if let Some(request) = intent::wants_person(text) {
+            self.drop_answer(actions);
+            let signals =
+                signals([("rule", json!(request.rule.as_str())), ("confidence", json!(transcript.confidence()))]);
+            return self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+        }
+        if let Some(topic) = intent::forbidden_topic(text, &self.policy.forbidden_topics) {
+            let signals = signals([("topic", json!(topic)), ("confidence", json!(transcript.confidence()))]);
+            self.drop_answer(actions);
+            return self.hand_off(now, HandoffReason::ForbiddenTopic, signals, Some(Phrase::Connecting), actions);
+        }
+        if self.outstanding.iter().any(|item| item.interruptible) {
+            // Too short to barge in by its length, but it was words: they have the floor.
+            actions.push(CallAction::ClearPlayback { everything: false });
+        }
+        if intent::asks_if_human(text) {
+            self.drop_answer(actions);
+            self.say(now, Phrase::IsAssistant, true, actions);
+            return;
+        }
+        if intent::asks_to_repeat(text) && !self.last_answer.is_empty() {
+            self.drop_answer(actions);
+            for words in self.last_answer.clone() {
+                self.say_words(now, words, true, actions);
+            }
+            return;
+        }
+        if intent::says_goodbye(text) {
+            self.drop_answer(actions);
+            return self.end_with(now, Phrase::Goodbye, CallOutcome::EndedWithAssistant, actions);
+        }
+        let repeated = self.last_query.as_deref().is_some_and(|last| same_question(last, text));
+        let confidence = transcript.confidence();
+        if confidence < self.policy.min_confidence || repeated {
+            let signals = signals([
+                ("confidence", json!(confidence)),
+                ("avg_logprob", json!(transcript.avg_logprob)),
+                ("no_speech", json!(transcript.no_speech)),
+                ("repeated_question", json!(repeated)),
+            ]);
+            // A question asked again deserves another answer; the count decides who gives it.
+            if self.unsure(now, signals, (!repeated).then_some(Phrase::Repeat), actions) || !repeated {
+                return;
+            }
+        }
+        self.last_query = Some(text.to_owned());
+        self.commit_answer(now, turn, text.to_owned(), repeated, actions);
+    }
+
+    /// One more turn without a good answer. True when it was the last straw.
+    pub(super) fn unsure(
+        &mut self,
+        now: Instant,
+        signals: Signals,
+        ask: Option<Phrase>,
+        actions: &mut Vec<CallAction>,
+    ) -> bool {
+        self.unsure += 1;
+        if self.unsure >= UNSURE_TURNS {
+            self.drop_answer(actions);
+            self.hand_off(now, HandoffReason::LowConfidence, signals, Some(Phrase::Connecting), actions);
+            return true;
+        }
+        if let Some(phrase) = ask {
+            self.drop_answer(actions);
+            self.say(now, phrase, true, actions);
+        }
+        false
+    }
+
+    pub(super) fn heard_while_waiting(
+        &mut self,
+        now: Instant,
+        text: &str,
+        position: u32,
+        actions: &mut Vec<CallAction>,
+    ) {
+        if intent::wants_message(text) {
+            self.take_message(now, actions);
+        } else if intent::wants_callback(text) {
+            self.call_back(now, actions);
+        } else if intent::wants_assistant(text) {
+            self.back_to_assistant(now, actions);
+        } else if intent::wants_person(text).is_some() {
+            self.say_place(now, position, actions);
+        }
+    }
+
+    pub(super) fn say_place(&mut self, now: Instant, position: u32, actions: &mut Vec<CallAction>) {
+        if self.outstanding.is_empty() {
+            actions.push(CallAction::Hold(false));
+            self.say(now, Phrase::StillWaiting { position }, true, actions);
+        }
+    }
+
+    pub(super) fn prompt_silence(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        let Some(since) = self.silence_since else { return };
+        if now < since + self.policy.silence_prompt {
+            return;
+        }
+        if self.silence_prompts >= SILENCE_PROMPTS {
+            let signals = signals([("silence_prompts", json!(self.silence_prompts))]);
+            return self.hand_off(now, HandoffReason::Silence, signals, Some(Phrase::Connecting), actions);
+        }
+        self.silence_prompts += 1;
+        self.say(now, Phrase::SilencePrompt, true, actions);
+    }
+}
+
+/// Most words of the shorter are in the other: the caller says the same again.
+fn same_question(a: &str, b: &str) -> bool {
+    let words = |text: &str| {
+        let mut words: Vec<String> =
+            text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2).map(str::to_lowercase).collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    let (a, b) = (words(a), words(b));
+    if a.len().min(b.len()) < 2 {
+        return false;
+    }
+    let common = a.iter().filter(|word| b.contains(word)).count();
+    common * 5 >= a.len().max(b.len()) * 4
+}
