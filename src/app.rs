@@ -33,11 +33,10 @@ use crate::store::{Store, scribe};
 use crate::telemetry;
 use crate::web::auth::{Accounts, Auth, OneTimePassword, SignedIn};
 use crate::web::console;
+use crate::web::gate::Gate;
 use crate::web::health::{EngineState, Readiness};
 use crate::web::media::{self, MediaState};
 use crate::web::router::{AppState, Parts, router};
-use crate::web::tokens::StreamTokens;
-use crate::web::webhooks::outcomes::StreamOutcomes;
 use crate::web::webhooks::{self, Admission, WebhookState};
 
 /// How long goodbyes may take after the grace for live calls is over.
@@ -248,12 +247,12 @@ struct Surface {
 
 fn routes(surface: Surface) -> Router {
     let Surface { config, store, metrics, recordings, readiness, directory, desk, sockets, stop } = surface;
-    let (tokens, outcomes) = (Arc::new(StreamTokens::default()), Arc::new(StreamOutcomes::default()));
+    let gate = Arc::new(Gate::new(&config));
     let auth = Auth::new(store.clone(), &config.server);
-    let media = MediaState::new(tokens.clone(), outcomes.clone(), directory.clone(), sockets.clone(), stop.clone());
+    let media = MediaState::new(gate.clone(), directory.clone(), sockets.clone(), stop.clone());
     let parts = Parts {
         media: media::routes(media),
-        webhooks: webhooks::routes(WebhookState::new(&config, tokens, outcomes, directory.clone())),
+        webhooks: webhooks::routes(WebhookState::new(&config, gate, directory.clone())),
         agent: agent_routes(AgentState { desk, auth: auth.clone(), sockets, stop }),
         console: console::routes(),
     };

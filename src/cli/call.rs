@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::join;
 use tokio_tungstenite::tungstenite;
 
+use self::dialect::secret_of;
 use self::player::{CallPlayer, Captured, Dial, Event, Remote, TimedEvent, Watcher};
 use super::{CliError, explain, say, say_json};
 use crate::audio::units::SampleRate;
@@ -71,7 +72,7 @@ pub struct Args {
     /// Use this stream token instead of asking the webhook for one
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// What the provider signs its webhooks with; without it `twilio.auth_token` of the configuration
+    /// What the provider proves itself with; without it what the configuration holds for this provider
     #[arg(long, value_name = "SECRET", env = "WARMLINE_CALL_AUTH_TOKEN", hide_env_values = true)]
     auth_token: Option<String>,
     /// The `server.public_url` the server at URL is configured with; without it that of the configuration
@@ -179,7 +180,8 @@ impl CallError {
         match self {
             Self::Http { .. } | Self::Socket { .. } => "Is `warmline serve` running there?",
             Self::Signature { .. } => {
-                "Give the server's `twilio.auth_token` with --auth-token, and its `server.public_url` with --public-url."
+                "Give what the server is configured with for this provider with --auth-token, and its `server.public_url` with \
+                 --public-url."
             }
             Self::Refused { .. }
             | Self::Provider { .. }
@@ -217,7 +219,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let dial = Dial {
         from: args.from.clone(),
         to: args.to.clone(),
-        auth_token: args.auth_token.clone().map_or(config.twilio.auth_token, Secret::new),
+        auth_token: args.auth_token.clone().map_or_else(|| secret_of(&args.provider, &config.providers), Secret::new),
         token: args.token.clone().map(Secret::new),
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         ..Dial::new(args.url.as_str(), args.provider.as_str())
@@ -350,6 +352,7 @@ fn line_of(timed: &TimedEvent) -> String {
         Event::MarkReturned { name, cleared: false } => format!("mark {name} played"),
         Event::MarkReturned { name, cleared: true } => format!("mark {name} flushed"),
         Event::Cleared => "playback cleared".to_owned(),
+        Event::KeysHeard { keys } => format!("keys {keys} from the server"),
         Event::Caption { who, text, is_final } => {
             format!("{}: {text}{}", who.as_str(), if *is_final { "" } else { " …" })
         }

@@ -6,6 +6,7 @@
 mod dialog;
 mod engines;
 mod problems;
+mod providers;
 mod server;
 
 use std::path::Path;
@@ -19,7 +20,11 @@ pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };
 pub use problems::{ConfigError, Problem, Problems};
-pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig, TwilioConfig};
+pub use providers::{
+    AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, ExotelConfig, FreeswitchConfig, JambonzConfig,
+    PlivoConfig, ProvidersConfig, SignalwireConfig, TelnyxConfig, TwilioConfig, VonageConfig,
+};
+pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};
 
 /// A part of the configuration: its defaults are documented in its own file.
 trait Section: Default + Serialize + DeserializeOwned {
@@ -40,8 +45,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// `[telemetry]`
     pub telemetry: TelemetryConfig,
-    /// `[twilio]`
-    pub twilio: TwilioConfig,
+    /// One section for each provider: `[twilio]` and so on.
+    pub providers: ProvidersConfig,
     /// `[browser]`
     pub browser: BrowserConfig,
     /// `[models]`
@@ -72,7 +77,18 @@ macro_rules! sections {
         $each!(server, ServerConfig);
         $each!(database, DatabaseConfig);
         $each!(telemetry, TelemetryConfig);
-        $each!(twilio, TwilioConfig);
+        $each!(providers.twilio, TwilioConfig);
+        $each!(providers.signalwire, SignalwireConfig);
+        $each!(providers.telnyx, TelnyxConfig);
+        $each!(providers.plivo, PlivoConfig);
+        $each!(providers.vonage, VonageConfig);
+        $each!(providers.exotel, ExotelConfig);
+        $each!(providers.asterisk, AsteriskConfig);
+        $each!(providers.audiohook, AudiohookConfig);
+        $each!(providers.jambonz, JambonzConfig);
+        $each!(providers.audiocodes, AudiocodesConfig);
+        $each!(providers.freeswitch, FreeswitchConfig);
+        $each!(providers.bandwidth, BandwidthConfig);
         $each!(browser, BrowserConfig);
         $each!(models, ModelsConfig);
         $each!(cpu, CpuConfig);
@@ -107,8 +123,8 @@ impl Config {
         merge_environment(&mut file, environment, &mut problems);
         let mut config = Self::default();
         macro_rules! read {
-            ($field:ident, $type:ty) => {
-                config.$field = section::<$type>(&mut file, &mut problems);
+            ($($field:ident).+, $type:ty) => {
+                config.$($field).+ = section::<$type>(&mut file, &mut problems);
             };
         }
         sections!(read);
@@ -122,8 +138,8 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut root = Table::new();
         macro_rules! write {
-            ($field:ident, $type:ty) => {
-                let mut table = Table::try_from(&self.$field).expect("a section is a table of plain values");
+            ($($field:ident).+, $type:ty) => {
+                let mut table = Table::try_from(&self.$($field).+).expect("a section is a table of plain values");
                 table.iter_mut().for_each(|(_, value)| shorten(value));
                 for secret in <$type>::SECRETS {
                     if table.get(*secret).and_then(Value::as_str).is_some_and(|value| !value.is_empty()) {
@@ -254,7 +270,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), "hush\n").expect("written");
         let config = parse(&format!("[twilio]\nauth_token_file = {:?}\n", file.path())).expect("valid");
-        assert_eq!(config.twilio.auth_token.expose(), "hush");
+        assert_eq!(config.providers.twilio.auth_token.expose(), "hush");
         assert!(!config.to_toml().contains("hush"));
         assert!(!format!("{config:?}").contains("hush"));
     }

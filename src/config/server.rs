@@ -1,4 +1,4 @@
-//! `[server]`, `[database]`, `[telemetry]`, `[twilio]`, `[browser]`: the edges.
+//! `[server]`, `[database]`, `[telemetry]`, `[browser]`: the edges.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
-use crate::telemetry::Secret;
 
 /// Where the server listens and how much it takes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,26 +114,6 @@ impl Section for TelemetryConfig {
             problems.add("telemetry.log", &self.log, &format!("is no log filter: {error}"));
         }
     }
-}
-
-/// Twilio.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TwilioConfig {
-    /// The account's Auth Token, which signs webhooks. Without it Twilio's webhooks are refused.
-    pub auth_token: Secret<String>,
-}
-
-impl Default for TwilioConfig {
-    fn default() -> Self {
-        Self { auth_token: Secret::new(String::new()) }
-    }
-}
-
-impl Section for TwilioConfig {
-    const NAME: &'static str = "twilio";
-    const SECRETS: &'static [&'static str] = &["auth_token"];
-    fn check(&self, _: &mut Problems) {}
 }
 
 /// Calls from the landing page.

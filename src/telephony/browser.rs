@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::handshake::Opening;
+use super::json::one_key;
 use super::marks::Marks;
 use super::protocol::{
-    Caption, CloseReason, Digit, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, Speaker,
-    StopReason, StreamStart, WsMessage,
+    Caption, CloseReason, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, Speaker, StopReason,
+    StreamStart, WsMessage,
 };
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, SampleRate};
@@ -32,8 +34,8 @@ pub const MAX_AUDIO: usize = 6_400;
 const RATE: SampleRate = SampleRate::WIDEBAND;
 
 /// A new stream, waiting for its start.
-pub fn open(now: Instant) -> Box<dyn MediaProtocol> {
-    Box::new(Browser { state: State::Waiting { until: now + START_TIMEOUT }, outputs: VecDeque::new() })
+pub fn open(opening: &Opening<'_>) -> Box<dyn MediaProtocol> {
+    Box::new(Browser { state: State::Waiting { until: opening.now + START_TIMEOUT }, outputs: VecDeque::new() })
 }
 
 #[derive(Debug)]
@@ -144,7 +146,11 @@ impl MediaProtocol for Browser {
             MediaCommand::Caption(Caption { who, text, is_final }) => {
                 self.outputs.push_back(send(&ToPage::Caption { who, text: &text, is_final }));
             }
-            MediaCommand::Hangup => self.end(StopReason::Hangup, CloseReason::Normal, "hangup"),
+            // A tab has no keypad to press, and nobody to be given to.
+            MediaCommand::Dtmf(_) => {}
+            MediaCommand::Transfer(_) | MediaCommand::Hangup => {
+                self.end(StopReason::Hangup, CloseReason::Normal, "hangup");
+            }
         }
         Ok(())
     }
@@ -191,12 +197,7 @@ impl Browser {
             (State::Waiting { .. }, FromPage::Start { token, rate, version }) => self.start(token, rate, version),
             (State::Open { .. }, FromPage::Start { .. }) => Err(ProtocolError::Order { event: "start" }),
             (State::Open { .. }, FromPage::Dtmf { digit }) => {
-                let mut keys = digit.chars();
-                let digit = match (keys.next().and_then(Digit::new), keys.next()) {
-                    (Some(digit), None) => digit,
-                    _ => return Err(ProtocolError::Field { event: "dtmf", field: "digit" }),
-                };
-                self.outputs.push_back(Output::Event(MediaEvent::Dtmf(digit)));
+                self.outputs.push_back(Output::Event(MediaEvent::Dtmf(one_key(&digit)?)));
                 Ok(())
             }
             (State::Open { marks, .. }, FromPage::Mark { id }) => {
@@ -224,6 +225,7 @@ impl Browser {
             stream_id: String::new(),
             provider_call_id: String::new(),
             rate: RATE,
+            plays_at: RATE,
             token: token.map(Secret::new),
             from: None,
             to: None,

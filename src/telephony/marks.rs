@@ -13,25 +13,25 @@ const MAX_OUTSTANDING: usize = 256;
 /// later, and a mark that comes back afterwards is known to be stale because it is outstanding no more. Mark ids are
 /// never reused, so no generation number has to travel.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub struct Marks {
     outstanding: VecDeque<MarkId>,
 }
 
 impl Marks {
     /// A mark goes out. Returns one given up because far too many are outstanding.
-    pub(super) fn sent(&mut self, mark: MarkId) -> Option<MarkId> {
+    pub fn sent(&mut self, mark: MarkId) -> Option<MarkId> {
         self.outstanding.push_back(mark);
         (self.outstanding.len() > MAX_OUTSTANDING).then(|| self.outstanding.pop_front()).flatten()
     }
 
     /// A mark came back. Returns what was played: it, and any before it whose return was lost; nothing if it is stale.
-    pub(super) fn returned(&mut self, mark: MarkId) -> impl Iterator<Item = MarkId> + '_ {
+    pub fn returned(&mut self, mark: MarkId) -> impl Iterator<Item = MarkId> + '_ {
         let played = self.outstanding.iter().position(|&other| other == mark).map_or(0, |at| at + 1);
         self.outstanding.drain(..played)
     }
 
     /// The provider's queue is flushed. Returns what was not heard to its end.
-    pub(super) fn cleared(&mut self) -> impl Iterator<Item = MarkId> + '_ {
+    pub fn cleared(&mut self) -> impl Iterator<Item = MarkId> + '_ {
         self.outstanding.drain(..)
     }
 }

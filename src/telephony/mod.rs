@@ -1,12 +1,18 @@
 //! Providers and their websocket dialects, as state machines without sockets. PURE.
 //!
 //! A provider is one row in [`providers::PROVIDERS`] and one file here that implements
-//! [`protocol::MediaProtocol`]. The only driver is `web/media.rs`: it owns the socket, feeds one input, drains the
+//! [`protocol::MediaProtocol`]. What dialects share is in `stream`, `json`, `reorder`, `packer` and `marks`. The
+//! only driver is `web/media.rs`: it owns the socket, feeds one input, drains the
 //! outputs, and resamples between the provider's rate and the 16 kHz used inside.
 
 pub mod browser;
-mod marks;
+pub mod handshake;
+pub mod json;
+pub mod marks;
+pub mod packer;
 pub mod protocol;
 pub mod providers;
+pub mod reorder;
 pub mod signature;
+pub mod stream;
 pub mod twilio;

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audio::codec::CodecError;
 use crate::audio::frame::AudioFrame;
-use crate::audio::units::SampleRate;
+use crate::audio::units::{Millis, SampleRate};
 use crate::telemetry::{Pii, Secret};
 
 /// One websocket message, without the library that carries it.
@@ -71,16 +72,30 @@ pub enum MediaEvent {
 /// What the call wants of the caller's leg. Imperative.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaCommand {
-    /// Play this to the caller. At the rate the protocol announced in `StreamStart`.
+    /// Play this to the caller. At the rate the protocol announced as [`StreamStart::plays_at`].
     Audio(AudioFrame),
     /// Say when everything before this has been heard.
     Mark(MarkId),
     /// Throw away what was sent and not yet heard.
     Clear,
+    /// Press a key towards the caller's side. Dialects that can't ignore it.
+    Dtmf(Digit),
     /// Show a line of text where the caller can read it. Dialects without a screen ignore it.
     Caption(Caption),
+    /// Give the caller to somebody else and end the stream: in the dialect's own words where it has some, else by closing,
+    /// after which the provider asks what comes next.
+    Transfer(Transfer),
     /// End the call.
     Hangup,
+}
+
+/// Where a caller goes, and what goes with them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transfer {
+    /// A number, an address or a queue, as the provider names it.
+    pub target: Pii<String>,
+    /// What whoever takes the call should know: summary, reason, whatever the provider carries along.
+    pub variables: BTreeMap<String, Pii<String>>,
 }
 
 /// A line for a caller who has a screen.
@@ -124,8 +139,10 @@ pub struct StreamStart {
     pub stream_id: String,
     /// The provider's name for the call.
     pub provider_call_id: String,
-    /// Rate of the audio the protocol emits and takes.
+    /// Rate of the audio the protocol emits.
     pub rate: SampleRate,
+    /// Rate of the audio it takes: the same, but where the two directions have codecs of their own.
+    pub plays_at: SampleRate,
     /// The single-use token that lets this stream in, if the dialect carried one.
     pub token: Option<Secret<String>>,
     /// Caller's number or address.
@@ -245,6 +262,12 @@ pub enum ProtocolError {
         /// Which message.
         event: &'static str,
     },
+    /// More audio than a provider should have queued; this frame was left out.
+    #[error("{queued} of audio are queued at the provider already")]
+    Overrun {
+        /// How much.
+        queued: Millis,
+    },
     /// A format this server does not speak.
     #[error("unsupported media format `{format}`")]
     Unsupported {
@@ -271,7 +294,8 @@ impl ProtocolError {
             | Self::FrameSize { .. }
             | Self::Oversized { .. }
             | Self::Kind { .. }
-            | Self::Order { .. } => Verdict::Skip,
+            | Self::Order { .. }
+            | Self::Overrun { .. } => Verdict::Skip,
             Self::Unsupported { .. } => Verdict::Close,
         }
     }
@@ -285,7 +309,18 @@ impl ProtocolError {
             Self::Oversized { .. } => "oversized",
             Self::Kind { .. } => "kind",
             Self::Order { .. } => "order",
+            Self::Overrun { .. } => "overrun",
             Self::Unsupported { .. } => "unsupported",
+        }
+    }
+}
+
+impl From<CodecError> for ProtocolError {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::FrameSize { got, unit } => Self::FrameSize { got, unit },
+            CodecError::Damaged => Self::Field { event: "media", field: "payload" },
+            CodecError::Unavailable(format) => Self::Unsupported { format: format.to_string() },
         }
     }
 }

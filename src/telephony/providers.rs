@@ -1,11 +1,10 @@
 //! Every provider this server speaks to: one row each. Routes, fixture tests, fuzz targets and the README's table
 //! iterate over [`PROVIDERS`]; a new provider is a file here, a row below and a folder of fixtures.
 
-use std::fmt;
-use std::time::Instant;
-
+use super::handshake::{Check, Opening, by_token};
 use super::protocol::MediaProtocol;
 use super::{browser, twilio};
+pub use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
 
 /// One telephony provider, or the browser.
@@ -15,11 +14,15 @@ pub struct ProviderSpec {
     pub name: &'static str,
     /// What it is called in prose.
     pub title: &'static str,
-    /// Where its media websocket connects.
+    /// Where its media websocket connects; what follows after a slash is the handshake's tail.
     pub path: &'static str,
     /// What it can send and take.
     pub formats: &'static [Format],
-    /// Whether it says when audio has been played.
+    /// What carries audio.
+    pub frames: Frames,
+    /// Subprotocols of which the first one offered is echoed. Never an extension.
+    pub subprotocols: &'static [&'static str],
+    /// Whether it says when audio has been played; without, the clock has to tell.
     pub marks: bool,
     /// Whether it can throw away queued audio.
     pub clear: bool,
@@ -27,68 +30,72 @@ pub struct ProviderSpec {
     pub dtmf: bool,
     /// Whether captions can be shown.
     pub captions: bool,
+    /// How a caller is given to somebody else.
+    pub transfer: TransferBy,
     /// The request that announces a call and lets its stream in.
     pub webhook: Option<&'static str>,
     /// How we know that a stream is let in, for people.
     pub authentication: &'static str,
-    /// Makes the protocol of a socket opened at that instant.
-    pub open: fn(Instant) -> Box<dyn MediaProtocol>,
+    /// Decides about the handshake: refused, let in, or let in by the token that will follow.
+    pub check: Check,
+    /// Makes the protocol of a new socket.
+    pub open: fn(&Opening<'_>) -> Box<dyn MediaProtocol>,
 }
 
-/// A way to write audio down.
+/// What carries audio on the websocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Format {
-    /// How samples are coded.
-    pub codec: Codec,
-    /// Samples a second.
-    pub rate: SampleRate,
+pub enum Frames {
+    /// Base64 in JSON text.
+    Text,
+    /// Binary messages, control beside them in text.
+    Binary,
 }
 
-/// Audio coding. Mono, always.
+/// How a caller is given to somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// G.711 µ-law.
-    Pcmu,
-    /// Linear, 16 bit, little-endian.
-    L16,
+pub enum TransferBy {
+    /// Not at all: the call ends.
+    Nothing,
+    /// By a message on the socket.
+    Message,
+    /// The socket is closed, then the provider asks a webhook what comes next.
+    Webhook,
 }
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let codec = match self.codec {
-            Codec::Pcmu => "µ-law",
-            Codec::L16 => "PCM",
-        };
-        write!(f, "{codec} {} kHz", self.rate.0 / 1_000)
-    }
-}
-
-/// All of them.
+/// All of them, each in its own braces so that rows are added without touching their neighbours.
 pub const PROVIDERS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "twilio",
         title: "Twilio Media Streams",
         path: "/media/twilio",
-        formats: &[Format { codec: Codec::Pcmu, rate: SampleRate::NARROWBAND }],
+        formats: &[Format::PCMU_8K],
+        frames: Frames::Text,
+        subprotocols: &[],
         marks: true,
         clear: true,
         dtmf: true,
         captions: false,
+        transfer: TransferBy::Webhook,
         webhook: Some("/voice/twilio/incoming"),
         authentication: "signed webhook (`X-Twilio-Signature`), then a single-use token",
+        check: by_token,
         open: twilio::open,
     },
     ProviderSpec {
         name: "browser",
         title: "Browser tab",
         path: "/media/browser",
-        formats: &[Format { codec: Codec::L16, rate: SampleRate::WIDEBAND }],
+        formats: &[Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND }],
+        frames: Frames::Binary,
+        subprotocols: &[],
         marks: true,
         clear: true,
         dtmf: true,
         captions: true,
+        transfer: TransferBy::Nothing,
         webhook: Some("/api/v1/browser-call"),
         authentication: "single-use token from the same origin",
+        check: by_token,
         open: browser::open,
     },
 ];
@@ -101,15 +108,24 @@ pub fn find(name: &str) -> Option<&'static ProviderSpec> {
 /// The README's table, in Markdown.
 pub fn markdown_table() -> String {
     let mut table = String::from(
-        "| provider | media websocket | call arrives at | audio | marks | clear | keys | captions | let in by |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| provider | media websocket | call arrives at | audio | marks | clear | keys | captions | transfer | let in by |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     let tick = |yes| if yes { "yes" } else { "no" };
     for spec in PROVIDERS {
         let formats = spec.formats.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let frames = match spec.frames {
+            Frames::Text => "text",
+            Frames::Binary => "binary",
+        };
         let webhook = spec.webhook.map_or("–".to_owned(), |path| format!("`POST {path}`"));
+        let transfer = match spec.transfer {
+            TransferBy::Nothing => "no",
+            TransferBy::Message => "message",
+            TransferBy::Webhook => "webhook",
+        };
         table.push_str(&format!(
-            "| {} | `{}` | {webhook} | {formats} | {} | {} | {} | {} | {} |\n",
+            "| {} | `{}` | {webhook} | {formats}, {frames} | {} | {} | {} | {} | {transfer} | {} |\n",
             spec.title,
             spec.path,
             tick(spec.marks),

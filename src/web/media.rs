@@ -15,14 +15,15 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{Sink, SinkExt, Stream, StreamExt};
@@ -32,16 +33,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, debug, error, info, info_span};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::tokens::StreamTokens;
-use super::webhooks::outcomes::{StreamOutcome, StreamOutcomes};
+use super::gate::{Gate, unix_s};
+use super::tokens::StreamGrant;
+use super::webhooks::outcomes::StreamOutcome;
 use crate::audio::frame::AudioFrame;
 use crate::audio::framer::Framer;
 use crate::audio::resample::Resampler;
 use crate::audio::units::{Millis, SampleRate};
+use crate::call::CallId;
 use crate::call::handle::{AdmitError, CallHandle, CallOpener, INBOUND_FRAMES, LEG_COMMANDS, LEG_EVENTS, LegIo};
-use crate::telemetry::metric;
+use crate::telemetry::{Secret, metric};
+use crate::telephony::handshake::{Arrival, Handshake, LetIn, Opening, Refusal};
 use crate::telephony::protocol::{
     CloseReason, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart, Verdict,
     WsMessage,
@@ -72,8 +76,7 @@ const LOG_EVERY: Duration = Duration::from_secs(5);
 /// What media sockets need of the rest of the server.
 #[derive(Clone)]
 pub struct MediaState {
-    tokens: Arc<StreamTokens>,
-    outcomes: Arc<StreamOutcomes>,
+    gate: Arc<Gate>,
     opener: Arc<dyn CallOpener>,
     tracker: TaskTracker,
     cancel: CancellationToken,
@@ -81,51 +84,110 @@ pub struct MediaState {
 }
 
 impl MediaState {
-    /// `tokens` let streams in, `opener` starts their calls, `outcomes` remember how they ended. Every socket runs under
+    /// `gate` lets streams in and remembers how they ended, `opener` starts their calls. Every socket runs under
     /// `tracker`; `cancel` hangs up all of them and is meant for the very end of a shutdown, after calls said goodbye.
-    pub fn new(
-        tokens: Arc<StreamTokens>,
-        outcomes: Arc<StreamOutcomes>,
-        opener: Arc<dyn CallOpener>,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Self {
-        Self { tokens, outcomes, opener, tracker, cancel, waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+    pub fn new(gate: Arc<Gate>, opener: Arc<dyn CallOpener>, tracker: TaskTracker, cancel: CancellationToken) -> Self {
+        Self { gate, opener, tracker, cancel, waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
     }
 }
 
-/// A route for each provider of the table.
+/// Two routes for each provider of the table: its path, and its path with a tail.
 pub fn routes(state: MediaState) -> Router {
     let route = |router: Router<MediaState>, spec: &'static ProviderSpec| {
-        let handler = move |State(state): State<MediaState>, upgrade: WebSocketUpgrade| accept(spec, state, upgrade);
-        router.route(spec.path, get(handler))
+        let handler = move |State(state): State<MediaState>,
+                            uri: Uri,
+                            headers: HeaderMap,
+                            extensions: Extensions,
+                            upgrade: WebSocketUpgrade| {
+            let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+            accept(spec, state, handshake(spec, &uri, &headers, peer), upgrade)
+        };
+        router.route(spec.path, get(handler)).route(&format!("{}/{{*tail}}", spec.path), get(handler))
     };
     PROVIDERS.iter().fold(Router::new(), route).with_state(state)
 }
 
-/// Answers the upgrade. No subprotocol and no extension: some providers break off when offered one back.
-async fn accept(spec: &'static ProviderSpec, state: MediaState, upgrade: WebSocketUpgrade) -> Response {
+/// The request as rows and dialects look at it.
+fn handshake(spec: &ProviderSpec, uri: &Uri, headers: &HeaderMap, peer: Option<SocketAddr>) -> Handshake {
+    let target = uri.path_and_query().map_or(spec.path, |target| target.as_str());
+    let mut handshake = Handshake::to(spec.path, target);
+    for (name, value) in headers {
+        handshake.add_header(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+    }
+    handshake.remote = peer.map(|peer| peer.ip().to_canonical());
+    handshake
+}
+
+/// Answers the upgrade, or refuses it. A subprotocol is echoed only if the row knows it, and never an extension: some
+/// providers break off when offered one back.
+async fn accept(
+    spec: &'static ProviderSpec,
+    state: MediaState,
+    handshake: Handshake,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let gate = &state.gate;
+    let arrival = Arrival {
+        handshake: &handshake,
+        settings: &gate.providers,
+        base_url: &gate.base_url,
+        now: now(),
+        unix_s: unix_s(),
+        replays: &gate.replays,
+    };
+    let let_in = match (spec.check)(&arrival) {
+        Ok(let_in) => let_in,
+        Err(refusal) => return refuse(spec, gate, refusal),
+    };
     let Ok(permit) = state.waiting.clone().try_acquire_owned() else {
         counter!(metric::CALLS_REFUSED, "provider" => spec.name, "reason" => "sockets").increment(1);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).read_buffer_size(READ_BUFFER);
-    upgrade.on_upgrade(move |socket: WebSocket| {
+    upgrade.protocols(spec.subprotocols.iter().copied()).on_upgrade(move |socket: WebSocket| {
         let span = info_span!("media", provider = spec.name);
         let tracker = state.tracker.clone();
-        tracker.track_future(drive(spec, socket, state, permit).instrument(span))
+        let door = Door { handshake, let_in, permit };
+        tracker.track_future(drive(spec, socket, state, door).instrument(span))
     })
 }
 
+/// Says no before there is a socket.
+fn refuse(spec: &'static ProviderSpec, gate: &Gate, refusal: Refusal) -> Response {
+    counter!(metric::CALLS_REFUSED, "provider" => spec.name, "reason" => refusal.label()).increment(1);
+    debug!(reason = refusal.label(), "Media socket refused: {}", refusal.label());
+    match refusal {
+        Refusal::Missing => {
+            let challenge = HeaderValue::from_static("Basic realm=\"warmline\", charset=\"UTF-8\"");
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
+        }
+        Refusal::Wrong(_) => StatusCode::FORBIDDEN.into_response(),
+        Refusal::Unconfigured(key) => {
+            if gate.first_warning(key) {
+                warn!("{}'s sockets are refused: `{key}` is not set, so they can't be checked", spec.title);
+            }
+            StatusCode::FORBIDDEN.into_response()
+        }
+    }
+}
+
+/// How a socket came in.
+struct Door {
+    handshake: Handshake,
+    let_in: LetIn,
+    /// Held until the stream is let in or turned away.
+    permit: OwnedSemaphorePermit,
+}
+
 /// Runs one socket from upgrade to close.
-async fn drive<S, E>(spec: &'static ProviderSpec, socket: S, state: MediaState, permit: OwnedSemaphorePermit)
+async fn drive<S, E>(spec: &'static ProviderSpec, socket: S, state: MediaState, door: Door)
 where
     S: Stream<Item = Result<Message, E>> + Sink<Message, Error = E> + Unpin,
     E: Display,
 {
     let (mut sink, mut stream) = socket.split();
     let cancel = state.cancel.clone();
-    let mut driver = Driver::new(spec, state, permit);
+    let mut driver = Driver::new(spec, state, door);
     while !driver.closed {
         let deadline = driver.deadline();
         tokio::select! {
@@ -175,6 +237,9 @@ struct Driver {
     protocol: Box<dyn MediaProtocol>,
     outbox: Outbox,
     leg: Option<Leg>,
+    let_in: LetIn,
+    /// A token in the handshake, for dialects whose start has no place for one.
+    token: Option<Secret<String>>,
     /// Held until the stream is let in or turned away.
     permit: Option<OwnedSemaphorePermit>,
     heard_at: Instant,
@@ -198,18 +263,26 @@ struct Leg {
 }
 
 impl Driver {
-    fn new(spec: &'static ProviderSpec, state: MediaState, permit: OwnedSemaphorePermit) -> Self {
+    fn new(spec: &'static ProviderSpec, state: MediaState, door: Door) -> Self {
+        let Door { handshake, let_in, permit } = door;
+        let opening = Opening { now: now(), handshake: &handshake, settings: &state.gate.providers };
+        let protocol = (spec.open)(&opening);
+        // The tail of a path is a token only where nothing else would let the stream in.
+        let tail = Some(handshake.tail.expose().as_str()).filter(|_| let_in == LetIn::ByToken);
+        let token = handshake.parameter("token").or(tail).filter(|token| !token.is_empty());
         Self {
             spec,
-            state,
-            protocol: (spec.open)(now()),
+            protocol,
             outbox: Outbox::default(),
             leg: None,
+            let_in,
+            token: token.map(|token| Secret::new(token.to_owned())),
             permit: Some(permit),
             heard_at: now(),
             pinged: false,
             closed: false,
             skipped: Skipped::default(),
+            state,
         }
     }
 
@@ -252,6 +325,10 @@ impl Driver {
                 // What is left in the filter belongs to what is being thrown away.
                 leg.outbound.flush(&mut Vec::new());
                 MediaCommand::Clear
+            }
+            (Some(MediaCommand::Transfer(transfer)), Some(leg)) => {
+                leg.outcome = Some(StreamOutcome::Transfer(transfer.clone()));
+                MediaCommand::Transfer(transfer)
             }
             (Some(command), _) => command,
         };
@@ -340,17 +417,36 @@ impl Driver {
                 counter!(metric::CALLS_REFUSED, "provider" => self.spec.name, "reason" => reason).increment(1);
                 info!(reason, "Stream refused: {reason}");
                 if close == CloseReason::Busy {
-                    self.state.outcomes.record(now(), &provider_call_id, StreamOutcome::Busy);
+                    self.state.gate.outcomes.record(now(), &provider_call_id, StreamOutcome::Busy);
                 }
                 self.protocol.handle_refusal(close);
             }
         }
     }
 
+    /// Who this is, if they may come in.
+    fn grant(&self, start: &mut StreamStart) -> Result<StreamGrant, (CloseReason, &'static str)> {
+        let gate = &self.state.gate;
+        match (start.token.take().or_else(|| self.token.clone()), self.let_in) {
+            (Some(token), _) => {
+                let grant = gate.tokens.redeem(now(), self.spec.name, &start.provider_call_id, &token);
+                grant.map_err(|error| (CloseReason::Unauthorized, error.label()))
+            }
+            (None, LetIn::ByToken) => Err((CloseReason::Unauthorized, "token_missing")),
+            (None, LetIn::ByHandshake) => {
+                // No webhook has counted this caller. One without a number is a telephone system's own business.
+                if let Some(caller) = &start.from {
+                    gate.limit.check(caller.reveal()).map_err(|_| (CloseReason::Busy, "rate"))?;
+                }
+                let named = start.provider_call_id.clone();
+                let provider_call_id = if named.is_empty() { CallId::generate().to_string() } else { named };
+                Ok(StreamGrant { provider: self.spec.name, provider_call_id, from: None, to: None })
+            }
+        }
+    }
+
     fn open(&self, mut start: StreamStart) -> Result<Leg, (CloseReason, &'static str)> {
-        let token = start.token.take().ok_or((CloseReason::Unauthorized, "token_missing"))?;
-        let grant = self.state.tokens.redeem(now(), self.spec.name, &start.provider_call_id, &token);
-        let grant = grant.map_err(|error| (CloseReason::Unauthorized, error.label()))?;
+        let grant = self.grant(&mut start)?;
         // The signed webhook knows better who calls than the parameters of a stream.
         start.from = grant.from.or(start.from);
         start.to = grant.to.or(start.to);
@@ -358,9 +454,9 @@ impl Driver {
         if start.stream_id.is_empty() {
             start.stream_id = start.provider_call_id.clone();
         }
-        let (rate, provider_call_id) = (start.rate, start.provider_call_id.clone());
+        let (rate, provider_call_id) = (start.plays_at, start.provider_call_id.clone());
         let unusable = |_| (CloseReason::Protocol, "rate");
-        let inbound = Inbound::new(rate).map_err(unusable)?;
+        let inbound = Inbound::new(start.rate).map_err(unusable)?;
         let outbound = Resampler::new(SampleRate::WIDEBAND, rate).map_err(unusable)?;
         let (frames, frames_out) = mpsc::channel(INBOUND_FRAMES);
         let (events, events_out) = mpsc::channel(LEG_EVENTS);
@@ -374,11 +470,11 @@ impl Driver {
     /// The stream ended: the actor hears it once, and the provider's next question finds an answer.
     async fn stop(&mut self, reason: StopReason) {
         let Some(mut leg) = self.leg.take() else { return };
-        let outcome = leg.outcome.unwrap_or(match reason {
+        let outcome = leg.outcome.take().unwrap_or(match reason {
             StopReason::Provider | StopReason::Hangup => StreamOutcome::Ended,
             StopReason::SocketLost | StopReason::Protocol => StreamOutcome::Failed,
         });
-        self.state.outcomes.record(now(), &leg.provider_call_id, outcome);
+        self.state.gate.outcomes.record(now(), &leg.provider_call_id, outcome);
         info!(call.id = %leg.handle.id, ?reason, "Stream ended: {reason:?}");
         if !leg.tell(MediaEvent::Stopped(reason)).await {
             leg.handle.cancel.cancel();

@@ -5,6 +5,7 @@ pub mod api;
 pub mod auth;
 pub mod console;
 pub mod error;
+pub mod gate;
 pub mod health;
 pub mod media;
 pub mod router;

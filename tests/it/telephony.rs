@@ -3,21 +3,18 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use warmline::audio::units::Millis;
-use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, Speaker, WsMessage};
-use warmline::telephony::providers::{PROVIDERS, ProviderSpec, markdown_table};
+use warmline::telephony::protocol::{Caption, Digit, MarkId, MediaCommand, Speaker, Transfer, WsMessage};
+use warmline::telephony::providers::{PROVIDERS, ProviderSpec, TransferBy, markdown_table};
 
 use crate::support::replay::{Watched, fixtures, folder, replay, seeds};
 
 /// What every provider's folder must show; `reordered` besides where messages carry numbers.
 const REQUIRED: &[&str] = &[
-    "barge-in",
     "connect",
-    "dtmf",
     "duplicate-start",
     "hang-up-by-caller",
     "hang-up-by-us",
     "malformed",
-    "mark",
     "media-before-start",
     "oversized",
     "refused-busy",
@@ -26,11 +23,22 @@ const REQUIRED: &[&str] = &[
     "talk",
 ];
 
+/// And what those must show that can do it.
+fn required(spec: &ProviderSpec) -> Vec<&'static str> {
+    let more = [
+        ("barge-in", spec.clear),
+        ("dtmf", spec.dtmf),
+        ("mark", spec.marks),
+        ("transfer", spec.transfer == TransferBy::Message),
+    ];
+    REQUIRED.iter().copied().chain(more.into_iter().filter(|(_, can)| *can).map(|(name, _)| name)).collect()
+}
+
 #[test]
 fn every_provider_has_fixtures_and_says_where_they_come_from() {
     for spec in PROVIDERS {
         let found = fixtures(spec);
-        let missing: Vec<_> = REQUIRED.iter().filter(|name| !found.contains(**name)).collect();
+        let missing: Vec<_> = required(spec).into_iter().filter(|name| !found.contains(*name)).collect();
         assert!(missing.is_empty(), "{} lacks fixtures: {missing:?}", spec.name);
         let readme = std::fs::read_to_string(folder(spec).join("README.md")).unwrap_or_default();
         assert!(readme.len() > 100, "{}'s fixtures have no README.md naming their origin", spec.name);
@@ -91,6 +99,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u64..2_000).prop_map(Step::Wait),
         1 => (0u64..8).prop_map(|id| Step::Command(MediaCommand::Mark(MarkId(id)))),
         1 => Just(Step::Command(MediaCommand::Clear)),
+        1 => Just(Step::Command(MediaCommand::Dtmf(Digit::new('5').expect("a key")))),
+        1 => prop_oneof![
+            Just(Step::Command(MediaCommand::Hangup)),
+            any::<String>().prop_map(|target| {
+                let variables = [(target.clone(), target.clone().into())].into();
+                Step::Command(MediaCommand::Transfer(Transfer { target: target.into(), variables }))
+            }),
+        ],
         1 => any::<String>().prop_map(|text| {
             Step::Command(MediaCommand::Caption(Caption { who: Speaker::Caller, text, is_final: true }))
         }),

@@ -89,7 +89,7 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
     config.server.public_url = String::new();
     config.server.data_dir = folder.path().to_owned();
     config.server.calls_per_minute_per_caller = 10_000;
-    config.twilio.auth_token = secret.clone();
+    config.providers.twilio.auth_token = secret.clone();
     if args.llm == Model::Stub {
         config.llm.engine = LlmMode::Stub;
     }

@@ -47,6 +47,11 @@ pub enum Event {
     },
     /// The server cleared what was queued.
     Cleared,
+    /// Keys the server sent towards the caller.
+    KeysHeard {
+        /// Which.
+        keys: String,
+    },
     /// A line to read, from dialects with a screen.
     Caption {
         /// Who spoke.

@@ -135,6 +135,11 @@ impl Line {
         (heard, reached)
     }
 
+    /// How much waits to be played.
+    pub fn queued(&self) -> Millis {
+        RATE.span_of(self.queued)
+    }
+
     /// Samples since the line opened.
     pub fn position(&self) -> usize {
         self.spoken.len()

@@ -61,11 +61,15 @@ pub(super) struct Phone {
     /// What was said and not answered yet, in order, with where its voice ended.
     unanswered: Vec<(String, usize)>,
     replying: bool,
+    /// Whether something is queued to be played.
+    playing: bool,
 }
 
 /// Why the loop ended.
 enum End {
     Caller,
+    /// The server asked for it.
+    Asked(String),
     Server(Option<CloseFrame>, String),
     Lost(String),
 }
@@ -80,7 +84,7 @@ impl Phone {
         opened: Instant,
     ) -> Self {
         let unanswered = vec![("greeting".to_owned(), 0)];
-        Self { socket, dialect, shared, tick, opened, talking: Vec::new(), unanswered, replying: false }
+        Self { socket, dialect, shared, tick, opened, talking: Vec::new(), unanswered, replying: false, playing: false }
     }
 
     /// The whole call, goodbye included.
@@ -88,9 +92,12 @@ impl Phone {
         let end = self.converse(&mut inbox).await;
         let (by, code, mut reason) = match end {
             End::Caller => {
-                let goodbye = self.dialect.goodbye();
-                let _ = self.send(goodbye).await;
+                self.say_goodbye().await;
                 ("caller", self.drain().await, String::new())
+            }
+            End::Asked(reason) => {
+                self.say_goodbye().await;
+                ("server", self.drain().await, reason)
             }
             End::Server(frame, reason) => {
                 let said = frame.as_ref().map(|frame| frame.reason.to_string()).unwrap_or_default();
@@ -103,7 +110,7 @@ impl Phone {
         if by != "caller"
             && let Some(afterwards) = afterwards
         {
-            match afterwards.ask().await {
+            match afterwards.await {
                 Ok(said) if said.is_empty() => {}
                 Ok(said) => reason = said,
                 Err(error) => reason = format!("nobody says what comes next: {error}"),
@@ -114,10 +121,9 @@ impl Phone {
     }
 
     async fn converse(&mut self, inbox: &mut mpsc::Receiver<Command>) -> End {
-        for message in self.dialect.hello() {
-            if let Err(reason) = self.send(message).await {
-                return End::Lost(reason);
-            }
+        let hello = self.dialect.hello();
+        if let Err(reason) = self.send_all(hello).await {
+            return End::Lost(reason);
         }
         self.note(Event::Connected);
         let mut ticker = interval(Millis::FRAME.duration());
@@ -129,11 +135,17 @@ impl Phone {
                 _ = ticker.tick() => self.pass_time().await,
                 message = self.socket.next() => match message {
                     Some(Ok(Message::Close(frame))) => return End::Server(frame, farewell),
-                    Some(Ok(message)) => match self.dialect.read(message) {
-                        Some(Incoming::Ended(reason)) => { farewell = reason; Ok(()) }
-                        Some(incoming) => self.heard(incoming).await,
-                        None => Ok(()),
-                    },
+                    Some(Ok(message)) => {
+                        let mut result = Ok(());
+                        for incoming in self.dialect.read(message) {
+                            match incoming {
+                                Incoming::Ended(reason) => farewell = reason,
+                                Incoming::HangUp(reason) => return End::Asked(reason),
+                                incoming => result = result.and(self.heard(incoming).await),
+                            }
+                        }
+                        result
+                    }
                     Some(Err(error)) => return End::Lost(error.to_string()),
                     None => return End::Lost("the socket ended without a close".to_owned()),
                 },
@@ -144,9 +156,9 @@ impl Phone {
                         Ok(())
                     }
                     Some(Command::Dtmf(digit)) => {
-                        let message = self.dialect.dtmf(digit);
+                        let messages = self.dialect.dtmf(digit);
                         self.note(Event::Dtmf { digit: digit.get() });
-                        self.send(message).await
+                        self.send_all(messages).await
                     }
                     Some(Command::Hangup) | None => return End::Caller,
                 },
@@ -159,9 +171,9 @@ impl Phone {
 
     /// 20 ms: speaks, hears, returns marks.
     async fn pass_time(&mut self) -> Result<(), String> {
-        let (tick, replying, position) = {
+        let (tick, replying, position, queued) = {
             let line = &mut lock(&self.shared).line;
-            (line.tick(), line.is_replying(REPLY_PAUSE), line.position())
+            (line.tick(), line.is_replying(REPLY_PAUSE), line.position(), line.queued())
         };
         let mut happened = Vec::new();
         self.talking.retain_mut(|(name, utterance, begun)| {
@@ -183,8 +195,9 @@ impl Phone {
         }
         happened.into_iter().for_each(|event| self.note(event));
         let audio = self.dialect.audio(&tick.spoken);
-        self.send(audio).await?;
+        self.send_all(audio).await?;
         self.return_marks(tick.reached, false).await?;
+        self.tell_playing(queued > Millis::ZERO).await?;
         self.tick.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -201,7 +214,20 @@ impl Phone {
     async fn heard(&mut self, incoming: Incoming) -> Result<(), String> {
         match incoming {
             Incoming::Started => self.note(Event::Started),
-            Incoming::Audio(pcm) => lock(&self.shared).line.receive(&pcm),
+            Incoming::Audio(pcm) => {
+                let room = {
+                    let line = &mut lock(&self.shared).line;
+                    let room = line.queued() <= self.dialect.longest_queue();
+                    if room {
+                        line.receive(&pcm);
+                    }
+                    room
+                };
+                if !room {
+                    self.note(Event::Misunderstood { what: "audio, more than the provider keeps".to_owned() });
+                }
+                self.tell_playing(true).await?;
+            }
             Incoming::Mark(name) => {
                 let reached = lock(&self.shared).line.mark(name);
                 self.return_marks(reached, false).await?;
@@ -210,21 +236,51 @@ impl Phone {
                 let flushed = lock(&self.shared).line.clear();
                 self.note(Event::Cleared);
                 self.return_marks(flushed, true).await?;
+                let answer = self.dialect.cleared();
+                self.send_all(answer).await?;
+                self.tell_playing(false).await?;
             }
             Incoming::Caption(caption) => {
                 let (who, text, is_final) = (caption.who, caption.text, caption.is_final);
                 self.note(Event::Caption { who, text, is_final });
             }
+            Incoming::Dtmf(keys) => self.note(Event::KeysHeard { keys }),
+            Incoming::Reply(message) => self.send(message).await?,
             Incoming::Unknown(what) => self.note(Event::Misunderstood { what }),
-            Incoming::Ended(_) => {}
+            Incoming::Ended(_) | Incoming::HangUp(_) => {}
         }
         Ok(())
     }
 
     async fn return_marks(&mut self, marks: impl IntoIterator<Item = String>, cleared: bool) -> Result<(), String> {
         for name in marks {
-            let message = self.dialect.mark(&name);
-            self.note(Event::MarkReturned { name, cleared });
+            let messages = self.dialect.mark(&name, cleared);
+            // Some providers keep quiet about marks that were flushed, or about all.
+            if !messages.is_empty() {
+                self.note(Event::MarkReturned { name, cleared });
+            }
+            self.send_all(messages).await?;
+        }
+        Ok(())
+    }
+
+    /// Playback has begun or run out, if that is news.
+    async fn tell_playing(&mut self, playing: bool) -> Result<(), String> {
+        if std::mem::replace(&mut self.playing, playing) == playing {
+            return Ok(());
+        }
+        let messages = self.dialect.playing(playing);
+        self.send_all(messages).await
+    }
+
+    async fn say_goodbye(&mut self) {
+        let goodbye = self.dialect.goodbye();
+        // An error means that the other side was quicker.
+        let _ = self.send_all(goodbye).await;
+    }
+
+    async fn send_all(&mut self, messages: Vec<Message>) -> Result<(), String> {
+        for message in messages {
             self.send(message).await?;
         }
         Ok(())

@@ -30,7 +30,7 @@ const COMMANDS: usize = 16;
 pub struct Dial {
     /// The server: `http://127.0.0.1:8080`, without a slash at the end.
     pub base: String,
-    /// `twilio` or `browser`.
+    /// Row name.
     pub provider: String,
     /// Caller's number.
     pub from: String,

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::call::CallId;
+use crate::config::Config;
 use crate::telemetry::{Pii, Secret};
-use crate::telephony::protocol::{Digit, MarkId};
+use crate::telephony::protocol::{Digit, MarkId, Transfer};
 use crate::telephony::providers::find;
-use crate::web::tokens::{StreamGrant, TOKEN_LIFETIME};
+use crate::web::tokens::TOKEN_LIFETIME;
 
 /// Our end of a socket: what the peer sent, and a narrow pipe towards it.
 struct Socket {
@@ -67,8 +68,7 @@ struct Peer {
     send: pipe::Sender<Result<Message, String>>,
     receive: pipe::Receiver<Message>,
     opener: Arc<Opener>,
-    tokens: Arc<StreamTokens>,
-    outcomes: Arc<StreamOutcomes>,
+    gate: Arc<Gate>,
     cancel: CancellationToken,
     tracker: TaskTracker,
     metrics: PrometheusHandle,
@@ -76,10 +76,19 @@ struct Peer {
 }
 
 fn connect(provider: &str, refuse: Option<AdmitError>) -> Peer {
-    connect_with(provider, refuse, Arc::default())
+    connect_with(provider, refuse, gate(""))
 }
 
-fn connect_with(provider: &str, refuse: Option<AdmitError>, tokens: Arc<StreamTokens>) -> Peer {
+fn gate(configuration: &str) -> Arc<Gate> {
+    Arc::new(Gate::new(&Config::parse(configuration, std::iter::empty()).expect("valid")))
+}
+
+fn connect_with(provider: &str, refuse: Option<AdmitError>, gate: Arc<Gate>) -> Peer {
+    connect_through(provider, refuse, gate, "", LetIn::ByToken)
+}
+
+/// `rest` follows the row's path in the handshake.
+fn connect_through(provider: &str, refuse: Option<AdmitError>, gate: Arc<Gate>, rest: &str, let_in: LetIn) -> Peer {
     let spec = find(provider).expect("a provider of the table");
     let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
     let metrics = recorder.handle();
@@ -87,13 +96,13 @@ fn connect_with(provider: &str, refuse: Option<AdmitError>, tokens: Arc<StreamTo
     let (send, incoming) = pipe::channel(1_000);
     let (outgoing, receive) = pipe::channel(4);
     let opener = Arc::new(Opener { refuse, ..Opener::default() });
-    let outcomes = Arc::new(StreamOutcomes::default());
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-    let state = MediaState::new(tokens.clone(), outcomes.clone(), opener.clone(), tracker.clone(), cancel.clone());
+    let state = MediaState::new(gate.clone(), opener.clone(), tracker.clone(), cancel.clone());
     let permit = state.waiting.clone().try_acquire_owned().expect("nobody else waits");
-    tracker.spawn(drive(spec, Socket { incoming, outgoing }, state, permit));
+    let handshake = Handshake::to(spec.path, &format!("{}{rest}", spec.path));
+    tracker.spawn(drive(spec, Socket { incoming, outgoing }, state, Door { handshake, let_in, permit }));
     tracker.close();
-    Peer { send, receive, opener, tokens, outcomes, cancel, tracker, metrics, _recorder: guard }
+    Peer { send, receive, opener, gate, cancel, tracker, metrics, _recorder: guard }
 }
 
 impl Peer {
@@ -107,7 +116,7 @@ impl Peer {
 
     fn token(&self, provider: &'static str, call: &str) -> Secret<String> {
         let from = Some(Pii::new("+15005550006".to_owned()));
-        self.tokens.issue(now(), StreamGrant { provider, provider_call_id: call.to_owned(), from, to: None })
+        self.gate.tokens.issue(now(), StreamGrant { provider, provider_call_id: call.to_owned(), from, to: None })
     }
 
     fn start_twilio(&mut self, token: Option<&Secret<String>>) {
@@ -200,7 +209,7 @@ async fn a_call_is_heard_answered_and_hung_up() {
     assert_eq!(leg.events.recv().await, Some(MediaEvent::Stopped(StopReason::Hangup)));
     assert_eq!(leg.events.recv().await, None, "nothing follows");
     assert_eq!(peer.close_code().await, Some(1000));
-    assert_eq!(peer.outcomes.look_up("CA1"), StreamOutcome::Ended);
+    assert_eq!(peer.gate.outcomes.look_up("CA1"), StreamOutcome::Ended);
     drop(peer.send);
     peer.tracker.wait().await;
 }
@@ -215,9 +224,9 @@ async fn streams_without_a_good_token_are_turned_away() {
             "token_expired" => {
                 let token = peer.token("twilio", "CA1");
                 tokio::time::advance(TOKEN_LIFETIME).await;
-                let tokens = peer.tokens.clone();
+                let gate = peer.gate.clone();
                 drop(peer); // its recorder steps back before the next one steps in
-                peer = connect_with("twilio", None, tokens);
+                peer = connect_with("twilio", None, gate);
                 Some(token)
             }
             _ => Some(peer.token("twilio", "CA2")),
@@ -233,11 +242,11 @@ async fn streams_without_a_good_token_are_turned_away() {
 async fn a_token_lets_in_one_stream() {
     let (peer, ..) = Peer::open().await;
     let token = peer.token("twilio", "CA1");
-    let mut second = connect_with("twilio", None, peer.tokens.clone());
+    let mut second = connect_with("twilio", None, peer.gate.clone());
     second.start_twilio(Some(&token));
     settle().await;
     second.leg();
-    let mut third = connect_with("twilio", None, peer.tokens.clone());
+    let mut third = connect_with("twilio", None, peer.gate.clone());
     third.start_twilio(Some(&token));
     assert_eq!(third.close_code().await, Some(1008));
 }
@@ -248,7 +257,7 @@ async fn a_full_house_closes_as_busy_and_remembers_for_the_webhook() {
     let token = peer.token("twilio", "CA1");
     peer.start_twilio(Some(&token));
     assert_eq!(peer.close_code().await, Some(1013));
-    assert_eq!(peer.outcomes.look_up("CA1"), StreamOutcome::Busy);
+    assert_eq!(peer.gate.outcomes.look_up("CA1"), StreamOutcome::Busy);
     assert_eq!(peer.count("warmline_calls_refused_total", &[("provider", "twilio"), ("reason", "busy")]), 1);
 
     let mut tab = connect("browser", Some(AdmitError::Draining));
@@ -337,7 +346,7 @@ async fn a_socket_that_takes_nothing_is_given_up_while_reading_goes_on() {
     assert!(leg.frames.recv().await.is_some(), "the caller is still heard");
     assert_eq!(leg.events.recv().await, Some(MediaEvent::Stopped(StopReason::SocketLost)));
     assert_eq!(now() - began, WRITE_PATIENCE);
-    assert_eq!(peer.outcomes.look_up("CA1"), StreamOutcome::Failed);
+    assert_eq!(peer.gate.outcomes.look_up("CA1"), StreamOutcome::Failed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -382,7 +391,11 @@ async fn a_call_that_dies_hangs_up_and_counts_as_failed() {
     let (mut peer, _, leg, _) = Peer::open().await;
     drop(leg);
     assert_eq!(peer.close_code().await, Some(1000));
-    assert_eq!(peer.outcomes.look_up("CA1"), StreamOutcome::Failed, "the caller still on the line hears an apology");
+    assert_eq!(
+        peer.gate.outcomes.look_up("CA1"),
+        StreamOutcome::Failed,
+        "the caller still on the line hears an apology"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,7 +406,7 @@ async fn a_call_that_takes_no_events_is_ended() {
     }
     cancel.cancelled().await;
     assert_eq!(peer.close_code().await, Some(1000));
-    assert_eq!(peer.outcomes.look_up("CA1"), StreamOutcome::Failed);
+    assert_eq!(peer.gate.outcomes.look_up("CA1"), StreamOutcome::Failed);
     drop(leg);
 }
 
@@ -415,4 +428,73 @@ async fn a_broken_socket_ends_the_call_once() {
     assert_eq!(leg.events.recv().await, Some(MediaEvent::Stopped(StopReason::SocketLost)));
     assert_eq!(leg.events.recv().await, None);
     peer.tracker.wait().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_may_come_with_the_handshake() {
+    for place in ["/", "?token="] {
+        let gate = gate("");
+        let grant = StreamGrant { provider: "twilio", provider_call_id: "CA1".to_owned(), from: None, to: None };
+        let token = gate.tokens.issue(now(), grant);
+        let rest = format!("{place}{}", token.expose());
+        let mut peer = connect_through("twilio", None, gate, &rest, LetIn::ByToken);
+        peer.start_twilio(None);
+        settle().await;
+        peer.leg();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_proved_itself_needs_no_token_but_may_not_bring_a_bad_one() {
+    let gate = gate("[server]\ncalls_per_minute_per_caller = 2");
+    let connect = |rest| {
+        let mut peer = connect_through("twilio", None, gate.clone(), rest, LetIn::ByHandshake);
+        let parameters = json!({"from": "+15005550006"});
+        peer.say(json!({"event": "start", "start": {
+            "streamSid": "MZ1", "callSid": "CA1", "customParameters": parameters,
+        }}));
+        peer
+    };
+    let peer = connect("/some/bot");
+    settle().await;
+    let (start, ..) = peer.leg();
+    assert_eq!(start.provider_call_id, "CA1", "as the stream names it");
+    drop(peer);
+    let mut peer = connect("?token=guessed");
+    assert_eq!(peer.close_code().await, Some(1008));
+    drop(peer);
+    let peer = connect("");
+    settle().await;
+    peer.leg();
+    drop(peer);
+    let mut peer = connect("");
+    assert_eq!(peer.close_code().await, Some(1013), "one caller, three calls within a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_is_remembered_for_the_webhook_before_the_stream_ends() {
+    let (mut peer, _, mut leg, _) = Peer::open().await;
+    let transfer = Transfer { target: Pii::new("+15005550123".to_owned()), ..Transfer::default() };
+    leg.commands.send(MediaCommand::Transfer(transfer.clone())).await.expect("the driver listens");
+    assert_eq!(leg.events.recv().await, Some(MediaEvent::Stopped(StopReason::Hangup)));
+    assert_eq!(peer.close_code().await, Some(1000));
+    assert_eq!(peer.gate.outcomes.look_up("CA1"), StreamOutcome::Transfer(transfer));
+}
+
+#[tokio::test]
+async fn refusals_come_before_the_socket() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let gate = gate("");
+    let spec = find("twilio").expect("a row");
+    for (refusal, status) in [
+        (Refusal::Missing, StatusCode::UNAUTHORIZED),
+        (Refusal::Wrong("credentials"), StatusCode::FORBIDDEN),
+        (Refusal::Unconfigured("x.password"), StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(refuse(spec, &gate, refusal).status(), status);
+        let line = format!("warmline_calls_refused_total{{provider=\"twilio\",reason=\"{}\"}} 1", refusal.label());
+        assert!(recorder.handle().render().contains(&line));
+    }
+    assert!(!gate.first_warning("x.password"), "said already");
 }

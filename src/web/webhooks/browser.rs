@@ -71,7 +71,7 @@ pub async fn browser_call(
     if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return no_call(StatusCode::FORBIDDEN, "cross_origin", "Calls are made from this server's own pages.");
     }
-    if let Err(wait) = inner.limit.check(&address_key(peer.ip())) {
+    if let Err(wait) = inner.gate.limit.check(&address_key(peer.ip())) {
         refused("rate");
         let message = "Too many calls from your address. Please try again in a minute.";
         let mut response = no_call(StatusCode::TOO_MANY_REQUESTS, "too_many_calls", message);
@@ -92,10 +92,10 @@ pub async fn browser_call(
         from: Some(Pii::new(peer.ip().to_canonical().to_string())),
         to: None,
     };
-    let token = inner.tokens.issue(now(), grant);
+    let token = inner.gate.tokens.issue(now(), grant);
     // Without a configured address the page's own is the best guess, and only that page sees the answer.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|_| !inner.has_public_url);
-    let base = host.map_or_else(|| inner.websocket_url.clone(), |host| format!("ws://{host}"));
+    let base = host.map_or_else(|| inner.gate.websocket_url.clone(), |host| format!("ws://{host}"));
     let call = BrowserCall {
         token: token.expose().clone(),
         url: format!("{base}/media/browser"),

@@ -3,23 +3,21 @@
 //! Each is checked (signature, rate, room), then answered with a single-use token that lets the media stream in.
 
 pub mod browser;
+pub mod incoming;
 pub mod limit;
 pub mod outcomes;
 pub mod twilio;
 pub mod twiml;
+pub mod xml;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
-use self::limit::CallerLimit;
-use self::outcomes::StreamOutcomes;
-use super::tokens::StreamTokens;
+use super::gate::Gate;
 use crate::call::handle::AdmitError;
 use crate::config::Config;
-use crate::telemetry::Secret;
 
 /// Larger bodies are refused: a webhook's form has a few dozen short fields.
 const MAX_BODY: usize = 64 * 1024;
@@ -35,39 +33,21 @@ pub trait Admission: Send + Sync {
 pub struct WebhookState(Arc<Inner>);
 
 struct Inner {
-    twilio_auth_token: Secret<String>,
-    /// Said once that there is none.
-    twilio_warned: AtomicBool,
+    gate: Arc<Gate>,
     browser_enabled: bool,
-    base_url: String,
-    websocket_url: String,
     /// Whether the operator named the address people reach this server by.
     has_public_url: bool,
-    tokens: Arc<StreamTokens>,
-    outcomes: Arc<StreamOutcomes>,
     admission: Arc<dyn Admission>,
-    limit: CallerLimit,
 }
 
 impl WebhookState {
-    /// `tokens` and `outcomes` are those of [`super::media::MediaState`].
-    pub fn new(
-        config: &Config,
-        tokens: Arc<StreamTokens>,
-        outcomes: Arc<StreamOutcomes>,
-        admission: Arc<dyn Admission>,
-    ) -> Self {
+    /// `gate` is that of [`super::media::MediaState`].
+    pub fn new(config: &Config, gate: Arc<Gate>, admission: Arc<dyn Admission>) -> Self {
         Self(Arc::new(Inner {
-            twilio_auth_token: config.twilio.auth_token.clone(),
-            twilio_warned: AtomicBool::new(false),
+            gate,
             browser_enabled: config.browser.enabled,
-            base_url: config.server.base_url(),
-            websocket_url: config.server.websocket_url(),
             has_public_url: !config.server.public_url.is_empty(),
-            tokens,
-            outcomes,
             admission,
-            limit: CallerLimit::per_minute(config.server.calls_per_minute_per_caller),
         }))
     }
 }

@@ -7,16 +7,20 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::telephony::protocol::Transfer;
+
 /// How long an outcome is kept: providers ask within seconds.
 const KEPT: Duration = Duration::from_secs(600);
 /// How many are kept at most; one more drops the oldest.
 const MAX_KEPT: usize = 4_096;
 
 /// How a stream ended, as far as the caller still on the line must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamOutcome {
     /// The conversation was over.
     Ended,
+    /// The caller goes to somebody else.
+    Transfer(Transfer),
     /// All lines were busy when the stream came.
     Busy,
     /// Something broke, or nothing is known of such a call: its stream never came, or the server restarted.
@@ -59,7 +63,7 @@ impl StreamOutcomes {
     /// How the stream of `provider_call_id` ended. Asking does not forget: providers repeat requests that time out.
     pub fn look_up(&self, provider_call_id: &str) -> StreamOutcome {
         let inner = self.inner.lock().expect("nothing panics while holding the outcomes");
-        inner.outcomes.get(provider_call_id).copied().unwrap_or(StreamOutcome::Failed)
+        inner.outcomes.get(provider_call_id).cloned().unwrap_or(StreamOutcome::Failed)
     }
 }
 

@@ -11,10 +11,11 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::ServiceExt as _;
 
 use super::browser::BrowserCall;
+use super::incoming::{APOLOGY_SENTENCE, BUSY_SENTENCE};
 use super::outcomes::StreamOutcome;
-use super::twilio::{APOLOGY_SENTENCE, BUSY_SENTENCE};
 use super::*;
-use crate::telemetry::Pii;
+use crate::telemetry::{Pii, Secret};
+use crate::telephony::protocol::Transfer;
 use crate::telephony::signature::{TWILIO_HEADER, sign_twilio};
 use crate::web::error::Problem;
 
@@ -31,18 +32,17 @@ impl Admission for House {
 struct Server {
     routes: Router,
     house: Arc<House>,
-    tokens: Arc<StreamTokens>,
-    outcomes: Arc<StreamOutcomes>,
+    gate: Arc<Gate>,
 }
 
 fn server(configuration: &str) -> Server {
     let text = format!("[twilio]\nauth_token = \"12345\"\n{configuration}");
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
     let house = Arc::new(House(Mutex::new(Ok(()))));
-    let (tokens, outcomes) = (Arc::new(StreamTokens::default()), Arc::new(StreamOutcomes::default()));
-    let state = WebhookState::new(&config, tokens.clone(), outcomes.clone(), house.clone());
+    let gate = Arc::new(Gate::new(&config));
+    let state = WebhookState::new(&config, gate.clone(), house.clone());
     let peer = SocketAddr::from(([192, 0, 2, 7], 4_711));
-    Server { routes: routes(state).layer(MockConnectInfo(peer)), house, tokens, outcomes }
+    Server { routes: routes(state).layer(MockConnectInfo(peer)), house, gate }
 }
 
 fn public() -> Server {
@@ -92,7 +92,7 @@ async fn a_signed_call_is_joined_to_a_stream_by_a_token_bound_to_it() {
     assert!(twiml.contains("<Connect><Stream url=\"wss://voice.example.com/media/twilio\""), "{twiml}");
     assert!(twiml.contains("<Redirect>https://voice.example.com/voice/twilio/after</Redirect>"), "{twiml}");
     assert!(!twiml.contains("15005550006"), "a number has no business in the stream's parameters");
-    let grant = server.tokens.redeem(now(), "twilio", "CA1", &token_of(&twiml)).expect("a good token");
+    let grant = server.gate.tokens.redeem(now(), "twilio", "CA1", &token_of(&twiml)).expect("a good token");
     assert_eq!(grant.from, Some(Pii::new("+15005550006".to_owned())));
     assert_eq!(grant.to, Some(Pii::new("+15005550001".to_owned())));
 }
@@ -116,10 +116,11 @@ async fn what_is_not_signed_is_refused_and_counted() {
 
 fn server_without_secret() -> Server {
     let config = Config::parse("[server]\npublic_url = \"https://voice.example.com\"", std::iter::empty());
+    let config = config.expect("valid");
     let house = Arc::new(House(Mutex::new(Ok(()))));
-    let (tokens, outcomes) = (Arc::new(StreamTokens::default()), Arc::new(StreamOutcomes::default()));
-    let state = WebhookState::new(&config.expect("valid"), tokens.clone(), outcomes.clone(), house.clone());
-    Server { routes: routes(state), house, tokens, outcomes }
+    let gate = Arc::new(Gate::new(&config));
+    let state = WebhookState::new(&config, gate.clone(), house.clone());
+    Server { routes: routes(state), house, gate }
 }
 
 #[tokio::test]
@@ -149,8 +150,14 @@ async fn a_full_house_answers_with_a_sentence_and_a_flood_with_the_busy_tone() {
 #[tokio::test]
 async fn after_the_stream_the_caller_is_released_or_hears_why() {
     let server = public();
-    server.outcomes.record(now(), "CA1", StreamOutcome::Ended);
-    server.outcomes.record(now(), "CA2", StreamOutcome::Busy);
+    server.gate.outcomes.record(now(), "CA1", StreamOutcome::Ended);
+    server.gate.outcomes.record(now(), "CA2", StreamOutcome::Busy);
+    let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
+    server.gate.outcomes.record(now(), "CA4", StreamOutcome::Transfer(transfer));
+    let (_, twiml) = server.twilio("/voice/twilio/after", &[("CallSid", "CA4")], "12345").await;
+    assert!(twiml.contains("<Number>+15005550123</Number>"), "{twiml}");
+    let done = [("CallSid", "CA4"), ("DialCallStatus", "completed")];
+    assert!(server.twilio("/voice/twilio/after", &done, "12345").await.1.ends_with("<Response><Hangup/></Response>"));
     for (call, said) in [("CA1", None), ("CA2", Some(BUSY_SENTENCE)), ("CA3", Some(APOLOGY_SENTENCE))] {
         let (status, twiml) = server.twilio("/voice/twilio/after", &[("CallSid", call)], "12345").await;
         assert_eq!(status, StatusCode::OK);
@@ -177,7 +184,7 @@ async fn a_page_gets_a_token_and_the_address_it_came_by() {
     assert_eq!(status, StatusCode::OK);
     let call: BrowserCall = serde_json::from_str(&body).expect("JSON");
     assert_eq!((call.url.as_str(), call.expires_in_s), ("wss://voice.example.com/media/browser", 60));
-    let grant = server.tokens.redeem(now(), "browser", "", &Secret::new(call.token)).expect("a good token");
+    let grant = server.gate.tokens.redeem(now(), "browser", "", &Secret::new(call.token)).expect("a good token");
     assert_eq!(grant.from, Some(Pii::new("192.0.2.7".to_owned())));
 
     let local = self::server("");

@@ -6,7 +6,6 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,20 +13,12 @@ use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use metrics::counter;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use super::outcomes::StreamOutcome;
+use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::twiml::{Verb, answer};
 use super::{Inner, WebhookState, now};
-use crate::telemetry::{Pii, metric};
-use crate::telephony::signature::{TWILIO_HEADER, verify_twilio};
-use crate::web::tokens::StreamGrant;
-
-/// What a caller hears when all lines are busy. Twilio's voice speaks it: ours have their hands full.
-pub const BUSY_SENTENCE: &str = "All our lines are busy right now. Please call again in a few minutes. Goodbye.";
-/// What a caller hears when the call broke.
-pub const APOLOGY_SENTENCE: &str = "We are sorry, something went wrong on our side. Please call again. Goodbye.";
+use crate::telephony::signature::{SignatureError, TWILIO_HEADER, verify_twilio};
 
 pub(super) fn routes() -> Router<WebhookState> {
     Router::new()
@@ -49,27 +40,20 @@ async fn incoming(
     let Some(call_sid) = form.get("CallSid").filter(|sid| !sid.is_empty()) else {
         return (StatusCode::BAD_REQUEST, "CallSid is missing").into_response();
     };
-    let from = form.get("From").map_or("", String::as_str);
-    if inner.limit.check(from).is_err() {
-        refused("rate");
-        return answer(&[Verb::RejectBusy]);
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let call = Announcement { provider: "twilio", call_id: call_sid, from: field("From"), to: field("To") };
+    match inner.announce(now(), call) {
+        Ok(token) => answer(&[
+            Verb::Stream {
+                url: &inner.media_url("twilio"),
+                status_callback: &inner.url("/voice/twilio/status"),
+                parameters: &[("token", token.expose())],
+            },
+            Verb::Redirect(&inner.url("/voice/twilio/after")),
+        ]),
+        Err(NotTaken::TooOften) => answer(&[Verb::RejectBusy]),
+        Err(NotTaken::Busy) => answer(&[Verb::Say(BUSY_SENTENCE), Verb::Hangup]),
     }
-    if let Err(error) = inner.admission.admit() {
-        refused(error.label());
-        return answer(&[Verb::Say(BUSY_SENTENCE), Verb::Hangup]);
-    }
-    let number = |name: &str| form.get(name).filter(|number| !number.is_empty()).cloned().map(Pii::new);
-    let grant =
-        StreamGrant { provider: "twilio", provider_call_id: call_sid.clone(), from: number("From"), to: number("To") };
-    let token = inner.tokens.issue(now(), grant);
-    answer(&[
-        Verb::Stream {
-            url: &format!("{}/media/twilio", inner.websocket_url),
-            status_callback: &format!("{}/voice/twilio/status", inner.base_url),
-            parameters: &[("token", token.expose())],
-        },
-        Verb::Redirect(&format!("{}/voice/twilio/after", inner.base_url)),
-    ])
 }
 
 /// Our socket is closed and the caller still there: Twilio asks what comes next.
@@ -83,12 +67,16 @@ async fn after(
         return StatusCode::FORBIDDEN.into_response();
     };
     let call_sid = form.get("CallSid").map_or("", String::as_str);
-    match state.0.outcomes.look_up(call_sid) {
-        StreamOutcome::Ended => answer(&[Verb::Hangup]),
-        StreamOutcome::Busy => answer(&[Verb::Say(BUSY_SENTENCE), Verb::Hangup]),
-        StreamOutcome::Failed => {
-            info!("A caller hears an apology: the stream broke or never came");
-            answer(&[Verb::Say(APOLOGY_SENTENCE), Verb::Hangup])
+    // The transfer has been tried: whoever was called spoke to the caller, or nobody answered.
+    if form.contains_key("DialCallStatus") {
+        return answer(&[Verb::Hangup]);
+    }
+    match state.0.next(call_sid) {
+        Next::Hangup(None) => answer(&[Verb::Hangup]),
+        Next::Hangup(Some(sentence)) => answer(&[Verb::Say(sentence), Verb::Hangup]),
+        Next::Transfer(transfer) => {
+            let action = state.0.url("/voice/twilio/after");
+            answer(&[Verb::Dial { target: transfer.target.reveal(), action: &action }])
         }
     }
 }
@@ -110,24 +98,20 @@ async fn status(
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn refused(reason: &'static str) {
-    counter!(metric::CALLS_REFUSED, "provider" => "twilio", "reason" => reason).increment(1);
-    info!(reason, "Call refused: {reason}");
-}
-
 /// The form, if Twilio signed it.
 fn signed_form(inner: &Inner, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Option<HashMap<String, String>> {
-    let secret = inner.twilio_auth_token.expose();
-    if secret.is_empty() && !inner.twilio_warned.swap(true, Ordering::Relaxed) {
-        warn!("Twilio's webhooks are refused: `twilio.auth_token` is not set, so their signatures can't be checked");
-    }
+    let secret = inner.gate.providers.twilio.auth_token.expose();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let fields: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
     let signature = headers.get(TWILIO_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if verify_twilio(secret, &format!("{}{path}", inner.base_url), &fields, signature) {
+    if verify_twilio(secret, &inner.url(path), &fields, signature) {
         return Some(fields.into_iter().collect());
     }
-    counter!(metric::SIGNATURE_REJECTED, "provider" => "twilio").increment(1);
-    debug!("Webhook refused: its signature is not that of {} with our `twilio.auth_token`", inner.base_url);
+    let error = match (secret.is_empty(), signature.is_empty()) {
+        (true, _) => SignatureError::Unconfigured,
+        (false, true) => SignatureError::Missing,
+        (false, false) => SignatureError::Wrong,
+    };
+    inner.not_signed("twilio", "twilio.auth_token", error);
     None
 }

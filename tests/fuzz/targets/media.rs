@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
+use warmline::config::ProvidersConfig;
+use warmline::telephony::handshake::{Handshake, Opening};
 use warmline::telephony::protocol::{MarkId, MediaCommand, Verdict, WsMessage};
 use warmline::telephony::providers::PROVIDERS;
 
@@ -17,7 +19,9 @@ fuzz_target!(|input: &[u8]| {
     #[expect(clippy::disallowed_methods, reason = "an arbitrary start; time is counted from it")]
     let opened = std::time::Instant::now();
     for spec in PROVIDERS {
-        let mut protocol = (spec.open)(opened);
+        let handshake = Handshake::to(spec.path, spec.path);
+        let opening = Opening { now: opened, handshake: &handshake, settings: &ProvidersConfig::default() };
+        let mut protocol = (spec.open)(&opening);
         let mut now = opened;
         for (number, line) in input.split(|byte| *byte == b'\n').enumerate() {
             now += Duration::from_millis(20);

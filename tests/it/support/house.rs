@@ -18,6 +18,7 @@ use warmline::call::CallId;
 use warmline::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
 use warmline::config::Config;
 use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart};
+use warmline::web::gate::Gate;
 use warmline::web::media::{self, MediaState};
 use warmline::web::webhooks::{self, Admission, WebhookState};
 
@@ -56,10 +57,9 @@ impl House {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let live = Arc::default();
         let calls = Arc::new(Calls { max, live, opened: AtomicUsize::new(0), tracker: tracker.clone() });
-        let (tokens, outcomes) = (Arc::default(), Arc::default());
-        let media =
-            MediaState::new(Arc::clone(&tokens), Arc::clone(&outcomes), calls.clone(), tracker.clone(), cancel.clone());
-        let hooks = WebhookState::new(&config, tokens, outcomes, calls.clone());
+        let gate = Arc::new(Gate::new(&config));
+        let media = MediaState::new(gate.clone(), calls.clone(), tracker.clone(), cancel.clone());
+        let hooks = WebhookState::new(&config, gate, calls.clone());
         let routes = media::routes(media).merge(webhooks::routes(hooks));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let stop = cancel.clone().cancelled_owned();

@@ -2,7 +2,7 @@
 //!
 //! The fuzz target includes this file too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,10 +14,14 @@ use serde_json::Value;
 use warmline::audio::frame::AudioFrame;
 use warmline::audio::mix::level_dbfs;
 use warmline::audio::units::{Millis, SampleRate};
+use warmline::config::Config;
+use warmline::telephony::handshake::{Arrival, Handshake, Opening};
 use warmline::telephony::protocol::{
-    Caption, CloseReason, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, Verdict, WsMessage,
+    Caption, CloseReason, Digit, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, Transfer,
+    Verdict, WsMessage,
 };
 use warmline::telephony::providers::{PROVIDERS, ProviderSpec};
+use warmline::telephony::signature::replay::ReplayCache;
 
 /// One line of a fixture.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +29,7 @@ use warmline::telephony::providers::{PROVIDERS, ProviderSpec};
 pub struct Line {
     /// Milliseconds since the socket opened.
     pub at_ms: u64,
-    /// `in`, `command` or `end`.
+    /// `handshake` (only as the first line), `in`, `command` or `end`.
     pub dir: String,
     /// `text`, `binary` or `closed`.
     #[serde(default)]
@@ -46,8 +50,51 @@ enum Command {
     Mark(u64),
     Clear {},
     Caption(Caption),
+    Dtmf(String),
+    Transfer { target: String, variables: BTreeMap<String, String> },
     Hangup {},
     Refuse(String),
+}
+
+/// The request behind a socket, as fixtures write it. All of it may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// What follows the row's path: `/tail?query`.
+    pub rest: String,
+    /// By name.
+    pub headers: BTreeMap<String, String>,
+    /// The configuration, as TOML.
+    pub config: String,
+    /// Our clock, in seconds since 1970.
+    pub unix_s: i64,
+}
+
+impl Request {
+    fn handshake(&self, spec: &ProviderSpec) -> Handshake {
+        let mut handshake = Handshake::to(spec.path, &format!("{}{}", spec.path, self.rest));
+        self.headers.iter().for_each(|(name, value)| handshake.add_header(name, value));
+        handshake
+    }
+
+    fn config(&self) -> Config {
+        Config::parse(&self.config, std::iter::empty()).expect("a fixture's configuration is valid")
+    }
+
+    /// What the row's check says about it.
+    #[expect(clippy::disallowed_methods, reason = "nonces are remembered from an arbitrary start")]
+    fn verdict(&self, spec: &ProviderSpec) -> String {
+        let (handshake, config) = (self.handshake(spec), self.config());
+        let arrival = Arrival {
+            handshake: &handshake,
+            settings: &config.providers,
+            base_url: "https://voice.example.com",
+            now: Instant::now(),
+            unix_s: self.unix_s,
+            replays: &ReplayCache::default(),
+        };
+        format!("{:?}", (spec.check)(&arrival))
+    }
 }
 
 /// Where a provider's fixtures are; the fuzz target's package lies deeper than this one.
@@ -95,7 +142,8 @@ impl Line {
 pub struct Watched {
     protocol: Box<dyn MediaProtocol>,
     opened: Instant,
-    rate: SampleRate,
+    /// Of what it emits, and of what it takes.
+    rates: (SampleRate, SampleRate),
     sent: BTreeSet<MarkId>,
     settled: BTreeSet<MarkId>,
     started: bool,
@@ -106,13 +154,20 @@ pub struct Watched {
 
 impl Watched {
     /// A new stream of that provider.
-    #[expect(clippy::disallowed_methods, reason = "an origin for time that then only moves by the script")]
     pub fn open(spec: &ProviderSpec) -> Self {
+        Self::open_with(spec, &Request::default())
+    }
+
+    /// A new stream behind that request.
+    #[expect(clippy::disallowed_methods, reason = "an origin for time that then only moves by the script")]
+    pub fn open_with(spec: &ProviderSpec, request: &Request) -> Self {
         let opened = Instant::now();
+        let (handshake, config) = (request.handshake(spec), request.config());
+        let opening = Opening { now: opened, handshake: &handshake, settings: &config.providers };
         Self {
-            protocol: (spec.open)(opened),
+            protocol: (spec.open)(&opening),
             opened,
-            rate: spec.formats[0].rate,
+            rates: (spec.formats[0].rate, spec.formats[0].rate),
             sent: BTreeSet::new(),
             settled: BTreeSet::new(),
             started: false,
@@ -158,8 +213,9 @@ impl Watched {
 
     /// A frame of a tone as the driver would hand it over.
     pub fn tone(&self, span: Millis) -> AudioFrame {
-        let pcm: Vec<i16> = (0..self.rate.samples_in(span)).map(|n| if n % 16 < 8 { 4_000 } else { -4_000 }).collect();
-        AudioFrame::new(Millis(0), self.rate, pcm)
+        let rate = self.rates.1;
+        let pcm: Vec<i16> = (0..rate.samples_in(span)).map(|n| if n % 16 < 8 { 4_000 } else { -4_000 }).collect();
+        AudioFrame::new(Millis(0), rate, pcm)
     }
 
     fn drain(&mut self) -> Vec<Output> {
@@ -182,12 +238,13 @@ impl Watched {
     fn watch(&mut self, event: &MediaEvent) {
         assert!(!self.stopped, "`Stopped` is the last event, then came {event:?}");
         match event {
-            MediaEvent::Started(_) => {
+            MediaEvent::Started(start) => {
                 assert!(!self.started, "a second start");
+                self.rates = (start.rate, start.plays_at);
                 self.started = true;
             }
             MediaEvent::Stopped(_) => self.stopped = true,
-            MediaEvent::Audio(frame) => assert!(self.started && !frame.pcm.is_empty() && frame.rate == self.rate),
+            MediaEvent::Audio(frame) => assert!(self.started && !frame.pcm.is_empty() && frame.rate == self.rates.0),
             MediaEvent::Dtmf(_) | MediaEvent::Gap(_) => assert!(self.started),
             MediaEvent::MarkPlayed(mark) | MediaEvent::MarkDiscarded(mark) => {
                 assert!(self.sent.contains(mark), "{mark:?} was never sent");
@@ -199,9 +256,18 @@ impl Watched {
 
 /// What happens when a fixture is played, as text.
 pub fn replay(spec: &ProviderSpec, fixture: &str) -> String {
-    let mut watched = Watched::open(spec);
+    let mut lines = load(spec, fixture);
     let mut story = String::new();
-    for line in load(spec, fixture) {
+    let request = match lines.first() {
+        Some(line) if line.dir == "handshake" => {
+            let request: Request = serde_json::from_value(lines.remove(0).data).expect("a handshake");
+            writeln!(story, "handshake {:?} → {}", request.rest, request.verdict(spec)).expect("a string takes text");
+            request
+        }
+        _ => Request::default(),
+    };
+    let mut watched = Watched::open_with(spec, &request);
+    for line in lines {
         for (at, outputs) in watched.advance(line.at_ms) {
             tell(&mut story, at, "time passes", &Ok(()), &outputs);
         }
@@ -220,6 +286,15 @@ pub fn replay(spec: &ProviderSpec, fixture: &str) -> String {
                     Command::Mark(id) => watched.command(line.at_ms, MediaCommand::Mark(MarkId(id))),
                     Command::Clear {} => watched.command(line.at_ms, MediaCommand::Clear),
                     Command::Caption(caption) => watched.command(line.at_ms, MediaCommand::Caption(caption)),
+                    Command::Dtmf(key) => {
+                        let digit = key.chars().next().and_then(Digit::new).expect("a key");
+                        watched.command(line.at_ms, MediaCommand::Dtmf(digit))
+                    }
+                    Command::Transfer { target, variables } => {
+                        let variables = variables.into_iter().map(|(name, value)| (name, value.into())).collect();
+                        watched
+                            .command(line.at_ms, MediaCommand::Transfer(Transfer { target: target.into(), variables }))
+                    }
                     Command::Hangup {} => watched.command(line.at_ms, MediaCommand::Hangup),
                     Command::Refuse(reason) => {
                         let reason = if reason == "busy" { CloseReason::Busy } else { CloseReason::Unauthorized };

@@ -1,6 +1,4 @@
-//! Signatures by which providers prove that a request is theirs.
-//!
-//! Twilio: `X-Twilio-Signature` is base64 of HMAC-SHA1, keyed with the account's Auth Token, over the URL as Twilio
+//! `X-Twilio-Signature` is base64 of HMAC-SHA1, keyed with the account's Auth Token, over the URL as Twilio
 //! requested it, followed for a form by every parameter sorted by name, name and value joined without separators. There
 //! is no timestamp in it, so a signed request can be replayed: streams are let in by single-use tokens besides.
 //! Source: Twilio "Security"; vectors in `tests/fixtures/signatures.json`.
@@ -33,7 +31,7 @@ pub fn verify_twilio_json(auth_token: &str, url: &str, body: &[u8], signature: &
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let claimed = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "bodySHA256");
     let Some((_, claimed)) = claimed else { return false };
-    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = super::hex(&Sha256::digest(body));
     let body_matches = digest.as_bytes().ct_eq(claimed.to_ascii_lowercase().as_bytes());
     bool::from(body_matches) & verify_twilio(auth_token, url, &[], signature)
 }
@@ -114,26 +112,12 @@ fn with_encoded_query(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
+    use super::super::vectors::{of, parameters, text};
     use super::*;
-
-    fn vectors() -> Value {
-        serde_json::from_str(include_str!("../../tests/fixtures/signatures.json")).expect("the vectors are JSON")
-    }
-
-    fn text<'a>(vector: &'a Value, key: &str) -> &'a str {
-        vector[key].as_str().expect("vectors hold text")
-    }
-
-    fn parameters(vector: &Value) -> Vec<(String, String)> {
-        let object = vector["params"].as_object().expect("parameters are an object");
-        object.iter().map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned())).collect()
-    }
 
     #[test]
     fn form_vector_is_signed_and_verified() {
-        let vector = &vectors()["twilio_post"];
+        let vector = &of("twilio_post");
         let (token, url, value) = (text(vector, "auth_token"), text(vector, "url"), text(vector, "value"));
         let mut parameters = parameters(vector);
         assert_eq!(sign_twilio(token, url, &parameters), value);
@@ -150,7 +134,7 @@ mod tests {
 
     #[test]
     fn websocket_vector_is_verified_in_every_spelling() {
-        let vector = &vectors()["twilio_ws"];
+        let vector = &of("twilio_ws");
         let (token, url, value) = (text(vector, "auth_token"), text(vector, "signed_string"), text(vector, "value"));
         assert!(verify_twilio_websocket(token, url, value));
         assert!(!verify_twilio_websocket(token, "wss://agent.example.com/twilio/other", value));

@@ -1,0 +1,96 @@
+//! The documents by which webhooks answer: TwiML and its relatives, as their providers read them.
+
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::Event;
+use quick_xml::{Reader, XmlVersion};
+
+use super::CallError;
+
+/// What a TwiML document, or one of its relatives, asks for.
+#[derive(Debug, Default, PartialEq)]
+pub struct Instructions {
+    /// Where to connect.
+    pub stream: Option<String>,
+    /// All attributes of the stream's element.
+    pub attributes: Vec<(String, String)>,
+    /// Parameters to hand over.
+    pub parameters: Vec<(String, String)>,
+    /// Sentences to speak, and `busy tone` for a rejected call.
+    pub said: String,
+    /// Whom to call.
+    pub dialled: Option<String>,
+}
+
+/// Reads a document: `<Stream>` with its address as an attribute or as its text.
+pub fn read(document: &str) -> Result<Instructions, CallError> {
+    let mut reader = Reader::from_str(document);
+    let mut instructions = Instructions::default();
+    let mut within = Vec::new();
+    let add = |instructions: &mut Instructions, within: &[String], text: &str| match within.last().map(String::as_str) {
+        Some("Say" | "Speak") => instructions.said.push_str(text),
+        Some("Number" | "Sip" | "User") => instructions.dialled.get_or_insert_default().push_str(text),
+        Some("Stream") if !text.trim().is_empty() => instructions.stream.get_or_insert_default().push_str(text.trim()),
+        _ => {}
+    };
+    loop {
+        let event = reader.read_event().map_err(|source| CallError::Twiml { source })?;
+        match &event {
+            Event::Eof => return Ok(instructions),
+            Event::Start(tag) | Event::Empty(tag) => {
+                let all = tag.attributes().flatten().filter_map(|attribute| {
+                    let value = attribute.normalized_value(XmlVersion::Explicit1_0).ok()?.into_owned();
+                    Some((attribute.key.as_ref().to_owned(), value))
+                });
+                let attributes: Vec<(String, String)> = all.collect();
+                let one =
+                    |name: &str| attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+                match tag.name().as_ref() {
+                    "Stream" | "StartStream" => {
+                        instructions.stream = one("url").or(one("destination"));
+                        instructions.attributes = attributes;
+                    }
+                    "Parameter" | "StreamParam" => instructions.parameters.extend(one("name").zip(one("value"))),
+                    "Reject" => instructions.said.push_str("busy tone"),
+                    "Hangup" if one("reason").is_some() => instructions.said.push_str("busy tone"),
+                    _ => {}
+                }
+                if matches!(event, Event::Start(_)) {
+                    within.push(tag.name().as_ref().to_owned());
+                }
+            }
+            Event::Text(text) => add(&mut instructions, &within, text),
+            Event::GeneralRef(reference) => {
+                add(&mut instructions, &within, resolve_predefined_entity(reference).unwrap_or("?"));
+            }
+            Event::End(_) => drop(within.pop()),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::webhooks::twiml::{Verb, document};
+
+    #[test]
+    fn twiml_is_read_as_it_is_written() {
+        let verbs = [
+            Verb::Stream { url: "wss://a.example/media/twilio", status_callback: "x", parameters: &[("token", "a&b")] },
+            Verb::Redirect("https://a.example/after"),
+        ];
+        let stream = read(&document(&verbs)).expect("well-formed");
+        assert_eq!(stream.stream.as_deref(), Some("wss://a.example/media/twilio"));
+        assert_eq!(stream.parameters, [("token".to_owned(), "a&b".to_owned())]);
+        let busy = read(&document(&[Verb::Say("All lines & more are busy."), Verb::Hangup])).expect("well-formed");
+        assert_eq!((busy.stream, busy.said.as_str()), (None, "All lines & more are busy."));
+        assert_eq!(read(&document(&[Verb::RejectBusy])).expect("well-formed").said, "busy tone");
+        let dial = read(&document(&[Verb::Dial { target: "+15005550123", action: "x" }])).expect("well-formed");
+        assert_eq!(dial.dialled.as_deref(), Some("+15005550123"));
+        let text =
+            read("<Response><Stream a=\"1\">wss://a.example/x?a=1&amp;b=2</Stream></Response>").expect("well-formed");
+        assert_eq!(text.stream.as_deref(), Some("wss://a.example/x?a=1&b=2"));
+        assert_eq!(text.attributes, [("a".to_owned(), "1".to_owned())]);
+        assert!(read("<Response><Say></Response>").is_err());
+    }
+}

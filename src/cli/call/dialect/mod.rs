@@ -1,0 +1,156 @@
+//! The provider's and the page's side of the dialects: how a call is announced, and how messages are written and read.
+//!
+//! One file for each provider: an `announce` that asks the webhook as the provider does, and its [`Dialect`].
+
+mod browser;
+mod instructions;
+mod twilio;
+
+use futures::future::BoxFuture;
+use reqwest::StatusCode;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+
+use super::CallError;
+use super::player::Dial;
+use crate::audio::units::Millis;
+use crate::config::ProvidersConfig;
+use crate::engine::llm::openai::install_crypto;
+use crate::telemetry::Secret;
+use crate::telephony::protocol::{Caption, Digit};
+
+/// Answers of webhooks are short.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// What the server said over the socket.
+#[derive(Debug, PartialEq)]
+pub enum Incoming {
+    /// The call is open.
+    Started,
+    /// 16 kHz mono.
+    Audio(Vec<i16>),
+    /// Return this when playback reaches it.
+    Mark(String),
+    /// Drop what is queued.
+    Clear,
+    /// Keys towards the caller.
+    Dtmf(String),
+    /// A line to read.
+    Caption(Caption),
+    /// The dialect answers this by itself.
+    Reply(Message),
+    /// The server says goodbye, and closes next.
+    Ended(String),
+    /// The server asks us to end the call: we say goodbye and close.
+    HangUp(String),
+    /// Not understood: a fault of the server.
+    Unknown(String),
+}
+
+/// One dialect as its provider speaks it.
+pub trait Dialect: Send {
+    /// The first messages on the socket.
+    fn hello(&mut self) -> Vec<Message>;
+    /// 20 ms of caller audio, 16 kHz: the messages that are due now. Providers with longer messages collect.
+    fn audio(&mut self, pcm: &[i16]) -> Vec<Message>;
+    /// A key; nothing where the dialect has none.
+    fn dtmf(&mut self, digit: Digit) -> Vec<Message>;
+    /// Playback has reached a mark, or a clear has flushed it; nothing where the provider does not say.
+    fn mark(&mut self, name: &str, cleared: bool) -> Vec<Message>;
+    /// The queue was thrown away, after its marks.
+    fn cleared(&mut self) -> Vec<Message> {
+        Vec::new()
+    }
+    /// Playback begins after silence, or has run out: for providers that tell.
+    fn playing(&mut self, playing: bool) -> Vec<Message> {
+        let _ = playing;
+        Vec::new()
+    }
+    /// The caller hangs up.
+    fn goodbye(&mut self) -> Vec<Message>;
+    /// What a message means, in order; nothing for those without meaning here.
+    fn read(&mut self, message: Message) -> Vec<Incoming>;
+    /// More audio than this is not kept: the provider drops the newest.
+    fn longest_queue(&self) -> Millis {
+        Millis(60_000)
+    }
+}
+
+/// What a provider asks once our server closed the socket: the sentences the caller still on the line is told, if any.
+pub type Afterwards = BoxFuture<'static, Result<String, CallError>>;
+
+/// A call that may connect now.
+pub struct Announced {
+    /// The upgrade to send.
+    pub request: Request,
+    /// How to speak on the socket.
+    pub dialect: Box<dyn Dialect>,
+    /// Asked when the server closed the socket.
+    pub afterwards: Option<Afterwards>,
+}
+
+/// Announces the call the way its provider does.
+pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
+    install_crypto();
+    let http = reqwest::Client::builder().no_proxy().timeout(dial.patience).build();
+    let http = http.map_err(|source| CallError::Http { url: dial.base.clone(), source })?;
+    match dial.provider.as_str() {
+        "twilio" => twilio::announce(http, dial).await,
+        "browser" => browser::announce(http, dial).await,
+        other => Err(CallError::Provider { name: other.to_owned() }),
+    }
+}
+
+/// What the provider signs with, by the server's own configuration.
+pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> {
+    match provider {
+        "twilio" => providers.twilio.auth_token.clone(),
+        _ => Secret::new(String::new()),
+    }
+}
+
+fn request(url: &str) -> Result<Request, CallError> {
+    url.into_client_request().map_err(|source| CallError::Socket { url: url.to_owned(), source: Box::new(source) })
+}
+
+/// Adds a header to an upgrade; a subprotocol is the header `sec-websocket-protocol`.
+fn add_header(request: &mut Request, name: &'static str, value: &str) {
+    if let Ok(value) = value.parse() {
+        request.headers_mut().insert(name, value);
+    }
+}
+
+/// Posts a form with these headers; the body of a 200.
+async fn post_form(
+    http: &reqwest::Client,
+    url: String,
+    headers: &[(&str, String)],
+    form: &[(&str, &str)],
+) -> Result<String, CallError> {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = http.post(&url).header("content-type", "application/x-www-form-urlencoded; charset=UTF-8").body(body);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+    match answer(request, &url).await? {
+        (StatusCode::OK, body) => Ok(body),
+        (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, _) => Err(CallError::Signature { url }),
+        (status, said) => Err(CallError::Status { url, status: status.as_u16(), said }),
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder, url: &str) -> Result<(StatusCode, String), CallError> {
+    let failed = |source| CallError::Http { url: url.to_owned(), source };
+    let mut response = request.send().await.map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            break;
+        }
+    }
+    Ok((response.status(), String::from_utf8_lossy(&body).into_owned()))
+}
+
+fn unknown(what: impl Into<String>) -> Vec<Incoming> {
+    vec![Incoming::Unknown(what.into())]
+}

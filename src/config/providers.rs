@@ -1,0 +1,242 @@
+//! `[twilio]` and one section for each other provider: what proves that they are themselves, and how to ask them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Problems, Section};
+use crate::telemetry::Secret;
+
+/// All providers' sections.
+#[derive(Clone, Debug, Default)]
+pub struct ProvidersConfig {
+    /// `[twilio]`
+    pub twilio: TwilioConfig,
+    /// `[signalwire]`
+    pub signalwire: SignalwireConfig,
+    /// `[telnyx]`
+    pub telnyx: TelnyxConfig,
+    /// `[plivo]`
+    pub plivo: PlivoConfig,
+    /// `[vonage]`
+    pub vonage: VonageConfig,
+    /// `[exotel]`
+    pub exotel: ExotelConfig,
+    /// `[asterisk]`
+    pub asterisk: AsteriskConfig,
+    /// `[audiohook]`
+    pub audiohook: AudiohookConfig,
+    /// `[jambonz]`
+    pub jambonz: JambonzConfig,
+    /// `[audiocodes]`
+    pub audiocodes: AudiocodesConfig,
+    /// `[freeswitch]`
+    pub freeswitch: FreeswitchConfig,
+    /// `[bandwidth]`
+    pub bandwidth: BandwidthConfig,
+}
+
+/// A user name without its password, or the other way round, lets nobody in.
+fn check_pair(problems: &mut Problems, section: &str, username: &str, password: &Secret<String>) {
+    if username.is_empty() != password.expose().is_empty() {
+        problems.add(&format!("{section}.username"), username, "username and password are set together or not at all");
+    }
+}
+
+/// Twilio.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TwilioConfig {
+    /// The account's Auth Token, which signs webhooks. Without it Twilio's webhooks are refused.
+    pub auth_token: Secret<String>,
+}
+
+impl Section for TwilioConfig {
+    const NAME: &'static str = "twilio";
+    const SECRETS: &'static [&'static str] = &["auth_token"];
+    fn check(&self, _: &mut Problems) {}
+}
+
+/// SignalWire.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalwireConfig {
+    /// The project's signing key, which signs webhooks. Without it SignalWire's webhooks are refused.
+    pub signing_key: Secret<String>,
+}
+
+impl Section for SignalwireConfig {
+    const NAME: &'static str = "signalwire";
+    const SECRETS: &'static [&'static str] = &["signing_key"];
+    fn check(&self, _: &mut Problems) {}
+}
+
+/// Telnyx.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelnyxConfig {
+    /// The account's public key in base64, against which webhooks are checked. Without it they are refused.
+    pub public_key: String,
+    /// An API key, for Call Control applications; TeXML applications need none.
+    pub api_key: Secret<String>,
+}
+
+impl Section for TelnyxConfig {
+    const NAME: &'static str = "telnyx";
+    const SECRETS: &'static [&'static str] = &["api_key"];
+    fn check(&self, problems: &mut Problems) {
+        if !self.public_key.is_empty() && !crate::telephony::signature::ed25519::is_public_key(&self.public_key) {
+            problems.add("telnyx.public_key", &self.public_key, "must be 32 bytes in base64");
+        }
+    }
+}
+
+/// Plivo.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlivoConfig {
+    /// The account's Auth Token, which signs webhooks. Without it Plivo's webhooks are refused.
+    pub auth_token: Secret<String>,
+}
+
+impl Section for PlivoConfig {
+    const NAME: &'static str = "plivo";
+    const SECRETS: &'static [&'static str] = &["auth_token"];
+    fn check(&self, _: &mut Problems) {}
+}
+
+/// Vonage.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VonageConfig {
+    /// The account's signature secret, which signs webhooks and sockets. Without it they are refused.
+    pub signature_secret: Secret<String>,
+    /// The application whose calls are taken; empty: any of the account.
+    pub application_id: String,
+}
+
+impl Section for VonageConfig {
+    const NAME: &'static str = "vonage";
+    const SECRETS: &'static [&'static str] = &["signature_secret"];
+    fn check(&self, _: &mut Problems) {}
+}
+
+/// Exotel.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExotelConfig {
+    /// User name in the stream's URL, `wss://USERNAME:PASSWORD@…`.
+    pub username: String,
+    /// Its password. Without it Exotel's streams are refused.
+    pub password: Secret<String>,
+}
+
+impl Section for ExotelConfig {
+    const NAME: &'static str = "exotel";
+    const SECRETS: &'static [&'static str] = &["password"];
+    fn check(&self, problems: &mut Problems) {
+        check_pair(problems, Self::NAME, &self.username, &self.password);
+    }
+}
+
+/// Asterisk.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AsteriskConfig {
+    /// `username` of the connection in websocket_client.conf.
+    pub username: String,
+    /// Its `password`. Without it Asterisk's streams are refused.
+    pub password: Secret<String>,
+}
+
+impl Section for AsteriskConfig {
+    const NAME: &'static str = "asterisk";
+    const SECRETS: &'static [&'static str] = &["password"];
+    fn check(&self, problems: &mut Problems) {
+        check_pair(problems, Self::NAME, &self.username, &self.password);
+    }
+}
+
+/// Genesys Cloud AudioHook.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AudiohookConfig {
+    /// The integration's API key. Without it AudioHook's streams are refused.
+    pub api_key: Secret<String>,
+    /// The integration's client secret in base64, which signs handshakes.
+    pub client_secret: Secret<String>,
+}
+
+impl Section for AudiohookConfig {
+    const NAME: &'static str = "audiohook";
+    const SECRETS: &'static [&'static str] = &["api_key", "client_secret"];
+    fn check(&self, _: &mut Problems) {}
+}
+
+/// jambonz.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JambonzConfig {
+    /// User name of the application's websocket.
+    pub username: String,
+    /// Its password. Without it jambonz' sockets are refused.
+    pub password: Secret<String>,
+    /// The account's webhook secret, which signs webhooks.
+    pub webhook_secret: Secret<String>,
+}
+
+impl Section for JambonzConfig {
+    const NAME: &'static str = "jambonz";
+    const SECRETS: &'static [&'static str] = &["password", "webhook_secret"];
+    fn check(&self, problems: &mut Problems) {
+        check_pair(problems, Self::NAME, &self.username, &self.password);
+    }
+}
+
+/// AudioCodes VoiceAI Connect.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AudiocodesConfig {
+    /// The bot connection's permanent token. Without it AudioCodes' sockets are refused.
+    pub token: Secret<String>,
+}
+
+impl Section for AudiocodesConfig {
+    const NAME: &'static str = "audiocodes";
+    const SECRETS: &'static [&'static str] = &["token"];
+    fn check(&self, _: &mut Problems) {}
+}
+
+/// FreeSWITCH.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreeswitchConfig {
+    /// User name for Basic authentication.
+    pub username: String,
+    /// Its password. Without it FreeSWITCH's streams are refused.
+    pub password: Secret<String>,
+}
+
+impl Section for FreeswitchConfig {
+    const NAME: &'static str = "freeswitch";
+    const SECRETS: &'static [&'static str] = &["password"];
+    fn check(&self, problems: &mut Problems) {
+        check_pair(problems, Self::NAME, &self.username, &self.password);
+    }
+}
+
+/// Bandwidth.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandwidthConfig {
+    /// User name of the application's callbacks.
+    pub username: String,
+    /// Its password. Without it Bandwidth's webhooks are refused.
+    pub password: Secret<String>,
+}
+
+impl Section for BandwidthConfig {
+    const NAME: &'static str = "bandwidth";
+    const SECRETS: &'static [&'static str] = &["password"];
+    fn check(&self, problems: &mut Problems) {
+        check_pair(problems, Self::NAME, &self.username, &self.password);
+    }
+}

@@ -1,0 +1,130 @@
+//! What dialects written in JSON have in common: reading leniently, writing strictly.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::protocol::{Digit, Output, ProtocolError, WsMessage};
+use crate::audio::units::Millis;
+
+/// Larger messages are not looked at: the largest honest one, a start full of parameters, is far smaller.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// `text` as `event`, if it is not larger than any honest message.
+pub fn parse<T: DeserializeOwned>(text: &str, event: &'static str) -> Result<T, ProtocolError> {
+    if text.len() > MAX_MESSAGE {
+        return Err(ProtocolError::Oversized { got: text.len(), limit: MAX_MESSAGE });
+    }
+    serde_json::from_str(text).map_err(|source| ProtocolError::Malformed { event, source })
+}
+
+/// A text message to send.
+pub fn send<T: Serialize>(message: &T) -> Output {
+    Output::Send(WsMessage::Text(serde_json::to_string(message).expect("plain text and numbers serialise")))
+}
+
+/// Audio in base64, as `media` messages carry it; empty audio is none.
+pub fn payload(text: &str) -> Result<Vec<u8>, ProtocolError> {
+    let bytes = BASE64.decode(text.as_bytes()).unwrap_or_default();
+    if bytes.is_empty() { Err(ProtocolError::Field { event: "media", field: "payload" }) } else { Ok(bytes) }
+}
+
+/// Audio as base64.
+pub fn base64(audio: &[u8]) -> String {
+    BASE64.encode(audio)
+}
+
+/// The key of a `dtmf` message: exactly one.
+pub fn one_key(text: &str) -> Result<Digit, ProtocolError> {
+    let mut keys = text.chars();
+    match (keys.next().and_then(Digit::new), keys.next()) {
+        (Some(digit), None) => Ok(digit),
+        _ => Err(ProtocolError::Field { event: "dtmf", field: "digit" }),
+    }
+}
+
+/// A string, or a number or truth value where some providers write one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Text(pub String);
+
+impl Text {
+    /// As a number. Nonsense in a number that only orders frames is no reason to lose what the caller says.
+    pub fn number(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+
+    /// As a place in a stream.
+    pub fn millis(&self) -> Option<Millis> {
+        self.number().map(|at| Millis(u32::try_from(at).unwrap_or(u32::MAX)))
+    }
+}
+
+/// What stands in an optional field, if anything does.
+pub fn given(text: Option<Text>) -> Option<String> {
+    text.map(|text| text.0).filter(|text| !text.is_empty())
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a string or a number")]
+        enum Any {
+            Text(String),
+            Number(serde_json::Number),
+            Bool(bool),
+        }
+        Ok(Self(match Any::deserialize(deserializer)? {
+            Any::Text(text) => text,
+            Any::Number(number) => number.to_string(),
+            Any::Bool(flag) => flag.to_string(),
+        }))
+    }
+}
+
+/// Custom parameters: an object, a list of `{name, value}`, or nothing at all in one of several spellings. Values that
+/// are no text are left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters(pub BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = |value: serde_json::Value| serde_json::from_value::<Text>(value).ok().map(|text| text.0);
+        let mut all = BTreeMap::new();
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Object(object) => {
+                all.extend(object.into_iter().filter_map(|(name, value)| Some((name, text(value)?))));
+            }
+            serde_json::Value::Array(pairs) => {
+                let field = |pair: &serde_json::Value, name| pair.get(name).cloned().and_then(text);
+                all.extend(pairs.iter().filter_map(|pair| field(pair, "name").zip(field(pair, "value"))));
+            }
+            _ => {}
+        }
+        Ok(Self(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_come_in_many_spellings() {
+        let read = |json: &str| serde_json::from_str::<Parameters>(json).expect("lenient").0;
+        let expected = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
+        assert_eq!(read(r#"{"a":"1","b":{"c":2}}"#), expected);
+        assert_eq!(read(r#"[{"name":"a","value":1},{"name":"b"},7]"#), expected);
+        for nothing in [r#""""#, "null", "[]", "{}", "3"] {
+            assert_eq!(read(nothing), BTreeMap::new(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn keys_are_one_character() {
+        assert_eq!(one_key("5").ok(), Digit::new('5'));
+        assert!(one_key("").is_err() && one_key("55").is_err() && one_key("x").is_err());
+    }
+}
