@@ -57,3 +57,35 @@ need_packages() {
 worker_cargo() {
     (cd llm-worker && CARGO_TARGET_DIR=$worker_target cargo "$@")
 }
+
+# with_server PROGRAM [OPTION…]: starts a server on a free port with a folder of its own and waits until it is ready. Sets
+# $url and $log; stop_server ends it, and fails if it does not end in order.
+with_server() {
+    local port program=$1
+    shift
+    scratch=$(mktemp -d)
+    log=$scratch/log
+    trap 'kill_server' EXIT
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    url=http://127.0.0.1:$port
+    WARMLINE_SERVER__LISTEN=127.0.0.1:$port WARMLINE_SERVER__DATA_DIR=$scratch/data "$program" serve "$@" >"$log" 2>&1 &
+    server=$!
+    for _ in $(seq 300); do
+        kill -0 "$server" 2>/dev/null || { cat "$log" >&2; fail "the server ended before it was ready"; }
+        ! curl -fs "$url/readyz" >/dev/null || return 0
+        sleep 1
+    done
+    cat "$log" >&2
+    fail "the server was not ready within 5 minutes"
+}
+
+stop_server() {
+    kill "$server"
+    wait "$server" || { cat "$log" >&2; fail "the server did not end in order"; }
+    server=
+}
+
+kill_server() {
+    [ -z "${server:-}" ] || { kill "$server" 2>/dev/null && wait "$server"; } || true
+    rm -rf "${scratch:?}"
+}

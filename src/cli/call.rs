@@ -343,6 +343,7 @@ fn line_of(timed: &TimedEvent) -> String {
     let what = match &timed.event {
         Event::Connected => "connected".to_owned(),
         Event::Started => "call open".to_owned(),
+        Event::FirstAudio => "first audio".to_owned(),
         Event::CallerStarted { name } => format!("caller begins    {name}"),
         Event::CallerEnded { name } => format!("caller's last word of {name}"),
         Event::Dtmf { digit } => format!("key {digit}"),

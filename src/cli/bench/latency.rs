@@ -5,16 +5,18 @@
 //! the caller's side measures is `response_ms`; the stages come from the call's records.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{Metric, percentile};
 use crate::app::App;
 use crate::app::engines::load_voice;
 use crate::cli::CliError;
+use crate::cli::call::event::{Event, TimedEvent};
 use crate::cli::call::player::{CallPlayer, Dial};
 use crate::config::{Config, LlmMode};
 use crate::dialog::knowledge::Knowledge;
@@ -22,7 +24,7 @@ use crate::dialog::speakable::speakable;
 use crate::engine::CancelFlag;
 use crate::engine::cpu::{CpuBudget, Priority};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{CallQuery, Store, TurnRecord};
+use crate::store::{CallQuery, Store, TurnRecord, TurnTimings};
 use crate::telemetry::Secret;
 use crate::telephony::protocol::Speaker;
 
@@ -71,6 +73,9 @@ pub struct Args {
     /// Let the model answer everything, even where an approved sentence fits
     #[arg(long)]
     generated: bool,
+    /// Write one JSON object a turn: what was said and where its time went; `scripts/plot` draws it
+    #[arg(long, value_name = "F.jsonl")]
+    turns_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,7 +107,7 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
     app.warmed_up().await;
     // As on a server that has been up for some minutes.
     app.prepared().await;
-    let mut responses = Vec::new();
+    let (mut responses, mut greetings) = (Vec::new(), Vec::new());
     let mut unanswered = 0;
     for call in questions.chunks(TURNS_A_CALL) {
         let mut dial = Dial::new(&base, "twilio");
@@ -110,6 +115,7 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
         let failed = |error| CliError::failed(format!("a test call failed: {error}"), "");
         let mut player = CallPlayer::connect(&dial).await.map_err(failed)?;
         player.wait_reply_end(PAUSE, PATIENCE).await.map_err(failed)?;
+        greetings.extend(greeting_ms(&player.events(0)));
         for (text, pcm) in call {
             player.play(text, pcm).await.map_err(failed)?;
             match player.wait_reply_end(PAUSE, PATIENCE).await {
@@ -120,8 +126,11 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
         player.hangup().await;
     }
     app.stop().await;
-    let turns = records(&config, folder.path()).await?;
-    Ok(metrics(&config, responses, unanswered, &turns))
+    let turns = measured(&config, &records(&config, folder.path()).await?);
+    if let Some(path) = &args.turns_file {
+        write_turns(path, &turns)?;
+    }
+    Ok(metrics(responses, greetings, unanswered, &turns))
 }
 
 fn free_address() -> Result<std::net::SocketAddr, CliError> {
@@ -163,17 +172,25 @@ async fn records(config: &Config, data: &Path) -> Result<Vec<TurnRecord>, CliErr
     Ok(turns)
 }
 
-fn metrics(config: &Config, responses: Vec<f64>, unanswered: usize, turns: &[TurnRecord]) -> Vec<Metric> {
+/// One answered turn, as its record has it.
+#[derive(Debug, Serialize)]
+struct MeasuredTurn {
+    /// `approved`: word for word; `generated`: by the model; `fixed`: a sentence that answers nothing.
+    kind: &'static str,
+    text: String,
+    #[serde(flatten)]
+    timings: TurnTimings,
+}
+
+fn measured(config: &Config, turns: &[TurnRecord]) -> Vec<MeasuredTurn> {
     let approved: Vec<String> = Knowledge::load(&config.dialog.knowledge_dir)
         .map(|knowledge| {
             let answers = knowledge.entries().iter().flat_map(|entry| &entry.answers);
             answers.map(|answer| answer.approved.clone()).collect()
         })
         .unwrap_or_default();
-    let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    samples.insert("response_ms".to_owned(), responses);
-    for turn in turns.iter().filter(|turn| turn.who == Speaker::Assistant) {
-        let Some(timings) = turn.timings else { continue };
+    let said = turns.iter().filter(|turn| turn.who == Speaker::Assistant);
+    said.filter_map(|turn| {
         let kind = if turn.entries.is_empty() {
             "fixed"
         } else if approved.contains(&turn.text) {
@@ -181,6 +198,31 @@ fn metrics(config: &Config, responses: Vec<f64>, unanswered: usize, turns: &[Tur
         } else {
             "generated"
         };
+        turn.timings.map(|timings| MeasuredTurn { kind, text: turn.text.clone(), timings })
+    })
+    .collect()
+}
+
+fn write_turns(path: &Path, turns: &[MeasuredTurn]) -> Result<(), CliError> {
+    let lines: String = turns
+        .iter()
+        .map(|turn| serde_json::to_string(turn).expect("plain data serialises") + "\n")
+        .collect();
+    std::fs::write(path, lines)
+        .map_err(|error| CliError::failed(format!("{} can't be written: {error}", path.display()), ""))
+}
+
+/// From our start message to the first frame of the greeting.
+fn greeting_ms(events: &[TimedEvent]) -> Option<f64> {
+    let at = |wanted: Event| events.iter().find(|timed| timed.event == wanted).map(|timed| timed.at_ms);
+    Some(at(Event::FirstAudio)?.saturating_sub(at(Event::Connected)?) as f64)
+}
+
+fn metrics(responses: Vec<f64>, greetings: Vec<f64>, unanswered: usize, turns: &[MeasuredTurn]) -> Vec<Metric> {
+    let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    samples.insert("response_ms".to_owned(), responses);
+    samples.insert("greeting_ms".to_owned(), greetings);
+    for MeasuredTurn { kind, timings, .. } in turns {
         for (stage, ms) in [
             ("endpointing_ms".to_owned(), timings.endpointing_ms),
             ("stt_ms".to_owned(), timings.stt_ms),

@@ -12,6 +12,8 @@ pub enum Event {
     Connected,
     /// The server said that the call is open; only dialects that say so.
     Started,
+    /// The first audio of the call arrived, voice or not.
+    FirstAudio,
     /// A recording begins to be spoken.
     CallerStarted {
         /// Its name.

@@ -63,6 +63,8 @@ pub(super) struct Phone {
     replying: bool,
     /// Whether something is queued to be played.
     playing: bool,
+    /// Whether any audio came yet.
+    has_audio: bool,
 }
 
 /// Why the loop ended.
@@ -84,7 +86,8 @@ impl Phone {
         opened: Instant,
     ) -> Self {
         let unanswered = vec![("greeting".to_owned(), 0)];
-        Self { socket, dialect, shared, tick, opened, talking: Vec::new(), unanswered, replying: false, playing: false }
+        let (talking, replying, playing, has_audio) = (Vec::new(), false, false, false);
+        Self { socket, dialect, shared, tick, opened, talking, unanswered, replying, playing, has_audio }
     }
 
     /// The whole call, goodbye included.
@@ -215,6 +218,9 @@ impl Phone {
         match incoming {
             Incoming::Started => self.note(Event::Started),
             Incoming::Audio(pcm) => {
+                if !std::mem::replace(&mut self.has_audio, true) {
+                    self.note(Event::FirstAudio);
+                }
                 let room = {
                     let line = &mut lock(&self.shared).line;
                     let room = line.queued() <= self.dialect.longest_queue();
