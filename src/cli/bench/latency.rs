@@ -204,10 +204,8 @@ fn measured(config: &Config, turns: &[TurnRecord]) -> Vec<MeasuredTurn> {
 }
 
 fn write_turns(path: &Path, turns: &[MeasuredTurn]) -> Result<(), CliError> {
-    let lines: String = turns
-        .iter()
-        .map(|turn| serde_json::to_string(turn).expect("plain data serialises") + "\n")
-        .collect();
+    let lines: String =
+        turns.iter().map(|turn| serde_json::to_string(turn).expect("plain data serialises") + "\n").collect();
     std::fs::write(path, lines)
         .map_err(|error| CliError::failed(format!("{} can't be written: {error}", path.display()), ""))
 }
