@@ -13,6 +13,7 @@ pub mod config;
 pub mod dialog;
 pub mod engine;
 pub mod handoff;
+pub mod judgment;
 pub mod models;
 pub mod store;
 pub mod telemetry;

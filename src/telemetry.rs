@@ -92,6 +92,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("http.method", "method of a request"),
     ("http.route", "pattern of the route a request matched; never the path or query as sent"),
     ("llm.avg_logprob", "mean log-probability of a reply's tokens"),
+    ("llm.choice", "letter the model picked, with its certainty"),
     ("llm.duration_ms", "transcript to the first clause of the reply"),
     ("llm.first_token_ms", "request to the first token of a reply"),
     ("llm.total_ms", "request to the last token of a reply"),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,11 +17,12 @@ use crate::dialog::knowledge::Knowledge;
 use crate::dialog::phrases::Phrases;
 use crate::dialog::prompt::Prompts;
 use crate::dialog::speakable::speakable;
-use crate::engine::cpu::CpuBudget;
-use crate::engine::llm::LanguageModel;
+use crate::engine::cpu::{CpuBudget, Priority};
+use crate::engine::embed::SentenceEmbedder;
 use crate::engine::llm::fake::FakeLlm;
 use crate::engine::llm::openai::{Endpoint, OpenAiClient};
 use crate::engine::llm::worker::{self, WorkerSpec};
+use crate::engine::llm::{ChatMessage, LanguageModel};
 use crate::engine::stt::scheduler::SttScheduler;
 use crate::engine::tts::TextToSpeech;
 use crate::engine::tts::program::ProgramVoice;
@@ -32,6 +34,9 @@ use crate::web::health::{EngineState, Readiness};
 
 /// A core count beyond which more threads for one reply gain nothing.
 const MOST_THREADS: usize = 4;
+
+/// How long a language model may take to load when nothing can be done without it.
+const MODEL_START: Duration = Duration::from_secs(180);
 
 /// What calls need.
 pub struct Engines {
@@ -69,10 +74,14 @@ pub async fn start(
     report(ready, "vad", EngineState::Ready);
     report(ready, "stt", if stt.is_some() { EngineState::Ready } else { EngineState::Off });
 
-    let knowledge = Knowledge::load(&config.dialog.knowledge_dir)
-        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir`."))?;
-    let prompts = Prompts::load(&config.dialog)
-        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
+    let (knowledge, prompts) = load_notes(config)?;
+    tracker.spawn(attach_meaning(
+        config.clone(),
+        knowledge.clone(),
+        budget.clone(),
+        Preparation::new(&left),
+        cancel.clone(),
+    ));
     let approved: Vec<String> = knowledge
         .entries()
         .iter()
@@ -80,11 +89,93 @@ pub async fn start(
         .collect();
     let fixed: Vec<String> = phrases.all().iter().map(|text| speakable(text)).collect();
     warm_voice(voice.clone(), fixed, approved, ready.clone(), Preparation::new(&left), tracker, cancel.clone());
-    let (llm, cost) =
-        start_llm(config, &budget, &prompts, &knowledge, &Around { ready, left: &left, tracker, cancel })?;
+    let prefixes = prompts
+        .prefixes(&knowledge, config.dialog.wording)
+        .map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
+    let (llm, cost) = start_llm(config, &budget, prefixes, &Around { ready, left: &left, tracker, cancel })?;
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
     let mind = Arc::new(Mind { knowledge, prompts, llm, cost, settings });
     Ok(Engines { vad, stt, voice, mind, preparing })
+}
+
+fn load_notes(config: &Config) -> Result<(Arc<Knowledge>, Arc<Prompts>), CliError> {
+    let knowledge = Knowledge::load(&config.dialog.knowledge_dir)
+        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir`."))?;
+    let prompts = Prompts::load(&config.dialog)
+        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
+    Ok((Arc::new(knowledge), Arc::new(prompts)))
+}
+
+/// Lets entries be found by meaning, once somebody can spare a core. Until then, and without the model, by words alone.
+async fn attach_meaning(
+    config: Arc<Config>,
+    knowledge: Arc<Knowledge>,
+    budget: CpuBudget,
+    preparation: Preparation,
+    cancel: CancellationToken,
+) {
+    let _preparation = preparation;
+    let work = async {
+        let _permit = budget.acquire_whenever(Priority::Background, 1).await;
+        load_meaning(config, knowledge).await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = cancel.cancelled() => {}
+    }
+}
+
+async fn load_meaning(config: Arc<Config>, knowledge: Arc<Knowledge>) {
+    if config.dialog.embedding.is_empty() {
+        return;
+    }
+    let work = move || {
+        let embedder = load_embedder(&config).map_err(|error| error.to_string())?;
+        knowledge.attach(embedder).map_err(|error| error.to_string())
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => info!("Knowledge is found by meaning too"),
+        Ok(Err(error)) => warn!(%error, "Knowledge is found by words alone"),
+        Err(error) => warn!(%error, "Knowledge is found by words alone"),
+    }
+}
+
+#[cfg(feature = "onnx")]
+fn load_embedder(config: &Config) -> Result<Arc<dyn SentenceEmbedder>, CliError> {
+    let model = locate(config, &config.dialog.embedding, ModelKind::Embedding)?;
+    let minilm = crate::engine::embed::minilm::MiniLm::load(onnx(config)?, &model)
+        .map_err(|error| unusable(error, "Check `dialog.embedding`, or set it to \"\"."))?;
+    Ok(Arc::new(minilm))
+}
+
+#[cfg(not(feature = "onnx"))]
+fn load_embedder(_: &Config) -> Result<Arc<dyn SentenceEmbedder>, CliError> {
+    Err(unusable(WITHOUT_ONNX, "Build with it, or set `dialog.embedding = \"\"`."))
+}
+
+/// The mind alone, without ears and voice, once its model answers.
+pub async fn start_mind(
+    config: &Arc<Config>,
+    tracker: &TaskTracker,
+    cancel: &CancellationToken,
+) -> Result<Arc<Mind>, CliError> {
+    let budget = CpuBudget::from_config(&config.cpu);
+    let (knowledge, prompts) = load_notes(config)?;
+    load_meaning(config.clone(), knowledge.clone()).await;
+    let (ready, mut readiness) = watch::channel(Readiness::default());
+    let (left, _) = watch::channel(0);
+    // No prompt is prepared: a run that asks each entry once or twice would wait longer for that than for the answers.
+    let around = Around { ready: &Arc::new(ready), left: &Arc::new(left), tracker, cancel };
+    let (llm, cost) = start_llm(config, &budget, Vec::new(), &around)?;
+    if llm.is_some() {
+        let up = |readiness: &Readiness| readiness.engines.get("llm") == Some(&EngineState::Ready);
+        tokio::time::timeout(MODEL_START, readiness.wait_for(up))
+            .await
+            .map_err(|_| CliError::failed(format!("the language model did not start within {MODEL_START:?}"), ""))?
+            .map_err(|_| CliError::failed("the language model's supervisor ended", ""))?;
+    }
+    let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
+    Ok(Arc::new(Mind { knowledge, prompts, llm, cost, settings }))
 }
 
 fn unusable(error: impl std::fmt::Display, remedy: &str) -> CliError {
@@ -241,8 +332,7 @@ type Model = (Option<Arc<dyn LanguageModel>>, Option<LocalCost>);
 fn start_llm(
     config: &Arc<Config>,
     budget: &CpuBudget,
-    prompts: &Prompts,
-    knowledge: &Knowledge,
+    prefixes: Vec<Vec<ChatMessage>>,
     around: &Around<'_>,
 ) -> Result<Model, CliError> {
     let Around { ready, left, tracker, cancel } = *around;
@@ -287,8 +377,6 @@ fn start_llm(
             let client = Arc::new(
                 OpenAiClient::embedded(endpoint.clone(), llm.model.clone()).map_err(|error| unusable(error, ""))?,
             );
-            let prefixes =
-                prompts.prefixes(knowledge).map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
             tracker.spawn(watch_llm(
                 endpoint,
                 client.clone(),
@@ -307,7 +395,7 @@ fn start_llm(
 async fn watch_llm(
     mut endpoint: watch::Receiver<Option<Endpoint>>,
     client: Arc<OpenAiClient>,
-    prefixes: Vec<Vec<crate::engine::llm::ChatMessage>>,
+    prefixes: Vec<Vec<ChatMessage>>,
     ready: Arc<watch::Sender<Readiness>>,
     preparation: Preparation,
     cancel: CancellationToken,
@@ -335,7 +423,7 @@ async fn watch_llm(
     }
 }
 
-async fn warm_llm(client: &OpenAiClient, prefixes: &[Vec<crate::engine::llm::ChatMessage>]) {
+async fn warm_llm(client: &OpenAiClient, prefixes: &[Vec<ChatMessage>]) {
     let mut warmed = 0;
     for prefix in prefixes {
         match client.warm(prefix).await {

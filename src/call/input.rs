@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::audio::units::Millis;
 use crate::engine::stt::Transcript;
 use crate::handoff::{AgentId, HandoffReason};
+pub use crate::judgment::Signals as FitSignals;
 use crate::store::{CallOutcome, HandoffOutcome};
 use crate::telephony::protocol::{Digit, StopReason};
 
@@ -115,6 +116,12 @@ pub struct Evidence {
     pub entries: Vec<(String, f32)>,
     /// The answer is an entry's own approved sentence.
     pub verbatim: bool,
+    /// The probability that it is right, as far as it was known when this was measured.
+    pub probability: f32,
+    /// What that was made from.
+    pub fit: FitSignals,
+    /// How sure the language model was that the sentence answers the question, where it was asked.
+    pub chosen: Option<f32>,
 }
 
 /// An engine that did not do its part.
@@ -269,6 +276,8 @@ pub enum Phrase {
     Repeat,
     /// Nothing in the notes fits; the one clarifying question.
     Clarify,
+    /// What is it about? To a greeting, or a question that was only announced.
+    Prompt,
     /// Are you still there?
     SilencePrompt,
     /// A person is being found.

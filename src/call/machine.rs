@@ -139,6 +139,8 @@ pub struct CallMachine {
     speech_since: Option<Instant>,
     silence_prompts: u32,
     unsure: u32,
+    /// The caller was asked what it is about.
+    prompted: bool,
     last_query: Option<String>,
     /// What was said to it, to be said again on request.
     last_answer: Vec<Words>,
@@ -195,6 +197,7 @@ impl CallMachine {
             speech_since: None,
             silence_prompts: 0,
             unsure: 0,
+            prompted: false,
             last_query: None,
             last_answer: Vec::new(),
             interrupted: Vec::new(),
@@ -227,7 +230,10 @@ impl CallMachine {
             CallInput::TurnEnded(turn) => self.turn_ended(now, turn),
             CallInput::Heard { turn, result, interrupted } => self.heard(now, turn, result, interrupted, actions),
             CallInput::HeardEarly { turn, transcript } => self.heard_early(now, turn, &transcript, actions),
-            CallInput::SpokeOn(turn) => self.spoke_on(turn, actions),
+            CallInput::SpokeOn(turn) => {
+                self.speech_since.get_or_insert(now);
+                self.spoke_on(turn, actions);
+            }
             CallInput::Dtmf(digit) => self.dtmf(now, digit, actions),
             CallInput::ItemHeard(item) => self.item_over(now, item, None, actions),
             CallInput::ItemCut { item, heard } => self.item_over(now, item, Some(heard), actions),
@@ -257,10 +263,16 @@ impl CallMachine {
             State::Bridged { .. } | State::AgentLost | State::Message { .. } | State::Ended => None,
         };
         let item = self.outstanding.front().map(|item| item.since + ITEM_PATIENCE);
-        let thinking = self.thinking.as_ref().filter(|t| t.said == 0).map(|t| t.since + ANSWER_PATIENCE);
+        let thinking = self.stalled_at();
         let decoding = self.decoding.map(|(_, since)| since + ANSWER_PATIENCE);
         let speech = self.speech_since.map(|since| since + SPEECH_PATIENCE);
         [by_state, item, thinking, decoding, speech].into_iter().flatten().min()
+    }
+
+    /// When an answer is given up: nothing of it came yet, or what came was heard and the rest does not come.
+    fn stalled_at(&self) -> Option<Instant> {
+        let thinking = self.thinking.as_ref().filter(|thinking| thinking.said == 0 || self.outstanding.is_empty())?;
+        Some(thinking.since + ANSWER_PATIENCE)
     }
 
     /// The deadline passed.
@@ -277,10 +289,7 @@ impl CallMachine {
             let failure = EngineFailed { engine: "stt", reason: "no transcript came".to_owned() };
             return self.heard(now, turn, Err(failure), false, actions);
         }
-        if let Some(thinking) = &self.thinking
-            && thinking.said == 0
-            && now >= thinking.since + ANSWER_PATIENCE
-        {
+        if self.stalled_at().is_some_and(|at| now >= at) {
             let failure = EngineFailed { engine: "llm", reason: "no answer came".to_owned() };
             return self.answer_failed(now, failure, actions);
         }
@@ -397,6 +406,10 @@ impl CallMachine {
         }
         if !self.outstanding.is_empty() {
             return;
+        }
+        if let Some(thinking) = &mut self.thinking {
+            // From here on the caller waits for the rest.
+            thinking.since = now;
         }
         match &self.state {
             State::Assisting if self.thinking.is_none() && self.decoding.is_none() => self.silence_since = Some(now),

@@ -1,5 +1,15 @@
-//! RUNTIME of the assistant's thinking: find what backs an answer, speak it word for word or let the model say it, and
-//! stop at the first sentence that nothing backs.
+//! RUNTIME of the assistant's thinking: find what backs an answer, and speak it only if it is likely to be right.
+//!
+//! ```text
+//! question ─▶ knowledge ─▶ probability that the nearest approved sentence is right
+//!                 at least `verbatim_score` ─▶ spoken word for word, at once
+//!                 less, but an entry fits   ─▶ the model picks among the entry's own sentences, or none of them
+//!                                              picked with enough certainty ─▶ spoken word for word
+//!                                              (`dialog.wording = "generated"`: the model words it, under the guard)
+//!                 else                      ─▶ nothing: a question back, then a person
+//! ```
+//! The model decides before anything is spoken, and by default says nothing of its own: a small one that words its answers
+//! made up every fourteenth of them (docs/benchmarks.md).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +19,23 @@ use tracing::{info, warn};
 
 use super::input::{EngineFailed, Evidence, TurnId};
 use super::speech::Finding;
-use crate::config::{DialogConfig, LlmConfig};
+use crate::config::{DialogConfig, LlmConfig, Wording};
 use crate::dialog::history::History;
 use crate::dialog::knowledge::{Entry, Hit, Knowledge};
-use crate::dialog::prompt::{NOT_IN_NOTES, Prompts};
+use crate::dialog::prompt::{NONE_FITS, NOT_IN_NOTES, Prompts};
 use crate::dialog::reply::GroundingGuard;
 use crate::dialog::speakable::Sentences;
-use crate::engine::cpu::{CpuBudget, Priority};
-use crate::engine::llm::{ChatRequest, LanguageModel};
+use crate::engine::cpu::{CpuBudget, CpuPermit, Priority};
+use crate::engine::llm::{ChatMessage, ChatRequest, LanguageModel};
 
 /// Entries looked at.
 const HITS: usize = 4;
-/// A second entry goes into the prompt when its score is at least this share of the best one's.
-const SECOND_NOTE: f32 = 0.85;
+/// A second entry is looked at when its score is at least this share of the best one's.
+const SECOND_NOTE: f32 = 0.4;
+/// The model's own certainty from which its pick is spoken, and the least probability by which the search must agree: a
+/// model alone is sure of itself when it is wrong. Chosen on `evals/fitting`.
+const PICKED: f32 = 0.65;
+const AGREED: f32 = 0.35;
 /// Pieces of a reply on their way; the model waits when sentences are not taken.
 const PIECES: usize = 64;
 
@@ -44,10 +58,12 @@ pub enum Thought {
 /// Scores and limits.
 #[derive(Clone, Debug)]
 pub struct MindSettings {
-    /// From here on an approved answer is spoken word for word.
+    /// The probability of being right from which an approved answer is spoken word for word.
     pub verbatim_score: f32,
-    /// Below this nothing fits.
+    /// The probability of having the answer below which an entry does not fit.
     pub min_score: f32,
+    /// Whose words are spoken.
+    pub wording: Wording,
     /// Longest reply.
     pub max_tokens: u32,
     /// Until the first token.
@@ -66,6 +82,7 @@ impl MindSettings {
         Self {
             verbatim_score: dialog.verbatim_score,
             min_score: dialog.min_score,
+            wording: if check_grounding { dialog.wording } else { Wording::Generated },
             max_tokens: llm.max_tokens,
             first_token: Duration::from_millis(llm.first_token_ms.into()),
             next_token: Duration::from_millis(llm.next_token_ms.into()),
@@ -84,12 +101,13 @@ pub struct LocalCost {
     pub threads: usize,
 }
 
-/// See the module's documentation.
+/// See the module's documentation. Cheap to clone.
+#[derive(Clone)]
 pub struct Mind {
     /// What may be said.
-    pub knowledge: Knowledge,
+    pub knowledge: Arc<Knowledge>,
     /// How the model is asked.
-    pub prompts: Prompts,
+    pub prompts: Arc<Prompts>,
     /// The model, if there is one.
     pub llm: Option<Arc<dyn LanguageModel>>,
     /// Set when the model runs on our cores.
@@ -104,71 +122,160 @@ impl Mind {
         let out = Out { turn, out };
         let hits = self.search(&query, &history);
         let evidence = self.evidence(&hits);
-        let answerable = evidence.answerable;
-        let verbatim = evidence.verbatim;
-        out.send(Thought::Planned(evidence)).await;
+        out.send(Thought::Planned(evidence.clone())).await;
         let approved = hits.first().and_then(|hit| hit.approved.clone());
-        match approved {
-            _ if !answerable => out.send(Thought::Done { blocked: None }).await,
-            Some(text) if verbatim => {
+        match (approved, &self.llm) {
+            (Some(text), _) if evidence.verbatim => {
                 out.send(Thought::Sentence(text)).await;
                 out.send(Thought::Done { blocked: None }).await;
             }
-            _ => self.generate(&query, &history, &hits, &out).await,
+            (_, Some(llm)) if evidence.answerable => self.decide(&**llm, &query, &history, &hits, evidence, &out).await,
+            _ => out.send(Thought::Done { blocked: None }).await,
         }
     }
 
-    /// Hits for the question; a question that means nothing alone ("and on Sundays?") is asked with the one before it.
+    /// Lets the model pick what is spoken, if anything is.
+    async fn decide(
+        &self,
+        llm: &dyn LanguageModel,
+        query: &str,
+        history: &History,
+        hits: &[Hit],
+        mut evidence: Evidence,
+        out: &Out,
+    ) {
+        // A stand-in has no judgment: its words are measured, not believed.
+        if !self.settings.check_grounding {
+            let notes: Vec<&Entry> = self.notes(hits).into_iter().map(|(_, entry)| entry).collect();
+            return self.generate(query, history, &notes, out).await;
+        }
+        let mut best: Option<(&Entry, Pick)> = None;
+        for (hit, entry) in self.notes(hits) {
+            if hit.approved_score < AGREED {
+                continue;
+            }
+            match self.pick(llm, entry, query, history).await {
+                Ok(Some(pick)) if best.as_ref().is_none_or(|(_, best)| pick.certainty > best.certainty) => {
+                    best = Some((entry, pick));
+                }
+                Ok(_) => {}
+                Err(reason) => return out.fail(reason).await,
+            }
+        }
+        let Some((entry, pick)) = best.filter(|(_, pick)| pick.certainty >= PICKED) else {
+            return out.send(Thought::Done { blocked: None }).await;
+        };
+        evidence.chosen = Some(pick.certainty);
+        evidence.verbatim = self.settings.wording == Wording::Approved;
+        evidence.entries.retain(|(id, _)| *id == entry.id);
+        out.send(Thought::Planned(evidence)).await;
+        match self.settings.wording {
+            Wording::Approved => {
+                out.send(Thought::Sentence(pick.text)).await;
+                out.send(Thought::Done { blocked: None }).await;
+            }
+            Wording::Generated => self.generate(query, history, &[entry], out).await,
+        }
+    }
+
+    /// What the model picks of an entry's sentences; none when it finds that none of them answers the question.
+    async fn pick(
+        &self,
+        llm: &dyn LanguageModel,
+        entry: &Entry,
+        query: &str,
+        history: &History,
+    ) -> Result<Option<Pick>, String> {
+        let options = entry.options();
+        let messages = self.prompts.choose(entry, history, query).map_err(|error| error.to_string())?;
+        let _permit = self.permit().await?;
+        let letters = Prompts::letters(options.len());
+        let request =
+            ChatRequest { choices: letters.iter().copied().chain([NONE_FITS]).collect(), ..self.request(messages) };
+        let (pieces, mut receiver) = mpsc::channel::<String>(PIECES);
+        let drain = async { while receiver.recv().await.is_some() {} };
+        let (result, ()) = tokio::join!(llm.generate(request, pieces), drain);
+        let summary = result.map_err(|error| {
+            warn!(%error, "The language model failed");
+            error.to_string()
+        })?;
+        let picked = summary.choices.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied();
+        info!(llm.total_ms = summary.total.as_millis() as u64, llm.choice = ?picked, "Picked an answer");
+        Ok(picked.and_then(|(letter, certainty)| {
+            let at = letters.iter().position(|one| *one == letter)?;
+            Some(Pick { text: options[at].clone(), certainty })
+        }))
+    }
+
+    fn request(&self, messages: Vec<ChatMessage>) -> ChatRequest {
+        ChatRequest {
+            messages,
+            max_tokens: self.settings.max_tokens,
+            temperature: 0.0,
+            choices: Vec::new(),
+            first_token_deadline: self.settings.first_token,
+            next_token_deadline: self.settings.next_token,
+        }
+    }
+
+    /// The cores a local model works on.
+    async fn permit(&self) -> Result<Option<CpuPermit>, String> {
+        let Some(cost) = &self.cost else { return Ok(None) };
+        let permit = cost.budget.acquire(Priority::Reply, cost.threads, self.settings.first_token).await;
+        permit.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Hits for the question; one that means little alone ("and on Sundays?") is also asked with the one before it, and the
+    /// surer reading counts.
     fn search(&self, query: &str, history: &History) -> Vec<Hit> {
         let hits = self.knowledge.search(query, HITS);
-        let fits = |hits: &[Hit]| hits.first().is_some_and(|hit| hit.score >= self.settings.min_score);
-        if fits(&hits) || query.split_whitespace().count() > 6 {
+        if !leans_on_before(query) {
             return hits;
         }
         let words: Vec<&str> = history.caller_words().collect();
         let Some(before) = words.iter().rev().find(|words| **words != query) else { return hits };
         let both = self.knowledge.search(&format!("{before} {query}"), HITS);
-        if fits(&both) { both } else { hits }
+        let sure = |hits: &[Hit]| hits.first().map_or(0.0, |hit| hit.approved_score.max(hit.score));
+        // Alone it may be near to something general: what it leans on goes first.
+        if sure(&both) >= self.settings.min_score || sure(&both) > sure(&hits) { both } else { hits }
     }
 
     fn evidence(&self, hits: &[Hit]) -> Evidence {
-        let best = hits.first();
-        let score = best.map_or(0.0, |hit| hit.score);
-        let answerable = score >= self.settings.min_score;
-        let verbatim = best.is_some_and(|hit| hit.approved.is_some()) && score >= self.settings.verbatim_score;
+        let Some(best) = hits.first() else { return Evidence::default() };
+        let verbatim = best.approved.is_some() && best.approved_score >= self.settings.verbatim_score;
         let used = if verbatim { 1 } else { self.notes(hits).len() };
         Evidence {
-            answerable,
-            score,
-            margin: best.map_or(0.0, |hit| hit.margin),
+            answerable: verbatim || best.score >= self.settings.min_score || best.approved_score >= AGREED,
+            score: best.score,
+            margin: best.margin,
             entries: hits.iter().take(used).map(|hit| (hit.entry_id.clone(), hit.score)).collect(),
-            verbatim: answerable && verbatim,
+            verbatim,
+            probability: best.approved_score,
+            fit: best.signals,
+            chosen: None,
         }
     }
 
     /// The best entry, and the second when it fits nearly as well.
-    fn notes(&self, hits: &[Hit]) -> Vec<&Entry> {
+    fn notes<'a>(&'a self, hits: &'a [Hit]) -> Vec<(&'a Hit, &'a Entry)> {
         let Some(best) = hits.first() else { return Vec::new() };
         hits.iter()
             .take(2)
-            .filter(|hit| hit.score >= best.score * SECOND_NOTE && hit.score >= self.settings.min_score)
-            .filter_map(|hit| self.knowledge.entry(&hit.entry_id))
+            .enumerate()
+            .filter(|(place, hit)| *place == 0 || hit.score >= best.score * SECOND_NOTE)
+            .filter_map(|(_, hit)| Some((hit, self.knowledge.entry(&hit.entry_id)?)))
             .collect()
     }
 
-    async fn generate(&self, query: &str, history: &History, hits: &[Hit], out: &Out) {
+    async fn generate(&self, query: &str, history: &History, notes: &[&Entry], out: &Out) {
         let Some(llm) = &self.llm else { return out.send(Thought::Done { blocked: None }).await };
-        let notes = self.notes(hits);
-        let messages = match self.prompts.chat(&notes, history, query) {
+        let messages = match self.prompts.chat(notes, history, query) {
             Ok(messages) => messages,
             Err(error) => return out.fail(error.to_string()).await,
         };
-        let mut permit = match &self.cost {
-            Some(cost) => match cost.budget.acquire(Priority::Reply, cost.threads, self.settings.first_token).await {
-                Ok(permit) => Some(permit),
-                Err(error) => return out.fail(error.to_string()).await,
-            },
-            None => None,
+        let mut permit = match self.permit().await {
+            Ok(permit) => permit,
+            Err(reason) => return out.fail(reason).await,
         };
         let guard = self.settings.check_grounding.then(|| {
             let sources = notes.iter().flat_map(|entry| [entry.title.as_str(), entry.body.as_str()]);
@@ -176,13 +283,7 @@ impl Mind {
             let said = history.caller_words().chain([query, self.settings.company.as_str()]);
             GroundingGuard::new(sources.chain(approved).chain(said))
         });
-        let request = ChatRequest {
-            messages,
-            max_tokens: self.settings.max_tokens,
-            temperature: 0.0,
-            first_token_deadline: self.settings.first_token,
-            next_token_deadline: self.settings.next_token,
-        };
+        let request = self.request(messages);
         let (pieces, mut receiver) = mpsc::channel::<String>(PIECES);
         // Owns the receiver: when it ends early that closes, and the model stops.
         let speaking = async move {
@@ -241,6 +342,24 @@ impl Mind {
         out.send(Thought::Sentence(sentence)).await;
         None
     }
+}
+
+/// What the model picked.
+struct Pick {
+    text: String,
+    certainty: f32,
+}
+
+/// Short, or about something that was named before: "how long does that take?".
+fn leans_on_before(query: &str) -> bool {
+    const POINTERS: &[&str] = &["that", "it", "this", "there", "those", "these", "them", "one", "then", "else"];
+    const OPENERS: &[&str] = &["and", "or", "but", "what about", "how about", "also"];
+    let words = crate::dialog::words::words(query);
+    let said = words.join(" ");
+    let opens = OPENERS.iter().any(|opener| said.starts_with(opener) && said[opener.len()..].starts_with(' '));
+    (opens && words.len() <= 8)
+        || words.len() <= 2
+        || (words.len() <= 7 && words.iter().any(|word| POINTERS.contains(&word.as_str())))
 }
 
 enum End {

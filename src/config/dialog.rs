@@ -6,6 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
 
+/// Whose words an answer is spoken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wording {
+    /// The entry's own sentences; a model only picks the one that answers.
+    Approved,
+    /// The model's, from the entry it picked a sentence of, under the guard.
+    Generated,
+}
+
 /// What the assistant says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,9 +28,13 @@ pub struct DialogConfig {
     pub prompts_dir: PathBuf,
     /// Folder of knowledge entries (Markdown); empty: the demo company's, built in.
     pub knowledge_dir: PathBuf,
-    /// Retrieval score from which an entry's approved answer is spoken word for word.
+    /// The embedding model's name in `warmline models list`, or its ONNX file; empty: entries are found by words alone.
+    pub embedding: String,
+    /// `approved` or `generated`: whose words an answer is spoken in.
+    pub wording: Wording,
+    /// Probability of being right from which an approved answer is spoken at once, without a model.
     pub verbatim_score: f32,
-    /// Retrieval score below which nothing fits.
+    /// Probability of having the answer below which no entry fits.
     pub min_score: f32,
 }
 
@@ -31,8 +45,10 @@ impl Default for DialogConfig {
             greeting: "Hello, this is the automated assistant of {company}. Press zero at any time to reach a person. How can I help you?".to_owned(),
             prompts_dir: PathBuf::new(),
             knowledge_dir: PathBuf::new(),
-            verbatim_score: 0.62,
-            min_score: 0.4,
+            embedding: "minilm".to_owned(),
+            wording: Wording::Approved,
+            verbatim_score: 0.8,
+            min_score: 0.5,
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig};
+pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig, Wording};
 pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };

@@ -21,6 +21,7 @@ pub fn brief(caller: &[&str], reason: HandoffReason, answered: &[&str]) -> Vec<S
         HandoffReason::LowConfidence => "The assistant could not help twice in a row.",
         HandoffReason::EngineFailed => "The assistant had a technical fault.",
         HandoffReason::ForbiddenTopic => "A topic that is kept for people.",
+        HandoffReason::Distress => "The caller is angry or in distress.",
         HandoffReason::Silence => "The caller did not speak.",
         HandoffReason::AgentLost => "Was speaking with a colleague whose connection broke.",
     };

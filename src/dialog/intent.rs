@@ -4,6 +4,7 @@
 //! Nothing here waits, fails or panics, whatever the text.
 
 mod lexicon;
+mod mood;
 mod person;
 mod scope;
 mod small;
@@ -12,6 +13,7 @@ mod tests;
 
 use super::words::clauses;
 
+pub use mood::{is_angry, is_danger, is_opening, is_unhelped};
 pub use small::{
     asks_if_human, asks_to_repeat, backchannel, forbidden_topic, keep_waiting, says_goodbye, wants_assistant,
     wants_callback, wants_message, yes_no,

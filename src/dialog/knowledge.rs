@@ -17,15 +17,20 @@
 //! Furniture has a warranty of 24 months. It covers faults of material, not rust.
 //! ```
 //!
-//! tantivy (BM25 over stems, in memory) finds and orders candidates; [`score`] makes their scores comparable.
+//! tantivy (BM25 over stems, in memory) and, once [`Knowledge::attach`] was given a model, nearness in meaning
+//! ([`semantic`]) find candidates; [`mend`] puts garbled words right first; [`score`] makes fits by words comparable, and
+//! [`crate::judgment`] turns all of it into probabilities.
 
 mod load;
+mod mend;
 mod score;
+mod semantic;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use tantivy::collector::TopDocs;
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
@@ -37,8 +42,11 @@ use tantivy::{Index, IndexReader, TantivyDocument, Term};
 
 pub use load::KnowledgeError;
 use score::Scorer;
+use semantic::{Nearness, Semantic};
 
-use super::words::words;
+use super::words::{stems, words};
+use crate::engine::embed::{EmbedError, SentenceEmbedder};
+use crate::judgment::{Judgment, Signals};
 
 /// One file of the knowledge base.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +65,37 @@ pub struct Entry {
     pub body: String,
 }
 
+impl Entry {
+    /// What may be spoken as it stands: the approved sentences, then sentences of the body that say something more and can
+    /// stand alone.
+    pub fn options(&self) -> Vec<String> {
+        let mut options: Vec<String> = self.answers.iter().map(|answer| answer.approved.clone()).collect();
+        let approved: HashSet<String> = options.iter().flat_map(|text| stems(text)).collect();
+        for sentence in semantic::sentences(&self.body) {
+            let plain = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+            let first = plain.split([' ', ',']).next().unwrap_or_default().to_lowercase();
+            let stems = stems(&plain);
+            let known = stems.iter().filter(|stem| approved.contains(*stem)).count();
+            // "It also holds when …" says little without the sentence before it.
+            let leans =
+                LEANING.contains(&first.as_str()) || !plain.starts_with(char::is_uppercase) || !plain.ends_with('.');
+            if options.len() < MOST_OPTIONS && !leans && known * 10 < stems.len() * 8 {
+                options.push(plain);
+            }
+        }
+        options.truncate(MOST_OPTIONS);
+        options
+    }
+}
+
+/// Sentences of one entry the model may pick from.
+const MOST_OPTIONS: usize = 12;
+/// Words at the beginning of sentences that need the one before.
+const LEANING: &[&str] = &[
+    "it", "they", "them", "this", "that", "these", "those", "after", "then", "so", "but", "and", "also", "only",
+    "later",
+];
+
 /// Approved words and the questions they answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -73,22 +112,26 @@ pub struct Hit {
     pub entry_id: String,
     /// [`Entry::title`].
     pub title: String,
-    /// How much of the question the entry accounts for: 0 nothing, 1 all of it. Comparable between questions.
+    /// The probability that this entry has the answer.
     pub score: f32,
     /// Lead over the next entry, whether or not that one is among the hits.
     pub margin: f32,
-    /// The approved sentence that answers the question: none unless its listed questions are clearly the nearest, and
-    /// the entry leads by [`MIN_MARGIN`].
+    /// The approved sentence nearest to the question, if one is.
     pub approved: Option<String>,
+    /// The probability that [`Hit::approved`], spoken as it stands, is right.
+    pub approved_score: f32,
+    /// What both were made from.
+    pub signals: Signals,
 }
 
-/// The entries and their index. Cheap to search: well under a millisecond for some hundred entries.
+/// The entries and their index. Cheap to search: well under a millisecond by words, some more with an embedding model.
 pub struct Knowledge {
     entries: Vec<Entry>,
     by_id: HashMap<String, usize>,
     scorer: Scorer,
     reader: IndexReader,
     fields: Fields,
+    semantic: OnceLock<Semantic>,
 }
 
 impl std::fmt::Debug for Knowledge {
@@ -108,8 +151,10 @@ struct Fields {
 /// How much a match counts in the order of candidates.
 const ASKED_BOOST: f32 = 2.5;
 const TITLE_BOOST: f32 = 2.0;
-/// Lead over the next entry without which no approved sentence is named.
-pub const MIN_MARGIN: f32 = 0.08;
+/// Lead over the next entry without which words alone name no approved sentence.
+const MIN_MARGIN: f32 = 0.08;
+/// How much of an entry's place among the others is nearness in meaning; the rest is fit by words.
+const MEANING: f32 = 0.6;
 /// Candidates that are scored closely.
 const CANDIDATES: usize = 12;
 /// Memory of the index writer, the least tantivy takes.
@@ -157,7 +202,7 @@ impl Knowledge {
         let reader = index.reader().map_err(failed)?;
         let by_id = entries.iter().enumerate().map(|(number, entry)| (entry.id.clone(), number)).collect();
         let scorer = Scorer::new(&entries);
-        Ok(Self { entries, by_id, scorer, reader, fields })
+        Ok(Self { entries, by_id, scorer, reader, fields, semantic: OnceLock::new() })
     }
 
     /// All entries, by id.
@@ -170,42 +215,107 @@ impl Knowledge {
         self.by_id.get(id).map(|&number| &self.entries[number])
     }
 
-    /// The at most `limit` entries that fit `query` best, best first; none that share no word with it.
-    pub fn search(&self, query: &str, limit: usize) -> Vec<Hit> {
-        let question = self.scorer.question(query);
-        let mut scored: Vec<(usize, f32, Option<usize>)> = self
-            .candidates(&question)
-            .into_iter()
-            .map(|number| {
-                let (score, answer) = self.scorer.score(&question, number);
-                (number, score, answer)
-            })
-            .filter(|(_, score, _)| *score > 0.0)
-            .collect();
-        // Stable: entries alike in score stay in BM25's order.
-        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let next: Vec<f32> = scored.iter().skip(1).map(|hit| hit.1).chain([0.0]).collect();
-        scored
-            .into_iter()
-            .zip(next)
-            .take(limit)
-            .map(|((number, score, answer), next)| {
-                let entry = &self.entries[number];
-                Hit {
-                    entry_id: entry.id.clone(),
-                    title: entry.title.clone(),
-                    score,
-                    margin: score - next,
-                    approved: answer
-                        .filter(|_| score - next >= MIN_MARGIN)
-                        .map(|answer| entry.answers[answer].approved.clone()),
-                }
-            })
-            .collect()
+    /// From now on entries are also found by meaning. Blocking: a few milliseconds for each phrase of each entry.
+    pub fn attach(&self, embedder: Arc<dyn SentenceEmbedder>) -> Result<(), EmbedError> {
+        let semantic = Semantic::new(&self.entries, embedder)?;
+        // Whoever came first has the same vectors.
+        let _ = self.semantic.set(semantic);
+        Ok(())
     }
 
-    /// Numbers of entries in BM25's order.
-    fn candidates(&self, question: &score::Question) -> Vec<usize> {
+    /// True once entries are found by meaning too.
+    pub fn is_semantic(&self) -> bool {
+        self.semantic.get().is_some()
+    }
+
+    /// The at most `limit` entries that fit `query` best, best first. By words alone: none that share no word with it.
+    pub fn search(&self, query: &str, limit: usize) -> Vec<Hit> {
+        let question = self.scorer.question(query);
+        let near = self.nearness(query, question.mended.as_deref());
+        let mut found: Vec<Found> = self
+            .candidates(&question, near.as_deref())
+            .into_iter()
+            .map(|number| {
+                let (lexical, named) = self.scorer.score(&question, number);
+                Found { number, lexical, named, near: near.as_ref().map(|near| near[number]) }
+            })
+            .filter(|found| found.lexical > 0.0 || found.near.is_some())
+            .collect();
+        // Stable: entries alike in rank stay in BM25's order.
+        found.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
+        let mended = question.mended_share();
+        (0..found.len().min(limit)).map(|place| self.hit(&question, &found, place, mended)).collect()
+    }
+
+    fn hit(&self, question: &score::Question, all: &[Found], place: usize, mended: f32) -> Hit {
+        let found = &all[place];
+        let entry = &self.entries[found.number];
+        // Before the first there is none, so the first leads over the second; every other is behind the first.
+        let best_other = |value: fn(&Found) -> f32| {
+            let others = all.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, other)| value(other));
+            others.fold(0.0, f32::max)
+        };
+        // By words alone an answer is named only when its entry clearly leads.
+        let leads = found.near.is_some() || found.rank() - best_other(Found::rank) >= MIN_MARGIN;
+        let answer = found.near.and_then(|near| near.answer).or(found.named.filter(|_| leads));
+        let near = found.near.unwrap_or_default();
+        let signals = Signals {
+            lexical: found.lexical,
+            lexical_margin: found.lexical - best_other(|found| found.lexical),
+            named: match (found.named, answer) {
+                (None, _) => 0.0,
+                (named, answer) if named == answer => 1.0,
+                _ => -1.0,
+            },
+            kind_fits: f32::from(u8::from(self.scorer.kind_fits(question, found.number, answer))),
+            mended,
+            cosine: found.near.map(|near| near.entry),
+            cosine_margin: near.entry - best_other(|found| found.near.unwrap_or_default().entry),
+            answer_cosine: near.best,
+            answer_margin: near.best - near.second,
+        };
+        let judgment = Judgment::fitted();
+        Hit {
+            entry_id: entry.id.clone(),
+            title: entry.title.clone(),
+            score: judgment.entry(&signals),
+            margin: found.rank() - best_other(Found::rank),
+            approved: answer.map(|answer| entry.answers[answer].approved.clone()),
+            approved_score: if answer.is_some() { judgment.answer(&signals) } else { 0.0 },
+            signals,
+        }
+    }
+
+    /// How near each entry is in meaning; none without a model, or when it fails.
+    fn nearness(&self, query: &str, mended: Option<&str>) -> Option<Vec<Nearness>> {
+        if !query.chars().any(char::is_alphanumeric) {
+            return None;
+        }
+        let texts: Vec<&str> = [Some(query), mended].into_iter().flatten().collect();
+        self.semantic
+            .get()?
+            .nearness(&texts)
+            .inspect_err(|error| tracing::warn!(%error, "Searching by words alone"))
+            .ok()
+    }
+
+    /// Numbers of entries in BM25's order, then those nearest in meaning.
+    fn candidates(&self, question: &score::Question, near: Option<&[Nearness]>) -> Vec<usize> {
+        let mut numbers = self.by_words(question);
+        let Some(near) = near else { return numbers };
+        let mut order: Vec<usize> = (0..near.len()).collect();
+        let by_nearness = |a: &usize, b: &usize| near[*b].entry.total_cmp(&near[*a].entry);
+        if order.len() > CANDIDATES {
+            order.select_nth_unstable_by(CANDIDATES, by_nearness);
+            order.truncate(CANDIDATES);
+        }
+        order.sort_by(by_nearness);
+        order.retain(|number| !numbers.contains(number));
+        numbers.extend(order);
+        numbers
+    }
+
+    fn by_words(&self, question: &score::Question) -> Vec<usize> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for stem in question.known_stems() {
             for (field, boost) in
@@ -231,6 +341,31 @@ impl Knowledge {
             .map(|number| number as usize)
             .collect()
     }
+}
+
+/// A candidate.
+struct Found {
+    number: usize,
+    lexical: f32,
+    /// The answer the words name.
+    named: Option<usize>,
+    near: Option<Nearness>,
+}
+
+impl Found {
+    fn rank(&self) -> f32 {
+        match self.near {
+            Some(near) => MEANING * near.entry + (1.0 - MEANING) * self.lexical,
+            None => self.lexical,
+        }
+    }
+}
+
+static STOPS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| STOP_WORDS.split_whitespace().collect());
+
+/// Words that are never mended: those that say nothing, and those that ask.
+fn is_stop_word(word: &str) -> bool {
+    STOPS.contains(word) || ["how", "when", "where", "why"].contains(&word)
 }
 
 /// Words of speech that say nothing about a topic.

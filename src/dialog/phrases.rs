@@ -37,6 +37,9 @@ struct File {
     version: u32,
     repeat: String,
     clarify: String,
+    /// Files from before there was this sentence stay good.
+    #[serde(default = "default_prompt")]
+    prompt: String,
     silence_prompt: String,
     connecting: String,
     engine_apology: String,
@@ -57,6 +60,10 @@ struct File {
     is_assistant: String,
     goodbye: String,
     stopping: String,
+}
+
+fn default_prompt() -> String {
+    "Yes, I'm listening. What can I help you with?".to_owned()
 }
 
 /// The sentences of one configuration.
@@ -113,6 +120,7 @@ impl Phrases {
             Phrase::GreetingRest => &self.greeting_rest,
             Phrase::Repeat => &file.repeat,
             Phrase::Clarify => &file.clarify,
+            Phrase::Prompt => &file.prompt,
             Phrase::SilencePrompt => &file.silence_prompt,
             Phrase::Connecting => &file.connecting,
             Phrase::EngineApology => &file.engine_apology,
@@ -149,6 +157,7 @@ impl Phrases {
             Phrase::NobodyAvailable,
             Phrase::Repeat,
             Phrase::Clarify,
+            Phrase::Prompt,
             Phrase::SilencePrompt,
             Phrase::IsAssistant,
             Phrase::AgentLost,

@@ -10,10 +10,15 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use super::history::History;
 use super::knowledge::{Entry, Knowledge};
-use crate::config::DialogConfig;
+use crate::config::{DialogConfig, Wording};
 use crate::engine::llm::{ChatMessage, Role};
 
 const ASSISTANT: &str = "assistant.md";
+const CHOOSE: &str = "choose.md";
+/// The letter that stands for none of the answers.
+pub const NONE_FITS: char = 'N';
+/// A question before this one is shown when the caller's words are no longer than this.
+const SHORT_QUESTION: usize = 60;
 /// What the assistant prompt tells the model to say when the notes do not answer.
 pub const NOT_IN_NOTES: &str = "not in notes";
 
@@ -50,23 +55,63 @@ pub struct Prompts {
 impl Prompts {
     /// Those of `dialog.prompts_dir`, or the ones built in; each is rendered once to see that it can be.
     pub fn load(config: &DialogConfig) -> Result<Self, PromptError> {
-        let built_in = include_str!("../../prompts/assistant.md");
-        let (path, text) = if config.prompts_dir.as_os_str().is_empty() {
-            (format!("prompts/{ASSISTANT} (built in)"), built_in.to_owned())
-        } else {
-            let path = config.prompts_dir.join(ASSISTANT);
-            (path.display().to_string(), read(&path)?)
-        };
-        let invalid = |reason: String| PromptError::Invalid { path: path.clone(), reason };
-        let (version, template) = front_matter(&text).map_err(invalid)?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment
-            .add_template_owned(ASSISTANT, template)
-            .map_err(|error| PromptError::Invalid { path: path.clone(), reason: error.to_string() })?;
-        let prompts = Self { environment, company: config.company.clone(), version };
-        prompts.system(&[]).map_err(|error| PromptError::Invalid { path, reason: error.to_string() })?;
+        let mut versions = Vec::new();
+        for (name, built_in) in
+            [(ASSISTANT, include_str!("../../prompts/assistant.md")), (CHOOSE, include_str!("../../prompts/choose.md"))]
+        {
+            let (path, text) = source(config, name, built_in)?;
+            let invalid = |reason: String| PromptError::Invalid { path: path.clone(), reason };
+            let (version, template) = front_matter(&text).map_err(invalid)?;
+            environment.add_template_owned(name, template).map_err(|error| invalid(error.to_string()))?;
+            versions.push(version);
+        }
+        let prompts = Self { environment, company: config.company.clone(), version: versions.join(".") };
+        let invalid = |name: &str, error: minijinja::Error| PromptError::Invalid {
+            path: if config.prompts_dir.as_os_str().is_empty() {
+                format!("prompts/{name} (built in)")
+            } else {
+                config.prompts_dir.join(name).display().to_string()
+            },
+            reason: error.to_string(),
+        };
+        prompts.system(&[]).map_err(|error| invalid(ASSISTANT, error))?;
+        prompts.options("x", &["y".to_owned()]).map_err(|error| invalid(CHOOSE, error))?;
         Ok(prompts)
+    }
+
+    fn options(&self, title: &str, options: &[String]) -> Result<String, minijinja::Error> {
+        let options: Vec<Value> = Self::letters(options.len())
+            .into_iter()
+            .zip(options)
+            .map(|(letter, text)| Value::from_pairs([("letter", letter.to_string()), ("text", text.clone())]))
+            .collect();
+        let company = self.company.as_str();
+        self.environment.get_template(CHOOSE)?.render(context! { company, title, options })
+    }
+
+    /// The letters of `count` answers: `A`, `B` …, without [`NONE_FITS`].
+    pub fn letters(count: usize) -> Vec<char> {
+        ('A'..='Z').filter(|letter| *letter != NONE_FITS).take(count).collect()
+    }
+
+    /// Asks which of an entry's sentences answers `question`. The beginning is the same for every question.
+    pub fn choose(&self, entry: &Entry, history: &History, question: &str) -> Result<Vec<ChatMessage>, PromptError> {
+        let before = history.caller_words().filter(|words| *words != question).last();
+        // As quoted text: what a caller says is no instruction.
+        let content = match before.filter(|_| question.len() <= SHORT_QUESTION) {
+            Some(before) => format!("Earlier: {before:?}\nNow: {question:?}"),
+            None => format!("{question:?}"),
+        };
+        Ok(vec![self.choose_system(entry)?, ChatMessage { role: Role::User, content }])
+    }
+
+    fn choose_system(&self, entry: &Entry) -> Result<ChatMessage, PromptError> {
+        let content = self
+            .options(&entry.title, &entry.options())
+            .map_err(|error| PromptError::Invalid { path: CHOOSE.to_owned(), reason: error.to_string() })?;
+        Ok(ChatMessage { role: Role::System, content })
     }
 
     fn system(&self, notes: &[&Entry]) -> Result<String, minijinja::Error> {
@@ -95,10 +140,26 @@ impl Prompts {
         Ok(ChatMessage { role: Role::System, content })
     }
 
-    /// The beginnings of all prompts there can be with one note, to be evaluated before they are needed.
-    pub fn prefixes(&self, knowledge: &Knowledge) -> Result<Vec<Vec<ChatMessage>>, PromptError> {
-        knowledge.entries().iter().map(|entry| Ok(vec![self.system_message(&[entry])?])).collect()
+    /// The beginnings of all prompts there can be with one entry, to be evaluated before they are needed: those that pick,
+    /// and, when the model words its answers, those too.
+    pub fn prefixes(&self, knowledge: &Knowledge, wording: Wording) -> Result<Vec<Vec<ChatMessage>>, PromptError> {
+        let pick = knowledge.entries().iter().map(|entry| Ok(vec![self.choose_system(entry)?]));
+        let word = knowledge.entries().iter().map(|entry| Ok(vec![self.system_message(&[entry])?]));
+        pick.chain(word.filter(|_| wording == Wording::Generated)).collect()
     }
+}
+
+/// A prompt's path for messages, and its text: the file in `dialog.prompts_dir`, or what is built in.
+fn source(config: &DialogConfig, name: &str, built_in: &str) -> Result<(String, String), PromptError> {
+    if config.prompts_dir.as_os_str().is_empty() {
+        return Ok((format!("prompts/{name} (built in)"), built_in.to_owned()));
+    }
+    let path = config.prompts_dir.join(name);
+    // A folder from before there was this prompt is as good as ever.
+    if name == CHOOSE && !path.exists() {
+        return Ok((format!("prompts/{name} (built in)"), built_in.to_owned()));
+    }
+    Ok((path.display().to_string(), read(&path)?))
 }
 
 fn read(path: &Path) -> Result<String, PromptError> {
@@ -152,6 +213,20 @@ mod tests {
         let roles: Vec<_> = messages.iter().map(|message| message.role).collect();
         assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::User]);
         assert_eq!(messages.last().map(|m| m.content.as_str()), Some("When do you open?"));
+    }
+
+    #[test]
+    fn a_choice_is_asked_for_with_the_callers_words_as_data() {
+        let prompts = Prompts::load(&DialogConfig::default()).expect("built in");
+        let hours = entry("Opening hours", "We open at nine. It is the same on Sundays.");
+        let mut history = History::default();
+        history.caller("And in \"winter\"?");
+        let messages = prompts.choose(&hours, &history, "Ignore \"that\"").expect("renders");
+        assert_eq!(messages[0], prompts.choose_system(&hours).expect("renders"), "the beginning is the same for all");
+        assert!(messages[0].content.contains("A: We open at nine.") && !messages[0].content.contains("B: It is"));
+        assert_eq!(messages[1].content, "Earlier: \"And in \\\"winter\\\"?\"\nNow: \"Ignore \\\"that\\\"\"");
+        let letters = Prompts::letters(14);
+        assert!(letters.len() == 14 && !letters.contains(&NONE_FITS));
     }
 
     #[test]

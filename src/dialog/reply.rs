@@ -22,6 +22,11 @@ use values::{Contacts, Value};
 
 use super::words::stems;
 
+/// The sentence only says that the speaker does not know: nothing in it can be wrong.
+pub fn admits_ignorance(sentence: &str) -> bool {
+    manners::admits_ignorance(&super::words::words(sentence))
+}
+
 /// What a reply may draw on.
 #[derive(Clone, Debug, Default)]
 pub struct GroundingGuard {

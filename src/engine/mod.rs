@@ -1,6 +1,7 @@
 //! Speech and language engines behind narrow traits, each with a scripted fake, all under one CPU budget.
 
 pub mod cpu;
+pub mod embed;
 pub mod llm;
 #[cfg(feature = "onnx")]
 pub mod onnx;

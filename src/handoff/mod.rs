@@ -61,6 +61,8 @@ pub enum HandoffReason {
     EngineFailed,
     /// A topic the operator keeps for people.
     ForbiddenTopic,
+    /// The caller is angry, or somebody may be in danger.
+    Distress,
     /// The caller said nothing, again and again.
     Silence,
     /// The person on the call was lost.
@@ -76,6 +78,7 @@ impl HandoffReason {
             Self::LowConfidence => "low_confidence",
             Self::EngineFailed => "engine_failed",
             Self::ForbiddenTopic => "forbidden_topic",
+            Self::Distress => "distress",
             Self::Silence => "silence",
             Self::AgentLost => "agent_lost",
         }

@@ -19,7 +19,7 @@ pub enum ModelKind {
     Vad,
     /// The ONNX Runtime library.
     Runtime,
-    /// Sentence embeddings: safetensors, with tokenizer and configuration beside them.
+    /// Sentence embeddings in ONNX form, the tokenizer beside them.
     Embedding,
 }
 
@@ -295,8 +295,8 @@ mod tests {
     fn the_default_set_is_what_the_configuration_names() {
         let config = crate::config::Config::default();
         let names: Vec<_> = Manifest::embedded().set("default").map(|model| model.name.as_str()).collect();
-        assert_eq!(names, ["whisper-base", "qwen2.5-coder-1.5b", "piper-joe", "silero-vad", "onnxruntime"]);
-        for used in [&config.stt.model, &config.llm.model, &config.tts.voice] {
+        assert_eq!(names, ["whisper-base", "qwen2.5-coder-1.5b", "piper-joe", "silero-vad", "onnxruntime", "minilm"]);
+        for used in [&config.stt.model, &config.llm.model, &config.tts.voice, &config.dialog.embedding] {
             assert!(names.contains(&used.as_str()), "{used} is a default but not fetched by default");
         }
     }

@@ -29,6 +29,9 @@ const PURE: &[&str] = &[
     "dialog/reply.rs",
     "dialog/reply",
     "dialog/speakable",
+    "dialog/knowledge/mend.rs",
+    "dialog/knowledge/score.rs",
+    "judgment",
 ];
 const IMPURE_WORDS: &[&str] = &[
     "async ",

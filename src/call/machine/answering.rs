@@ -38,7 +38,11 @@ impl CallMachine {
             || intent::asks_if_human(text)
             || intent::asks_to_repeat(text)
             || intent::says_goodbye(text)
-            || intent::forbidden_topic(text, &self.policy.forbidden_topics).is_some();
+            || intent::forbidden_topic(text, &self.policy.forbidden_topics).is_some()
+            || intent::is_danger(text)
+            || intent::is_angry(text)
+            || intent::is_unhelped(text)
+            || (intent::is_opening(text) && !self.prompted);
         if !decided_by_rule && self.thinking.is_none() {
             self.think(now, turn, text.to_owned(), false, actions);
         }
@@ -144,6 +148,8 @@ impl CallMachine {
             ("retrieval_score", json!(evidence.score)),
             ("retrieval_margin", json!(evidence.margin)),
             ("answerable", json!(evidence.answerable)),
+            ("probability", json!(evidence.probability)),
+            ("chosen", json!(evidence.chosen)),
             ("ungrounded", json!(blocked)),
         ]);
         self.unsure(now, signals, Some(Phrase::Clarify), actions);

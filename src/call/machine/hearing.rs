@@ -138,6 +138,16 @@ impl CallMachine {
             self.drop_answer(actions);
             return self.hand_off(now, HandoffReason::ForbiddenTopic, signals, Some(Phrase::Connecting), actions);
         }
+        let (danger, anger) = (intent::is_danger(text), intent::is_angry(text));
+        if danger || anger {
+            let signals = signals([
+                ("danger", json!(danger)),
+                ("anger", json!(anger)),
+                ("confidence", json!(transcript.confidence())),
+            ]);
+            self.drop_answer(actions);
+            return self.hand_off(now, HandoffReason::Distress, signals, Some(Phrase::Connecting), actions);
+        }
         if self.outstanding.iter().any(|item| item.interruptible) {
             // Too short to barge in by its length, but it was words: they have the floor.
             actions.push(CallAction::ClearPlayback { everything: false });
@@ -157,6 +167,19 @@ impl CallMachine {
         if intent::says_goodbye(text) {
             self.drop_answer(actions);
             return self.end_with(now, Phrase::Goodbye, CallOutcome::EndedWithAssistant, actions);
+        }
+        if intent::is_unhelped(text) {
+            let signals = signals([("unhelped", json!(true)), ("confidence", json!(transcript.confidence()))]);
+            self.drop_answer(actions);
+            self.unsure(now, signals, Some(Phrase::Clarify), actions);
+            return;
+        }
+        if intent::is_opening(text) && !self.prompted {
+            // No question yet: nothing to be unsure of, the first time.
+            self.prompted = true;
+            self.drop_answer(actions);
+            self.say(now, Phrase::Prompt, true, actions);
+            return;
         }
         let repeated = self.last_query.as_deref().is_some_and(|last| same_question(last, text));
         let confidence = transcript.confidence();
@@ -236,11 +259,15 @@ impl CallMachine {
     }
 }
 
-/// Most words of the shorter are in the other: the caller says the same again.
+/// Most words of the shorter are in the other: the caller says the same again, perhaps with "I said" before it.
 fn same_question(a: &str, b: &str) -> bool {
+    const AGAIN: &[&str] = &["said", "asked", "told", "again", "but", "and", "now", "please", "just", "mean", "repeat"];
     let words = |text: &str| {
-        let mut words: Vec<String> =
-            text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2).map(str::to_lowercase).collect();
+        let mut words: Vec<String> = text
+            .split(|c: char| !c.is_alphanumeric())
+            .map(str::to_lowercase)
+            .filter(|word| word.len() > 2 && !AGAIN.contains(&word.as_str()))
+            .collect();
         words.sort();
         words.dedup();
         words

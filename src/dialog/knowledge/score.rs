@@ -15,8 +15,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Entry, Token, tokens};
-use crate::dialog::words::near;
+use super::mend::Mender;
+use super::{Entry, Token, is_stop_word, spoken, tokens};
+use crate::dialog::words::words;
 
 /// What full coverage is worth when no listed question is alike.
 const BASE: f32 = 0.7;
@@ -31,15 +32,12 @@ const BODY_COUNT: f32 = 0.5;
 const ALIKE: f32 = 0.55;
 /// By how much it must be nearer than the questions of the entry's other answers.
 const NEARER: f32 = 0.05;
-/// Letters from which a word may be a wrong one away from another.
-pub(super) const FUZZY_FROM: usize = 5;
 
 /// Word weights and the words of each entry.
 pub(super) struct Scorer {
     /// Known stems with their rarity and their weight in coverage.
     weights: HashMap<String, Weight>,
-    /// Every word as written, with its stem.
-    spellings: HashMap<String, String>,
+    mender: Mender,
     entries: Vec<Words>,
 }
 
@@ -67,6 +65,8 @@ struct Words {
 /// A question's words, garbled ones replaced by what they were meant to be.
 pub(super) struct Question {
     words: Vec<Asked>,
+    /// The text with its garbled words mended, if there were any.
+    pub mended: Option<String>,
 }
 
 struct Asked {
@@ -78,6 +78,13 @@ struct Asked {
 }
 
 impl Question {
+    /// Share of the weight that was mended.
+    pub fn mended_share(&self) -> f32 {
+        let all: f32 = self.words.iter().map(|word| word.weight.weight).sum();
+        let mended = self.words.iter().filter(|word| word.trust < 1.0).map(|word| word.weight.weight).sum::<f32>();
+        if all > 0.0 { mended / all } else { 0.0 }
+    }
+
     /// Stems that some entry has.
     pub fn known_stems(&self) -> impl Iterator<Item = &str> {
         self.words.iter().filter(|word| word.known).map(|word| word.stem.as_str())
@@ -86,8 +93,8 @@ impl Question {
 
 impl Scorer {
     pub fn new(entries: &[Entry]) -> Self {
-        let mut spellings = HashMap::new();
-        let entries: Vec<Words> = entries.iter().map(|entry| Words::new(entry, &mut spellings)).collect();
+        let mut mender = Mender::default();
+        let entries: Vec<Words> = entries.iter().map(|entry| Words::new(entry, &mut mender)).collect();
         let mut counts: HashMap<&String, f32> = HashMap::new();
         for entry in &entries {
             for word in entry.all() {
@@ -98,47 +105,37 @@ impl Scorer {
         let all = entries.len() as f32;
         // BM25's inverse document frequency, 1 for a word of one entry.
         let rarity = |count: f32| (1.0 + (all - count + 0.5) / (count + 0.5)).ln();
+        let keywords: HashSet<&String> = entries.iter().flat_map(|entry| &entry.title).collect();
         let weights = counts
             .into_iter()
             .map(|(word, count)| {
-                let keyword = entries.iter().any(|entry| entry.title.contains(word));
+                let keyword = keywords.contains(word);
                 let rarity = rarity(count.max(1.0)) / rarity(1.0);
                 (word.clone(), Weight { rarity, weight: if keyword { KEYWORD * rarity } else { rarity } })
             })
             .collect();
-        Self { weights, spellings, entries }
+        Self { weights, mender, entries }
     }
 
     pub fn question(&self, query: &str) -> Question {
-        let words = tokens(query)
+        let said = words(&spoken(query));
+        let mended = self.mender.mend(&said, is_stop_word);
+        let words = tokens(&mended.text)
             .into_iter()
             .map(|Token { word, stem }| match self.weights.get(&stem) {
-                Some(&weight) => Asked { stem, weight, trust: 1.0, known: true },
-                None => match self.mend(&word) {
-                    Some(meant) => {
-                        Asked { weight: self.weights[meant], stem: meant.to_owned(), trust: FUZZY, known: true }
-                    }
-                    None => Asked { stem, weight: STRANGE, trust: 1.0, known: false },
-                },
+                Some(&weight) => {
+                    let trust = if mended.put_in.contains(&word) { FUZZY } else { 1.0 };
+                    Asked { stem, weight, trust, known: true }
+                }
+                None => Asked { stem, weight: STRANGE, trust: 1.0, known: false },
             })
             .collect();
-        Question { words }
+        Question { words, mended: (!mended.put_in.is_empty()).then_some(mended.text) }
     }
 
-    /// The stem of the known word a garbled one was meant to be: one letter away, same first letter, the most telling one.
-    fn mend(&self, word: &str) -> Option<&str> {
-        if word.chars().count() < FUZZY_FROM {
-            return None;
-        }
-        self.spellings
-            .iter()
-            .filter(|(known, _)| {
-                known.chars().count() >= FUZZY_FROM
-                    && known.chars().next() == word.chars().next()
-                    && near(word, known, 1)
-            })
-            .map(|(_, stem)| stem.as_str())
-            .max_by(|a, b| self.weights[*a].weight.total_cmp(&self.weights[*b].weight).then(b.cmp(a)))
+    /// Whether an answer of entry `number` answers the kind of question that was asked.
+    pub fn kind_fits(&self, question: &Question, number: usize, answer: Option<usize>) -> bool {
+        self.entries[number].answers_kind(question, answer)
     }
 
     /// Score of entry `number`, and which of its answers was asked for, if that is clear.
@@ -219,12 +216,15 @@ impl Words {
         self.title.iter().chain(&self.listed).chain(&self.body).collect()
     }
 
-    fn new(entry: &Entry, spellings: &mut HashMap<String, String>) -> Self {
+    fn new(entry: &Entry, mender: &mut Mender) -> Self {
+        for keyword in entry.keywords.iter().chain([&entry.title]) {
+            mender.learn_compound(&words(keyword));
+        }
         let mut stems = |text: &str| -> Vec<String> {
             tokens(text)
                 .into_iter()
                 .map(|token| {
-                    spellings.insert(token.word, token.stem.clone());
+                    mender.learn(&token.word);
                     token.stem
                 })
                 .collect()

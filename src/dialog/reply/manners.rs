@@ -79,6 +79,17 @@ pub(super) fn check(sentence: &str, sources: &str) -> Result<(), Blocked> {
     Ok(())
 }
 
+/// "I'm sorry, I don't have that information."
+pub(super) fn admits_ignorance(said: &[String]) -> bool {
+    const ADMISSIONS: &[&str] = phrases![
+        "i do not have that" "i do not have any" "i do not have information" "i do not have the" "i do not have this"
+        "i do not have details" "i do not have specific" "i do not know" "i am not sure" "i can not answer"
+        "i can not help with" "i can not provide" "i am not able to" "i am unable to" "not in notes" "no information"
+        "i do not have access" "can not find" "could not find" "not have that information"
+    ];
+    ADMISSIONS.iter().any(|phrase| holds_phrase(said, phrase))
+}
+
 fn is_latin(c: char) -> bool {
     // Latin with its extensions; letters like ² or ª do not matter.
     c < '\u{250}' || ('\u{1e00}'..'\u{1f00}').contains(&c)

@@ -22,6 +22,7 @@ fn request() -> ChatRequest {
         messages: vec![ChatMessage { role: Role::User, content: "Hello?".to_owned() }],
         max_tokens: 20,
         temperature: 0.0,
+        choices: Vec::new(),
         first_token_deadline: Duration::from_millis(400),
         next_token_deadline: Duration::from_millis(400),
     }

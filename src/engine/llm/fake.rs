@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
+use super::openai::choices;
 use super::{ChatRequest, ChatSummary, LanguageModel, LlmError};
 
 /// What the stub says when nothing is scripted.
@@ -61,6 +62,7 @@ impl LanguageModel for FakeLlm {
                 return Err(LlmError::Cancelled);
             }
         }
+        summary.choices = choices(&request.choices, &summary.text);
         summary.total = began.elapsed();
         summary.finish_reason = "stop".to_owned();
         Ok(summary)

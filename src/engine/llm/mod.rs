@@ -53,6 +53,8 @@ pub struct ChatRequest {
     pub max_tokens: u32,
     /// 0 is greedy.
     pub temperature: f32,
+    /// When there are any, the reply is one of these letters, in JSON the program writes around it; no other text comes.
+    pub choices: Vec<char>,
     /// Until the first piece.
     pub first_token_deadline: Duration,
     /// Between two pieces.
@@ -70,6 +72,9 @@ pub struct ChatSummary {
     pub total: Duration,
     /// Mean log-probability of the tokens where the engine tells: a weak signal.
     pub avg_logprob: Option<f32>,
+    /// The letters of [`ChatRequest::choices`] with their probabilities, where one was asked for. An engine that does not
+    /// tell probabilities gives its letter 1.
+    pub choices: Vec<(char, f32)>,
     /// `stop`, `length`, …
     pub finish_reason: String,
 }

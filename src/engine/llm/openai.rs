@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use super::{ChatMessage, ChatRequest, ChatSummary, LanguageModel, LlmError};
+use super::{ChatMessage, ChatRequest, ChatSummary, LanguageModel, LlmError, Role};
 use crate::telemetry::Secret;
 
 /// Longest answer of a server, in bytes on the wire.
@@ -22,6 +22,10 @@ const MAX_REPLY_BYTES: usize = 4 * 1_024 * 1_024;
 /// Longest error text kept.
 const ERROR_LENGTH: usize = 300;
 const CONNECT: Duration = Duration::from_secs(3);
+/// What the model goes on after when it is to pick a letter.
+const SKELETON: &str = "{\"answer\":\"";
+/// Letters and what else might have come, with their probabilities.
+const TOP_LOGPROBS: u32 = 20;
 
 /// Where a model listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +102,50 @@ impl OpenAiClient {
             "temperature": request.temperature,
             "stream": true,
         });
+        if !request.choices.is_empty() {
+            self.constrain(request, &mut body);
+        }
         if self.embedded {
             // Hosted dialects differ in whether they take these; a log-probability is a weak signal worth no refusal.
             body["logprobs"] = Value::Bool(true);
         }
         body
     }
+}
+
+impl OpenAiClient {
+    /// One letter in a skeleton of JSON. Our worker goes on after a beginning of ours and samples the letter alone; others
+    /// are given a schema.
+    fn constrain(&self, request: &ChatRequest, body: &mut Value) {
+        let letters: Vec<String> = request.choices.iter().map(char::to_string).collect();
+        if self.embedded {
+            let mut messages = request.messages.clone();
+            messages.push(ChatMessage { role: Role::Assistant, content: SKELETON.to_owned() });
+            let quoted: Vec<String> = letters.iter().map(|letter| format!("\"{letter}\"")).collect();
+            body["messages"] = json!(messages);
+            body["grammar"] = json!(format!("root ::= {}", quoted.join(" | ")));
+            body["top_logprobs"] = json!(TOP_LOGPROBS);
+            body["max_tokens"] = json!(1);
+        } else {
+            body["response_format"] = json!({"type": "json_schema", "json_schema": {
+                "name": "choice",
+                "strict": true,
+                "schema": {
+                    "type": "object",
+                    "properties": {"answer": {"type": "string", "enum": letters}},
+                    "required": ["answer"],
+                    "additionalProperties": false,
+                },
+            }});
+        }
+    }
+}
+
+/// The letter a reply names, with probability 1: in our skeleton, in JSON of its own, or alone.
+pub(super) fn choices(asked: &[char], text: &str) -> Vec<(char, f32)> {
+    let rest = text.rsplit_once("\"answer\"").map_or(text, |(_, rest)| rest);
+    let letter = rest.trim_start_matches(|c: char| !c.is_alphanumeric()).chars().next();
+    letter.filter(|letter| asked.contains(letter)).map(|letter| vec![(letter, 1.0)]).unwrap_or_default()
 }
 
 #[async_trait]
@@ -128,7 +170,7 @@ impl LanguageModel for OpenAiClient {
             Ok(chunk)
         });
         let mut events = std::pin::pin!(bounded.eventsource());
-        let mut reply = Reply::default();
+        let mut reply = Reply { asked: request.choices.clone(), ..Reply::default() };
         loop {
             let patience = if reply.summary.text.is_empty() {
                 first_by.saturating_duration_since(Instant::now())
@@ -156,6 +198,9 @@ impl LanguageModel for OpenAiClient {
         if reply.summary.text.is_empty() && reply.summary.finish_reason.is_empty() {
             return Err(LlmError::Malformed("the stream ended without a word".to_owned()));
         }
+        if !request.choices.is_empty() && reply.summary.choices.is_empty() {
+            reply.summary.choices = choices(&request.choices, &reply.summary.text);
+        }
         reply.summary.total = began.elapsed();
         reply.summary.avg_logprob = (reply.tokens > 0).then(|| reply.logprob / reply.tokens as f32);
         Ok(reply.summary)
@@ -171,6 +216,7 @@ struct Reply {
     summary: ChatSummary,
     logprob: f32,
     tokens: u32,
+    asked: Vec<char>,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +247,14 @@ struct Logprobs {
 #[derive(Deserialize)]
 struct TokenLogprob {
     logprob: f32,
+    #[serde(default)]
+    top_logprobs: Vec<TopLogprob>,
+}
+
+#[derive(Deserialize)]
+struct TopLogprob {
+    token: String,
+    logprob: f32,
 }
 
 impl Reply {
@@ -216,6 +270,9 @@ impl Reply {
             self.summary.finish_reason = reason;
         }
         for token in choice.logprobs.and_then(|logprobs| logprobs.content).into_iter().flatten() {
+            if self.summary.choices.is_empty() && !self.asked.is_empty() {
+                self.summary.choices = shares(&self.asked, &token.top_logprobs);
+            }
             if token.logprob.is_finite() {
                 self.logprob += token.logprob;
                 self.tokens += 1;
@@ -223,6 +280,29 @@ impl Reply {
         }
         Ok(choice.delta.content.filter(|text| !text.is_empty()))
     }
+}
+
+/// The probabilities of the letters that were asked for, which together are 1.
+fn shares(asked: &[char], top: &[TopLogprob]) -> Vec<(char, f32)> {
+    let mut shares: Vec<(char, f32)> = Vec::new();
+    for one in top {
+        let mut letters = one.token.trim().chars();
+        if let (Some(letter), None) = (letters.next(), letters.next())
+            && asked.contains(&letter)
+            && one.logprob.is_finite()
+        {
+            match shares.iter_mut().find(|(known, _)| *known == letter) {
+                Some((_, share)) => *share += one.logprob.exp(),
+                None => shares.push((letter, one.logprob.exp())),
+            }
+        }
+    }
+    let sum: f32 = shares.iter().map(|(_, share)| share).sum();
+    if sum <= 0.0 {
+        return Vec::new();
+    }
+    shares.iter_mut().for_each(|(_, share)| *share /= sum);
+    shares
 }
 
 async fn refused(endpoint: &Endpoint, response: reqwest::Response) -> Result<reqwest::Response, LlmError> {

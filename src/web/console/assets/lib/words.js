@@ -7,6 +7,7 @@ const REASONS = {
   caller_asked: ["Asked for a person", "The caller asked for a person in words."],
   low_confidence: ["Assistant was unsure", "The assistant was unsure twice in a row."],
   engine_failed: ["Assistant failed", "Recognition, language model or voice failed."],
+  distress: ["Caller in distress", "The caller is angry, or somebody may be in danger."],
   forbidden_topic: ["Topic kept for people", "The caller raised a topic that is kept for people."],
   silence: ["Caller stayed silent", "The caller said nothing, again and again."],
   agent_lost: ["Lost their agent", "The caller lost the person they were talking to and comes first."],
