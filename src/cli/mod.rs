@@ -8,6 +8,7 @@ pub mod bench;
 pub mod call;
 pub mod config;
 mod ears;
+pub mod eval;
 pub mod models;
 pub mod serve;
 pub mod transcribe;
@@ -49,6 +50,8 @@ pub enum Command {
     Call(Box<call::Args>),
     /// Check or show the configuration
     Config(config::Args),
+    /// Play scripted conversations and judge what was said
+    Eval(eval::Args),
     /// Fetch, list and check the models
     Models(models::Args),
     /// Recognise the speech in WAV files
@@ -74,6 +77,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
         Command::Bench(args) => bench::run(args, config).await,
         Command::Call(args) => call::run(*args, config).await,
         Command::Config(args) => config::run(args, config).await,
+        Command::Eval(args) => eval::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,
         Command::Transcribe(args) => transcribe::run(args, config).await,
         Command::User(args) => user::run(args, config).await,

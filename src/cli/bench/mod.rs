@@ -6,7 +6,7 @@ mod latency;
 mod noises;
 mod recordings;
 mod stt;
-mod wer;
+pub(super) mod wer;
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -71,7 +71,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
 }
 
 /// The value that a share of `p` (0 to 1) of `values` does not exceed; 0 for none.
-fn percentile(values: &[f64], p: f64) -> f64 {
+pub(super) fn percentile(values: &[f64], p: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (sorted.len() as f64 * p).ceil() as usize;
@@ -79,7 +79,7 @@ fn percentile(values: &[f64], p: f64) -> f64 {
 }
 
 /// Load average over the last minute; 0 where there is no `/proc`.
-fn load() -> f64 {
+pub(super) fn load() -> f64 {
     let read = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     read.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }

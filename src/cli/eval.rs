@@ -1,0 +1,184 @@
+//! `warmline eval PATH`: scripted conversations through the real call machine, mind and desk, with verdicts.
+//!
+//! [`scenario`] reads them, [`play`] plays them as text, [`score`] judges, [`report`] writes them down.
+
+mod fit;
+pub mod garble;
+pub mod play;
+mod report;
+pub mod scenario;
+pub mod score;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::play::Stage;
+use self::scenario::Suite;
+use super::{CliError, say, say_json};
+use crate::app::engines;
+use crate::audio::units::Probability;
+use crate::call::machine::CallPolicy;
+use crate::config::{Config, LlmMode};
+use crate::dialog::phrases::Phrases;
+use crate::handoff::machine::DeskPolicy;
+
+/// Arguments of `warmline eval`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// YAML files of scenarios, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print one JSON object a metric
+    #[arg(long)]
+    json: bool,
+    /// Write what was said, judged and measured into this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Which language model; without it the configuration's
+    #[arg(long, value_enum)]
+    llm: Option<Model>,
+    /// Fit the judgment's weights on these scenarios and write them into this file, instead of playing
+    #[arg(long, value_name = "FILE")]
+    fit: Option<PathBuf>,
+    /// Search by words alone, as without an embedding model
+    #[arg(long)]
+    words_only: bool,
+    /// Only scenarios whose name begins so
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Model {
+    /// None: approved sentences only
+    Off,
+    /// The configured local model through the worker
+    Embedded,
+    /// The server at `llm.url`
+    Openai,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    eval: &'a str,
+    #[serde(flatten)]
+    metric: &'a score::Metric,
+    model: &'a str,
+    search: &'static str,
+    load: f64,
+}
+
+/// Runs `warmline eval`.
+pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
+    let mut suite = Suite::load(&args.paths)?;
+    if let Some(start) = &args.only {
+        suite.scenarios.retain(|scenario| scenario.name.starts_with(start));
+        if suite.scenarios.is_empty() {
+            return Err(CliError::usage(format!("no scenario's name begins with `{start}`"), ""));
+        }
+    }
+    match args.llm {
+        Some(Model::Off) => config.llm.engine = LlmMode::Off,
+        Some(Model::Embedded) => config.llm.engine = LlmMode::Embedded,
+        Some(Model::Openai) => config.llm.engine = LlmMode::Openai,
+        None => {}
+    }
+    if args.words_only {
+        config.dialog.embedding.clear();
+    }
+    if let Some(file) = &args.fit {
+        config.llm.engine = LlmMode::Off;
+        return refit(file, &suite, config).await;
+    }
+    let config = Arc::new(config);
+    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let stage = stage(&config, &tracker, &cancel).await?;
+    let mut runs = Vec::new();
+    for scenario in std::mem::take(&mut suite.scenarios) {
+        let played = play::play(&stage, &scenario).await;
+        let verdict = score::judge(&scenario, &played);
+        if !args.json && !verdict.problems.is_empty() {
+            say(format!("✗ {} ({:?})", scenario.name, scenario.kind))?;
+            for problem in &verdict.problems {
+                say(format!("    {problem}"))?;
+            }
+        }
+        runs.push((scenario, played, verdict));
+    }
+    cancel.cancel();
+    tracker.close();
+    // The worker gets its time to end; the numbers are made.
+    let _ = tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await;
+    let metrics = score::metrics(&runs, &config.dialog.company, &stage.mind.knowledge);
+    let model = stage.mind.llm.as_ref().map_or("none", |llm| llm.name());
+    let search = if stage.mind.knowledge.is_semantic() { "words and meaning" } else { "words" };
+    let name = args.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+    for metric in &metrics {
+        if args.json {
+            let load = super::bench::load();
+            say_json(&Line { eval: &name, metric, model, search, load })?;
+        } else {
+            let score::Metric { metric, value, unit, n } = metric;
+            say(format!("{metric:<34} {value:>9.4} {unit:<5} n={n}"))?;
+        }
+    }
+    let broken = score::broken_bounds(&metrics, if args.only.is_some() { &EVERYTHING } else { &suite.bounds });
+    if let Some(folder) = &args.report {
+        report::write(folder, &report::Run { path: &name, model, runs: &runs, metrics: &metrics, broken: &broken })?;
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::failed(broken.join("; "), ""))
+}
+
+/// The bounds of a part of a suite: none but that all pass.
+static EVERYTHING: std::collections::BTreeMap<String, scenario::Bound> = std::collections::BTreeMap::new();
+
+async fn refit(file: &std::path::Path, suite: &Suite, config: Config) -> Result<(), CliError> {
+    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let mind = engines::start_mind(&Arc::new(config.clone()), &tracker, &cancel).await?;
+    if !mind.knowledge.is_semantic() {
+        return Err(CliError::usage(
+            "both ways of searching are fitted together",
+            "Fetch the model: `warmline models fetch minilm`.",
+        ));
+    }
+    let mut words = config;
+    words.dialog.embedding.clear();
+    let words = engines::start_mind(&Arc::new(words), &tracker, &cancel).await?;
+    let judgment = fit::fit(&suite.scenarios, &words.knowledge, &mind.knowledge);
+    say(format!("{} cases", judgment.cases))?;
+    fit::write(file, &judgment)
+}
+
+async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &CancellationToken) -> Result<Stage, CliError> {
+    let phrases = Phrases::load(&config.dialog, &config.recording)
+        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
+    let handoff = &config.handoff;
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Ok(Stage {
+        mind: engines::start_mind(config, tracker, cancel).await?,
+        phrases: Arc::new(phrases),
+        policy: CallPolicy {
+            record: config.recording.enabled,
+            silence_prompt: seconds(config.turn.silence_prompt_s),
+            announce_every: seconds(handoff.announce_every_s),
+            min_confidence: Probability::clamped(handoff.min_confidence),
+            forbidden_topics: handoff.forbidden_topics.clone(),
+            caller_number_known: true,
+        },
+        desk: DeskPolicy {
+            offer_timeout: seconds(handoff.offer_timeout_s),
+            reoffer_after: seconds(handoff.reoffer_after_s),
+            resume: seconds(handoff.resume_s),
+            wrap_up: seconds(handoff.wrap_up_s),
+            presence_grace: seconds(60),
+        },
+    })
+}

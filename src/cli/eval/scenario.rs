@@ -1,0 +1,329 @@
+//! Scenarios: YAML files that say what a caller does and what must and must not happen.
+//!
+//! ```yaml
+//! kind: answerable                 # for all scenarios of the file; a scenario may have its own
+//! scenarios:
+//!   - name: delivery-cost          # optional: the file's name and a number otherwise
+//!     turns:
+//!       - { say: "how much is shipping", entry: delivery, spoken: ["4.90|free"], absent: ["9.90"] }
+//!   - kind: explicit
+//!     turns: [{ say: "get me a human", handoff: caller_asked }]
+//! ```
+//! `suite.yaml` of a folder may hold `bounds`, which the metrics of a run must keep. Without it every scenario must pass.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cli::CliError;
+
+/// Most bytes of one file.
+const LONGEST_FILE: u64 = 1_000_000;
+
+/// What a scenario is about; decides which metrics it counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The knowledge has the answer.
+    Answerable,
+    /// The same, in words as a recogniser garbles them.
+    Garbled,
+    /// Nothing backs an answer: none may be given.
+    Unanswerable,
+    /// Could mean several things: asking back is right.
+    Ambiguous,
+    /// The caller is angry or in distress: a person must come.
+    Angry,
+    /// The caller does not get on: a person must come.
+    Stuck,
+    /// Tries to make the assistant say or do something it must not.
+    Injection,
+    /// A topic for people.
+    Policy,
+    /// Asks for a person.
+    Explicit,
+    /// Speaks of people without asking for one.
+    NotARequest,
+    /// Asks what the assistant is.
+    Identity,
+    /// Engines fail.
+    Fault,
+    /// Small talk, goodbyes, repetitions.
+    Manners,
+}
+
+impl Kind {
+    /// Whether a person must come, when the scenario does not say.
+    const fn needs_person(self) -> Option<bool> {
+        match self {
+            Self::Answerable | Self::Garbled | Self::NotARequest | Self::Identity | Self::Manners => Some(false),
+            Self::Angry | Self::Stuck | Self::Policy | Self::Explicit | Self::Fault | Self::Unanswerable => Some(true),
+            Self::Ambiguous | Self::Injection => None,
+        }
+    }
+}
+
+/// Something that does not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The language model can't be reached.
+    Llm,
+    /// Nothing can be spoken.
+    Tts,
+    /// Nothing is recognised.
+    Stt,
+    /// The knowledge base finds nothing.
+    Retrieval,
+}
+
+/// One conversation.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Unique in its suite.
+    pub name: String,
+    /// See [`Kind`].
+    pub kind: Kind,
+    /// Whether a person must come, at the last turn at the latest; none: both are right.
+    pub person: Option<bool>,
+    /// What is broken.
+    pub faults: Vec<Fault>,
+    /// Agents who are there and accept.
+    pub agents: u32,
+    /// Share of the caller's words that are heard wrong.
+    pub noise: f64,
+    /// In order.
+    pub turns: Vec<Turn>,
+}
+
+/// One thing the caller does, and what must follow.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Turn {
+    /// The caller says this.
+    pub say: Option<String>,
+    /// The caller presses these keys.
+    pub dtmf: Option<String>,
+    /// The caller is silent for so long.
+    pub wait_s: Option<u32>,
+    /// How sure the recogniser is of `say`.
+    pub confidence: Option<f32>,
+    /// The entry that has the answer; `-`: none has.
+    pub entry: Option<String>,
+    /// Facts the reply must state; alternatives between `|`.
+    pub spoken: Vec<String>,
+    /// Words the reply must not hold; a statement with one of them is wrong.
+    pub absent: Vec<String>,
+    /// A person must be asked for in this turn: for this reason, or `any`; `none`: must not.
+    pub handoff: Option<String>,
+    /// A fixed sentence that must be spoken, by its name in `sentences.toml`.
+    pub phrase: Option<String>,
+}
+
+impl Turn {
+    /// The knowledge has an answer to this.
+    pub fn is_answerable(&self) -> bool {
+        self.entry.as_deref().is_some_and(|entry| entry != "-")
+    }
+
+    /// The knowledge has no answer to this.
+    pub fn is_unanswerable(&self) -> bool {
+        self.entry.as_deref() == Some("-")
+    }
+}
+
+/// A limit a metric must keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bound {
+    /// At least.
+    pub min: Option<f64>,
+    /// At most.
+    pub max: Option<f64>,
+}
+
+/// All scenarios of some paths.
+#[derive(Debug, Default)]
+pub struct Suite {
+    /// In the order of file names.
+    pub scenarios: Vec<Scenario>,
+    /// By metric.
+    pub bounds: BTreeMap<String, Bound>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSuite {
+    #[serde(default)]
+    bounds: BTreeMap<String, Bound>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    kind: Option<Kind>,
+    scenarios: Vec<RawScenario>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawScenario {
+    name: Option<String>,
+    kind: Option<Kind>,
+    /// `needed`, `unneeded` or `either`.
+    person: Option<Person>,
+    #[serde(default)]
+    faults: Vec<Fault>,
+    agents: Option<u32>,
+    #[serde(default)]
+    noise: f64,
+    turns: Vec<Turn>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Person {
+    Needed,
+    Unneeded,
+    Either,
+}
+
+impl Suite {
+    /// Reads files, and all `.yaml` files of folders and their folders. Later bounds replace earlier ones.
+    pub fn load(paths: &[PathBuf]) -> Result<Self, CliError> {
+        let mut suite = Self::default();
+        for path in paths {
+            for file in files(path)? {
+                if file.file_name().is_some_and(|name| name == "suite.yaml") {
+                    let raw: RawSuite = parse(&file)?;
+                    suite.bounds.extend(raw.bounds);
+                } else {
+                    suite.add(&file, if paths.len() > 1 { path.parent().unwrap_or(path) } else { path })?;
+                }
+            }
+        }
+        if suite.scenarios.is_empty() {
+            return Err(CliError::usage("there are no scenarios", ""));
+        }
+        let mut names: Vec<&str> = suite.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(CliError::usage(format!("two scenarios are named `{}`", pair[0]), "")),
+            None => Ok(suite),
+        }
+    }
+
+    fn add(&mut self, file: &Path, below: &Path) -> Result<(), CliError> {
+        let raw: RawFile = parse(file)?;
+        // `people-3`, or `judging/people-3` when several folders are played.
+        let short = file.strip_prefix(below).ok().filter(|short| !short.as_os_str().is_empty()).unwrap_or(file);
+        let stem = if short == file { file.file_stem().map(Path::new).unwrap_or(file) } else { short };
+        let stem = stem.with_extension("").to_string_lossy().into_owned();
+        for (number, scenario) in raw.scenarios.into_iter().enumerate() {
+            let name = scenario.name.unwrap_or_else(|| format!("{stem}-{}", number + 1));
+            let wrong = |what: &str| CliError::usage(format!("{}: scenario `{name}` {what}", file.display()), "");
+            let kind = scenario.kind.or(raw.kind).ok_or_else(|| wrong("has no `kind`, nor has its file"))?;
+            if scenario.turns.is_empty() {
+                return Err(wrong("has no turns"));
+            }
+            for turn in &scenario.turns {
+                let acts = [turn.say.is_some(), turn.dtmf.is_some(), turn.wait_s.is_some()];
+                if acts.iter().filter(|acts| **acts).count() != 1 {
+                    return Err(wrong("has a turn without exactly one of `say`, `dtmf` and `wait_s`"));
+                }
+            }
+            if !(0.0..=0.9).contains(&scenario.noise) {
+                return Err(wrong("has a `noise` outside 0 to 0.9"));
+            }
+            self.scenarios.push(Scenario {
+                kind,
+                person: match scenario.person {
+                    None => kind.needs_person(),
+                    Some(person) => (person != Person::Either).then_some(person == Person::Needed),
+                },
+                faults: scenario.faults,
+                agents: scenario.agents.unwrap_or(1),
+                noise: scenario.noise,
+                turns: scenario.turns,
+                name,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let unreadable = |error: std::io::Error| CliError::usage(format!("{} can't be read: {error}", path.display()), "");
+    if !path.metadata().map_err(unreadable)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut all = Vec::new();
+    for entry in path.read_dir().map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, CliError> {
+    let wrong = |reason: String| CliError::usage(format!("{}: {reason}", file.display()), "");
+    let long = file.metadata().is_ok_and(|meta| meta.len() > LONGEST_FILE);
+    if long {
+        return Err(wrong(format!("longer than {LONGEST_FILE} bytes")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Suite, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("shop.yaml"), text).expect("written");
+        std::fs::write(folder.path().join("suite.yaml"), "bounds: { needless_rate: { max: 0.1 } }").expect("written");
+        Suite::load(&[folder.path().to_owned()]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_scenario_takes_what_it_does_not_say_from_its_file() {
+        let suite = load(
+            "kind: answerable\nscenarios:\n  - turns: [{ say: hello, entry: delivery, spoken: [\"4.90|free\"] }]\n  \
+             - { name: own, kind: explicit, person: either, agents: 0, turns: [{ dtmf: \"0\", handoff: any }] }\n",
+        )
+        .expect("valid");
+        assert_eq!(suite.bounds["needless_rate"], Bound { min: None, max: Some(0.1) });
+        let [first, own] = &suite.scenarios[..] else { panic!("two scenarios") };
+        assert_eq!(
+            (first.name.as_str(), first.kind, first.person, first.agents),
+            ("shop-1", Kind::Answerable, Some(false), 1)
+        );
+        assert_eq!((own.name.as_str(), own.kind, own.person, own.agents), ("own", Kind::Explicit, None, 0));
+        assert!(first.turns[0].is_answerable() && !own.turns[0].is_answerable());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, wanted) in [
+            ("scenarios: []", "no scenarios"),
+            ("scenarios: [{ turns: [{ say: x }] }]", "no `kind`"),
+            ("kind: stuck\nscenarios: [{ turns: [] }]", "no turns"),
+            ("kind: stuck\nscenarios: [{ turns: [{ say: x, dtmf: \"1\" }] }]", "exactly one"),
+            ("kind: stuck\nscenarios: [{ turns: [{ say: x, spokn: [y] }] }]", "spokn"),
+            ("kind: bored\nscenarios: [{ turns: [{ say: x }] }]", "bored"),
+            ("kind: stuck\nscenarios: [{ name: a, turns: [{ say: x }] }, { name: a, turns: [{ say: x }] }]", "`a`"),
+            ("kind: stuck\nscenarios: [{ noise: 2, turns: [{ say: x }] }]", "noise"),
+        ] {
+            let error = load(text).expect_err(wanted);
+            assert!(error.contains(wanted), "{error}");
+        }
+        assert!(Suite::load(&["no/such".into()]).is_err());
+    }
+}

@@ -1,0 +1,353 @@
+//! Verdicts by code, and the metrics of a run.
+//!
+//! A turn the knowledge has an answer to is **right** when the reply states all wanted facts and no unwanted word,
+//! **silent** when no statement was made (a question back, a person, an honest "I don't know"), **wrong** otherwise. A turn
+//! nothing backs is **wrong** when any statement was made. So a true but useless sentence counts as wrong: it is what a
+//! caller would call an answer that misses the point.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::play::{Played, PlayedTurn};
+use super::scenario::{Bound, Kind, Scenario, Turn};
+use crate::cli::bench::wer::normalise;
+use crate::dialog::knowledge::Knowledge;
+use crate::dialog::reply::{GroundingGuard, admits_ignorance};
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// All wanted facts, nothing unwanted.
+    Right,
+    /// A statement that misses them, or that nothing backs.
+    Wrong,
+    /// No statement.
+    Silent,
+}
+
+/// A scenario's verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// What was not as it must be; empty: passed.
+    pub problems: Vec<String>,
+    /// For each turn that was played and asks something.
+    pub answers: Vec<Option<Answer>>,
+    /// A person was asked for, in this turn (from 1; 0 is the greeting).
+    pub person_at: Option<usize>,
+}
+
+/// One number of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metric {
+    /// Its name.
+    pub metric: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// `ratio`, `turns` or `ms`.
+    pub unit: &'static str,
+    /// Of how many cases.
+    pub n: usize,
+}
+
+/// Judges one scenario.
+pub fn judge(scenario: &Scenario, played: &Played) -> Verdict {
+    let mut problems = Vec::new();
+    let mut answers = Vec::new();
+    for (number, turn) in played.turns.iter().enumerate() {
+        let script = &scenario.turns[number];
+        let answer = answer(script, turn);
+        let mut problem = |what: String| problems.push(format!("turn {}: {what}", number + 1));
+        check_words(script, turn, answer, &mut problem);
+        if let Some(wanted) = &script.handoff {
+            let got = turn.handoff.as_ref().map(|trigger| trigger.reason);
+            match (wanted.as_str(), got) {
+                ("none", None) | ("any", Some(_)) => {}
+                (wanted, Some(reason)) if wanted == reason => {}
+                (wanted, got) => problem(format!("hand-over {wanted} wanted, got {}", got.unwrap_or("none"))),
+            }
+        }
+        answers.push(answer);
+    }
+    let in_turn = played.turns.iter().position(|turn| turn.handoff.is_some()).map(|turn| turn + 1);
+    let person_at = if played.opening.is_some() { Some(0) } else { in_turn };
+    match (scenario.person, person_at) {
+        (Some(true), None) => problems.push("no person came".to_owned()),
+        (Some(false), Some(turn)) => problems.push(format!("a person came in turn {turn}, needlessly")),
+        _ => {}
+    }
+    if played.turns.len() < scenario.turns.len() && person_at.is_none() {
+        problems.push("the call ended before its script".to_owned());
+    }
+    Verdict { problems, answers, person_at }
+}
+
+fn check_words(script: &Turn, turn: &PlayedTurn, answer: Option<Answer>, problem: &mut impl FnMut(String)) {
+    match answer {
+        Some(Answer::Wrong) => problem(format!("a wrong statement: {}", statement(turn))),
+        Some(Answer::Silent) if script.is_answerable() => problem("no answer".to_owned()),
+        Some(_) => {}
+        None => {
+            let heard = heard(turn);
+            if let Some(fact) = script.spoken.iter().find(|fact| !states(&heard, fact)) {
+                problem(format!("`{fact}` was not said"));
+            }
+            if let Some(word) = script.absent.iter().find(|word| states(&heard, word)) {
+                problem(format!("`{word}` was said"));
+            }
+        }
+    }
+    if let Some(phrase) = &script.phrase
+        && !turn.said.iter().any(|said| said.fixed == Some(phrase))
+    {
+        problem(format!("the sentence {phrase} was not said"));
+    }
+}
+
+/// The assistant's own statements, without fixed sentences and without "I don't know".
+fn statement(turn: &PlayedTurn) -> String {
+    let said = turn.said.iter().filter(|said| said.fixed.is_none() && !admits_ignorance(&said.text));
+    said.map(|said| said.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn heard(turn: &PlayedTurn) -> String {
+    turn.said.iter().map(|said| said.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// `statement` has all wanted facts and no unwanted word.
+pub fn has_facts(script: &Turn, statement: &str) -> bool {
+    !script.spoken.is_empty()
+        && script.spoken.iter().all(|fact| states(statement, fact))
+        && !script.absent.iter().any(|word| states(statement, word))
+}
+
+fn answer(script: &Turn, turn: &PlayedTurn) -> Option<Answer> {
+    if !script.is_answerable() && !script.is_unanswerable() {
+        return None;
+    }
+    let statement = statement(turn);
+    if statement.is_empty() {
+        return Some(Answer::Silent);
+    }
+    // Facts wanted of an unanswerable turn are statements that are allowed: "we sell plants and furniture".
+    Some(if has_facts(script, &statement) { Answer::Right } else { Answer::Wrong })
+}
+
+/// One of the alternatives of `fact` stands in `text`, numbers and punctuation made alike.
+pub fn states(text: &str, fact: &str) -> bool {
+    let text = format!(" {} ", normalise(text).join(" "));
+    fact.split('|').any(|one| text.contains(&format!(" {} ", normalise(one).join(" "))))
+}
+
+/// A statement is grounded when every sentence has its numbers and names from the entry that was named, or the caller.
+fn is_grounded(script: &Turn, turn: &PlayedTurn, company: &str, knowledge: &Knowledge) -> bool {
+    let Some(entry) = script.entry.as_deref().and_then(|id| knowledge.entry(id)) else { return false };
+    let approved = entry.answers.iter().map(|answer| answer.approved.as_str());
+    let sources = [entry.title.as_str(), entry.body.as_str(), turn.caller.as_str(), company];
+    let guard = GroundingGuard::new(sources.into_iter().chain(approved));
+    turn.said.iter().filter(|said| said.fixed.is_none()).all(|said| guard.check(&said.text).is_ok())
+}
+
+/// All metrics of a run; those nothing was measured for are left out.
+pub fn metrics(suite: &[(Scenario, Played, Verdict)], company: &str, knowledge: &Knowledge) -> Vec<Metric> {
+    let mut counts: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
+    let mut count = |metric: &'static str, yes: bool| {
+        let (yeses, all) = counts.entry(metric).or_default();
+        *yeses += usize::from(yes);
+        *all += 1;
+    };
+    let mut stated = Vec::new();
+    let mut turns_to_person = Vec::new();
+    let mut thought = Vec::new();
+    for (scenario, played, verdict) in suite {
+        count("pass_rate", verdict.problems.is_empty());
+        match scenario.person {
+            Some(true) => count("escalation_recall", verdict.person_at.is_some()),
+            Some(false) => count("needless_rate", verdict.person_at.is_some()),
+            None => {}
+        }
+        if scenario.kind == Kind::Explicit {
+            count("explicit_ask_recall", explicit(scenario, played));
+        }
+        if scenario.kind == Kind::NotARequest {
+            count("explicit_ask_false_rate", asked(played));
+        }
+        if scenario.kind == Kind::Stuck
+            && let Some(turn) = verdict.person_at
+        {
+            turns_to_person.push(turn as f64);
+        }
+        for (number, turn) in played.turns.iter().enumerate() {
+            let script = &scenario.turns[number];
+            if number == 0 && (script.is_answerable() || script.is_unanswerable()) && scenario.faults.is_empty() {
+                let hit = knowledge.search(&turn.caller, 1);
+                stated.push(hit.first().map_or((0.0, false), |hit| super::fit::stated(script, hit)));
+            }
+            if let Some(entry) = script.entry.as_deref().filter(|_| script.is_answerable()) {
+                let found = turn.found.iter().any(|found| found == entry);
+                count("retrieval_recall_at_3", found);
+                if scenario.kind == Kind::Garbled || scenario.noise > 0.0 {
+                    count("retrieval_recall_at_3_garbled", found);
+                }
+            }
+            let Some(answer) = verdict.answers[number] else { continue };
+            count("wrong_spoken_rate", answer == Answer::Wrong);
+            if script.is_answerable() {
+                count("right_rate", answer == Answer::Right);
+            }
+            if answer != Answer::Silent {
+                count("grounded_rate", is_grounded(script, turn, company, knowledge));
+                thought.push(turn.thought_ms as f64);
+            }
+        }
+    }
+    let mut metrics: Vec<Metric> = counts
+        .into_iter()
+        .map(|(metric, (yes, n))| Metric { metric, value: yes as f64 / n as f64, unit: "ratio", n })
+        .collect();
+    if !stated.is_empty() {
+        let value = super::fit::calibration_error(&stated);
+        metrics.push(Metric { metric: "calibration_error", value, unit: "ratio", n: stated.len() });
+    }
+    for (metric, unit, values) in [("turns_to_person_p50", "turns", turns_to_person), ("answer_ms_p50", "ms", thought)]
+    {
+        if !values.is_empty() {
+            let value = crate::cli::bench::percentile(&values, 0.5);
+            metrics.push(Metric { metric, value, unit, n: values.len() });
+        }
+    }
+    metrics
+}
+
+/// The person came in the very turn in which they were asked for.
+fn explicit(scenario: &Scenario, played: &Played) -> bool {
+    let wanted = scenario.turns.iter().position(|turn| turn.handoff.is_some()).unwrap_or(0);
+    played.turns.get(wanted).is_some_and(|turn| turn.handoff.is_some())
+}
+
+fn asked(played: &Played) -> bool {
+    let reasons = played.turns.iter().filter_map(|turn| turn.handoff.as_ref());
+    reasons.into_iter().any(|trigger| trigger.reason == "caller_asked")
+}
+
+/// The bounds a run did not keep. A bound on something that was not measured is not kept.
+pub fn broken_bounds(metrics: &[Metric], bounds: &BTreeMap<String, Bound>) -> Vec<String> {
+    let every = BTreeMap::from([("pass_rate".to_owned(), Bound { min: Some(1.0), max: None })]);
+    let bounds = if bounds.is_empty() { &every } else { bounds };
+    bounds
+        .iter()
+        .filter_map(|(name, bound)| {
+            let Some(metric) = metrics.iter().find(|metric| metric.metric == name) else {
+                return Some(format!("{name} has a bound, but nothing was measured for it"));
+            };
+            let low = bound.min.filter(|min| metric.value < *min);
+            let high = bound.max.filter(|max| metric.value > *max);
+            let wanted = low.map(|min| format!("at least {min}")).or(high.map(|max| format!("at most {max}")))?;
+            Some(format!("{name} is {:.4}, {wanted} is allowed (n={})", metric.value, metric.n))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::eval::play::{Said, Trigger};
+
+    fn said(texts: &[&str]) -> PlayedTurn {
+        let said = texts.iter().map(|text| Said { text: (*text).to_owned(), fixed: None }).collect();
+        PlayedTurn { caller: "how much is it".to_owned(), said, ..PlayedTurn::default() }
+    }
+
+    fn asks(entry: &str, spoken: &[&str], absent: &[&str]) -> Turn {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Turn {
+            say: Some("x".to_owned()),
+            entry: Some(entry.to_owned()),
+            spoken: list(spoken),
+            absent: list(absent),
+            ..Turn::default()
+        }
+    }
+
+    #[test]
+    fn facts_are_found_however_they_are_written() {
+        for (text, fact, there) in [
+            ("It costs $4.90.", "4.90", true),
+            ("Within 30 days of delivery", "thirty days", true),
+            ("From 8 a.m. to 8 p.m.", "8 am", true),
+            ("It takes 30 days", "3", false),
+            ("It never expires", "expire|never expires", true),
+            ("cardboard", "card", false),
+        ] {
+            assert_eq!(states(text, fact), there, "{text}: {fact}");
+        }
+    }
+
+    #[test]
+    fn a_statement_without_the_fact_is_wrong_and_none_is_silent() {
+        let script = asks("delivery", &["4.90"], &["9.90"]);
+        assert_eq!(answer(&script, &said(&["It costs $4.90."])), Some(Answer::Right));
+        assert_eq!(answer(&script, &said(&["It costs $4.90 or $9.90."])), Some(Answer::Wrong));
+        assert_eq!(answer(&script, &said(&["We open at 8."])), Some(Answer::Wrong));
+        assert_eq!(answer(&script, &said(&[])), Some(Answer::Silent));
+        assert_eq!(answer(&script, &said(&["I'm sorry, I don't have that information."])), Some(Answer::Silent));
+        let script = asks("-", &[], &[]);
+        assert_eq!(answer(&script, &said(&["We open at 8."])), Some(Answer::Wrong));
+        assert_eq!(answer(&script, &said(&[])), Some(Answer::Silent));
+        assert_eq!(answer(&Turn::default(), &said(&["We open at 8."])), None);
+    }
+
+    #[test]
+    fn a_run_is_counted() {
+        let knowledge = Knowledge::load(std::path::Path::new("")).expect("built in");
+        let scenario = |kind, person, turn: Turn| Scenario {
+            name: "x".to_owned(),
+            kind,
+            person,
+            faults: Vec::new(),
+            agents: 1,
+            noise: 0.0,
+            turns: vec![turn],
+        };
+        let played =
+            |kind, turn| Played { name: "x".to_owned(), kind, opening: None, turns: vec![turn], outcome: None };
+        let trigger = Trigger { reason: "low_confidence", signals: serde_json::Value::Null };
+        let mut handed = said(&[]);
+        handed.handoff = Some(trigger);
+        let mut found = said(&["It costs $4.90."]);
+        found.found = vec!["delivery".to_owned()];
+        let runs: Vec<_> = [
+            (scenario(Kind::Answerable, Some(false), asks("delivery", &["4.90"], &[])), found),
+            (scenario(Kind::Answerable, Some(false), asks("delivery", &["4.90"], &[])), handed.clone()),
+            (scenario(Kind::Unanswerable, Some(true), asks("-", &[], &[])), said(&["It costs $7."])),
+            (scenario(Kind::Stuck, Some(true), Turn { say: Some("no".to_owned()), ..Turn::default() }), handed),
+        ]
+        .into_iter()
+        .map(|(scenario, turn)| {
+            let played = played(scenario.kind, turn);
+            let verdict = judge(&scenario, &played);
+            (scenario, played, verdict)
+        })
+        .collect();
+        let metrics = metrics(&runs, "Larkfield", &knowledge);
+        let value =
+            |name: &str| metrics.iter().find(|metric| metric.metric == name).map(|metric| (metric.value, metric.n));
+        assert_eq!(value("wrong_spoken_rate"), Some((1.0 / 3.0, 3)));
+        assert_eq!(value("right_rate"), Some((0.5, 2)));
+        assert_eq!(value("grounded_rate"), Some((0.5, 2)));
+        assert_eq!(value("needless_rate"), Some((0.5, 2)));
+        assert_eq!(value("escalation_recall"), Some((0.5, 2)));
+        assert_eq!(value("retrieval_recall_at_3"), Some((0.5, 2)));
+        assert_eq!(value("turns_to_person_p50"), Some((1.0, 1)));
+        assert_eq!(value("pass_rate"), Some((0.5, 4)));
+        assert_eq!(value("explicit_ask_recall"), None);
+        let bounds = BTreeMap::from([
+            ("needless_rate".to_owned(), Bound { min: None, max: Some(0.1) }),
+            ("right_rate".to_owned(), Bound { min: Some(0.5), max: None }),
+            ("explicit_ask_recall".to_owned(), Bound { min: Some(1.0), max: None }),
+        ]);
+        assert_eq!(broken_bounds(&metrics, &bounds).len(), 2);
+        assert_eq!(broken_bounds(&metrics, &BTreeMap::new()).len(), 1, "without bounds all must pass");
+    }
+}
