@@ -133,14 +133,15 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
     Ok(metrics(responses, greetings, unanswered, &turns))
 }
 
-fn free_address() -> Result<std::net::SocketAddr, CliError> {
+/// A free port on the loopback.
+pub(super) fn free_address() -> Result<std::net::SocketAddr, CliError> {
     std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_err(|error| CliError::failed(format!("no free port on the loopback: {error}"), ""))
 }
 
 /// The questions as sound, 16 kHz.
-async fn speak(config: &Config, turns: usize) -> Result<Vec<(&'static str, Vec<i16>)>, CliError> {
+pub(super) async fn speak(config: &Config, turns: usize) -> Result<Vec<(&'static str, Vec<i16>)>, CliError> {
     let voice = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || load_voice(&config, &CpuBudget::from_config(&config.cpu)))

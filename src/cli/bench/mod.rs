@@ -2,6 +2,7 @@
 //!
 //! Each name is a file with `pub struct Args` (clap) and `pub async fn run(args, config) -> Result<Vec<Metric>, CliError>`.
 
+mod calls;
 mod latency;
 mod noises;
 mod recordings;
@@ -27,6 +28,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Name {
+    /// Calls at once: with speech, or frames alone
+    Calls(calls::Args),
     /// From the last caller sample to the first audible reply, stage by stage
     Latency(latency::Args),
     /// Speech to text: word error rate, time to the final transcript, words invented for noise
@@ -56,6 +59,7 @@ impl Metric {
 /// Runs `warmline bench`.
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let metrics = match args.name {
+        Name::Calls(calls) => calls::run(calls, config).await?,
         Name::Latency(latency) => latency::run(latency, config).await?,
         Name::Stt(stt) => stt::run(stt, config).await?,
     };
