@@ -11,13 +11,14 @@ use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::get;
+use axum::serve::{ListenerExt as _, TapIo};
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::audio::units::Probability;
 use crate::call::actor::{CallServices, CallSettings};
@@ -147,7 +148,8 @@ impl App {
         let stopping = stop_all.clone();
         serving.spawn(async move {
             let service = app.into_make_service_with_connect_info::<SocketAddr>();
-            let serve = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned());
+            let serve =
+                axum::serve(without_delay(listener), service).with_graceful_shutdown(stopping.cancelled_owned());
             if let Err(error) = serve.await {
                 tracing::error!(%error, "The server stopped listening");
             }
@@ -201,6 +203,15 @@ impl App {
         }
         info!("Stopped");
     }
+}
+
+/// Small messages leave at once: waiting for a peer's acknowledgement would hold a frame back for up to 40 ms.
+pub(crate) fn without_delay(listener: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
+    listener.tap_io(|socket| {
+        if let Err(error) = socket.set_nodelay(true) {
+            debug!(%error, "A socket can't be set to send at once");
+        }
+    })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {

@@ -6,7 +6,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
-use tokio_tungstenite::connect_async;
+use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::super::percentile;
@@ -71,7 +71,7 @@ async fn call(
 ) -> Result<OneCall, String> {
     tokio::time::sleep_until(begin).await;
     let Announced { request, mut dialect, .. } = announce(&dial).await.map_err(|error| error.to_string())?;
-    let (mut socket, _) = connect_async(request).await.map_err(|error| error.to_string())?;
+    let (mut socket, _) = connect_async_with_config(request, None, true).await.map_err(|error| error.to_string())?;
     for message in dialect.hello() {
         socket.send(message).await.map_err(|error| error.to_string())?;
     }

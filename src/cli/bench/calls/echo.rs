@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::without_delay;
 use crate::call::CallId;
 use crate::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
 use crate::cli::{CliError, say};
@@ -34,7 +35,7 @@ pub(super) async fn serve(mut config: Config) -> Result<(), CliError> {
     let state = MediaState::new(gate.clone(), opener.clone(), tracker, cancel);
     let app = media::routes(state).merge(webhooks::routes(WebhookState::new(&config, gate, opener)));
     say(format!("http://{address}"))?;
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await.map_err(failed)
+    axum::serve(without_delay(listener), app.into_make_service_with_connect_info::<SocketAddr>()).await.map_err(failed)
 }
 
 struct Echo {
