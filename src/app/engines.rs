@@ -140,16 +140,18 @@ async fn load_meaning(config: Arc<Config>, knowledge: Arc<Knowledge>) {
     }
 }
 
+/// The embedding model.
 #[cfg(feature = "onnx")]
-fn load_embedder(config: &Config) -> Result<Arc<dyn SentenceEmbedder>, CliError> {
+pub fn load_embedder(config: &Config) -> Result<Arc<dyn SentenceEmbedder>, CliError> {
     let model = locate(config, &config.dialog.embedding, ModelKind::Embedding)?;
     let minilm = crate::engine::embed::minilm::MiniLm::load(onnx(config)?, &model)
         .map_err(|error| unusable(error, "Check `dialog.embedding`, or set it to \"\"."))?;
     Ok(Arc::new(minilm))
 }
 
+/// The embedding model.
 #[cfg(not(feature = "onnx"))]
-fn load_embedder(_: &Config) -> Result<Arc<dyn SentenceEmbedder>, CliError> {
+pub fn load_embedder(_: &Config) -> Result<Arc<dyn SentenceEmbedder>, CliError> {
     Err(unusable(WITHOUT_ONNX, "Build with it, or set `dialog.embedding = \"\"`."))
 }
 

@@ -32,10 +32,12 @@ use crate::engine::llm::{ChatMessage, ChatRequest, LanguageModel};
 const HITS: usize = 4;
 /// A second entry is looked at when its score is at least this share of the best one's.
 const SECOND_NOTE: f32 = 0.4;
-/// The model's own certainty from which its pick is spoken, and the least probability by which the search must agree: a
-/// model alone is sure of itself when it is wrong. Chosen on `evals/fitting`.
+/// The model's own certainty from which its pick is spoken when it is what the search found too, and the least probability
+/// the search must give it: a model alone is sure of itself when it is wrong. Chosen on `evals/fitting`.
 const PICKED: f32 = 0.65;
 const AGREED: f32 = 0.35;
+/// What a sentence of the body needs, which no question is listed for: this certainty, and this probability of the entry.
+const ALONE: f32 = 0.9;
 /// Pieces of a reply on their way; the model waits when sentences are not taken.
 const PIECES: usize = 64;
 
@@ -155,14 +157,17 @@ impl Mind {
                 continue;
             }
             match self.pick(llm, entry, query, history).await {
-                Ok(Some(pick)) if best.as_ref().is_none_or(|(_, best)| pick.certainty > best.certainty) => {
+                Ok(Some(pick))
+                    if pick.may_be_spoken(hit)
+                        && best.as_ref().is_none_or(|(_, best)| pick.certainty > best.certainty) =>
+                {
                     best = Some((entry, pick));
                 }
                 Ok(_) => {}
                 Err(reason) => return out.fail(reason).await,
             }
         }
-        let Some((entry, pick)) = best.filter(|(_, pick)| pick.certainty >= PICKED) else {
+        let Some((entry, pick)) = best else {
             return out.send(Thought::Done { blocked: None }).await;
         };
         evidence.chosen = Some(pick.certainty);
@@ -203,7 +208,7 @@ impl Mind {
         info!(llm.total_ms = summary.total.as_millis() as u64, llm.choice = ?picked, "Picked an answer");
         Ok(picked.and_then(|(letter, certainty)| {
             let at = letters.iter().position(|one| *one == letter)?;
-            Some(Pick { text: options[at].clone(), certainty })
+            Some(Pick { text: options[at].clone(), certainty, approved: at < entry.answers.len() })
         }))
     }
 
@@ -348,6 +353,20 @@ impl Mind {
 struct Pick {
     text: String,
     certainty: f32,
+    /// One of the approved sentences, not of the body.
+    approved: bool,
+}
+
+impl Pick {
+    /// Two that see differently must agree on an approved sentence; one that only the model found is left unsaid.
+    fn may_be_spoken(&self, hit: &Hit) -> bool {
+        match self.approved {
+            true => {
+                hit.approved.as_ref() == Some(&self.text) && self.certainty >= PICKED && hit.approved_score >= AGREED
+            }
+            false => self.certainty >= ALONE && hit.score >= ALONE,
+        }
+    }
 }
 
 /// Short, or about something that was named before: "how long does that take?".
@@ -381,5 +400,77 @@ impl Out {
 
     async fn fail(&self, reason: String) {
         self.send(Thought::Failed(EngineFailed { engine: "llm", reason })).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::llm::fake::FakeLlm;
+
+    /// What is said to `query` when the model answers its questions so.
+    async fn said(query: &str, verbatim_score: f32, replies: &[&str]) -> (Vec<String>, Evidence) {
+        let config = Config::default();
+        let mut settings = MindSettings::new(&config.dialog, &config.llm, true);
+        settings.verbatim_score = verbatim_score;
+        let replies = replies.iter().map(|reply| Ok((*reply).to_owned()));
+        let mind = Arc::new(Mind {
+            knowledge: Arc::new(Knowledge::load(std::path::Path::new("")).expect("built in")),
+            prompts: Arc::new(Prompts::load(&config.dialog).expect("built in")),
+            llm: Some(Arc::new(FakeLlm::paced(Duration::ZERO, Duration::ZERO).scripted(replies))),
+            cost: None,
+            settings,
+        });
+        let (out, mut findings) = mpsc::channel(64);
+        mind.answer(TurnId(1), query.to_owned(), History::default(), out).await;
+        let (mut sentences, mut evidence) = (Vec::new(), Evidence::default());
+        while let Some(finding) = findings.recv().await {
+            match finding {
+                Finding::Thought(_, Thought::Sentence(text)) => sentences.push(text),
+                Finding::Thought(_, Thought::Planned(planned)) => evidence = planned,
+                _ => {}
+            }
+        }
+        (sentences, evidence)
+    }
+
+    const DELIVERY: &str = "how much is delivery";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_good_fit_is_spoken_at_once() {
+        let (sentences, evidence) = said(DELIVERY, 0.5, &[]).await;
+        assert!(sentences.len() == 1 && sentences[0].contains("$4.90"), "{sentences:?}");
+        assert!(evidence.verbatim && evidence.chosen.is_none() && evidence.probability > 0.8, "{evidence:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn below_that_the_model_must_pick_what_the_search_found() {
+        for (reply, spoken) in
+            [("A", true), ("{\"answer\": \"A\"}", true), ("B", false), ("N", false), ("nonsense", false)]
+        {
+            let (sentences, evidence) = said(DELIVERY, 1.01, &[reply, "N"]).await;
+            assert_eq!(sentences.len(), usize::from(spoken), "{reply}: {sentences:?}");
+            assert_eq!(evidence.chosen.is_some(), spoken, "{reply}: {evidence:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nothing_fits_is_not_even_asked() {
+        let (sentences, evidence) = said("who won the game last night", 0.8, &["A", "A"]).await;
+        assert!(sentences.is_empty() && !evidence.answerable, "{sentences:?} {evidence:?}");
+    }
+
+    #[test]
+    fn questions_that_lean_on_the_one_before_are_told() {
+        for (query, leans) in [
+            ("And on Sundays?", true),
+            ("how long does that take", true),
+            ("what about Alaska", true),
+            ("how much is delivery to the house of my aunt in Ohio", false),
+            ("do you take PayPal", false),
+        ] {
+            assert_eq!(leans_on_before(query), leans, "{query}");
+        }
     }
 }

@@ -48,6 +48,9 @@ pub struct Args {
     /// Search by words alone, as without an embedding model
     #[arg(long)]
     words_only: bool,
+    /// Let this share of the words of every scenario be heard wrong
+    #[arg(long, value_name = "SHARE")]
+    noise: Option<f64>,
     /// Only scenarios whose name begins so
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -81,6 +84,9 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
         if suite.scenarios.is_empty() {
             return Err(CliError::usage(format!("no scenario's name begins with `{start}`"), ""));
         }
+    }
+    if let Some(noise) = args.noise.filter(|noise| (0.0..=0.9).contains(noise)) {
+        suite.scenarios.iter_mut().for_each(|scenario| scenario.noise = noise);
     }
     match args.llm {
         Some(Model::Off) => config.llm.engine = LlmMode::Off,
@@ -181,4 +187,33 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             presence_grace: seconds(60),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both suites by words alone and without a model: what every machine can do, in a second.
+    #[tokio::test]
+    async fn the_suites_keep_their_bounds_without_any_model() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("evals");
+        for folder in ["fitting", "judging"] {
+            let suite = Suite::load(&[root.join(folder)]).expect("a suite");
+            let mut config = Config::default();
+            config.llm.engine = LlmMode::Off;
+            config.dialog.embedding.clear();
+            let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+            let stage = stage(&Arc::new(config), &tracker, &cancel).await.expect("a stage");
+            let mut runs = Vec::new();
+            for scenario in suite.scenarios {
+                let played = play::play(&stage, &scenario).await;
+                let verdict = score::judge(&scenario, &played);
+                runs.push((scenario, played, verdict));
+            }
+            let metrics = score::metrics(&runs, "Larkfield", &stage.mind.knowledge);
+            let broken = score::broken_bounds(&metrics, &suite.bounds);
+            assert!(broken.is_empty(), "{folder}: {broken:?}");
+            assert!(runs.len() > 100, "{folder} has {} scenarios", runs.len());
+        }
+    }
 }

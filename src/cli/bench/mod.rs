@@ -6,6 +6,7 @@ mod calls;
 mod latency;
 mod noises;
 mod recordings;
+mod retrieval;
 mod stt;
 pub(super) mod wer;
 
@@ -32,6 +33,8 @@ enum Name {
     Calls(calls::Args),
     /// From the last caller sample to the first audible reply, stage by stage
     Latency(latency::Args),
+    /// Finding an entry among many
+    Retrieval(retrieval::Args),
     /// Speech to text: word error rate, time to the final transcript, words invented for noise
     Stt(stt::Args),
 }
@@ -61,6 +64,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let metrics = match args.name {
         Name::Calls(calls) => calls::run(calls, config).await?,
         Name::Latency(latency) => latency::run(latency, config).await?,
+        Name::Retrieval(retrieval) => retrieval::run(retrieval, config).await?,
         Name::Stt(stt) => stt::run(stt, config).await?,
     };
     for metric in &metrics {

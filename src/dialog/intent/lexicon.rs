@@ -36,6 +36,8 @@ const PERSON: &[(&str, usize)] = &[
     ("headquarters", 0),
     ("staff", 0),
     ("boss", 0),
+    ("team", 0),
+    ("teams", 0),
 ];
 
 /// Forms a spell check can't reach, as heard on real lines.
@@ -58,6 +60,8 @@ const PERSON_PHRASES: &[&[&str]] = &[
     &["any", "body"],
     &["a", "gent"],
     &["age", "ent"],
+    &["age", "and"],
+    &["a", "gen"],
     &["super", "visor"],
     &["represent", "ative"],
     &["opera", "tor"],

@@ -68,7 +68,7 @@ pub fn is_angry(text: &str) -> bool {
 /// "That's not what I asked", "you don't understand me": the answer before did not help.
 pub fn is_unhelped(text: &str) -> bool {
     const WHOLE: &[&str] = phrases![
-        "not what i asked" "not what i am asking" "not what i meant" "not what i mean" "not what i said"
+        "not what i asked" "not what i ask" "not what i am asking" "not what i meant" "not what i mean" "not what i said"
         "not what i wanted" "not what i want" "not my question" "not answering my question" "not answer my question"
         "did not answer my question" "does not answer my question" "you do not understand" "do not understand me"
         "you did not understand" "you misunderstood" "you are not listening" "are you listening" "are you even listening"

@@ -78,13 +78,17 @@ fn bare(words: &[String]) -> bool {
     if words.len() == 1 && is(words, 0, &["pearson", "parson"]) || holds(words, "no need") {
         return false;
     }
-    let core: Vec<&str> =
-        words.iter().map(String::as_str).filter(|word| !["please", "now", "just"].contains(word)).collect();
+    let core: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !["please", "now", "just", "okay", "ok", "yes"].contains(word))
+        .collect();
     if matches!(
         core[..],
         ["zero"]
             | ["zero", "zero"]
             | ["press", "zero"]
+            | ["hero"]
             | ["transfer"]
             | ["connect"]
             | ["escalate"]
@@ -192,12 +196,12 @@ fn named(words: &[String], i: usize) -> Option<usize> {
 /// "transfer me", "put me through", "connect me to an agent", "hand me over", "escalate this", "switch to a human".
 fn transfer(words: &[String], i: usize) -> Option<usize> {
     const MOVE: &[&str] = words![
-        connect transfer switch patch hand forward direct route redirect reroute send move refer pass put escalate get
+        connect transfer switch patch hand forward direct route redirect reroute send move refer pass passing put escalate get
         conect connected transferred transfered bring skip jump go ring
     ];
     /// Those that are about the call even without "me".
     const CALL: &[&str] = words![
-        connect transfer conect switch escalate forward redirect direct route patch hand pass connected transferred
+        connect transfer conect switch escalate forward redirect direct route patch hand pass passing connected transferred
         transfered skip jump go get ring
     ];
     if is(words, i, &["who"]) && is(words, i + 1, words![can could do should would may might]) {

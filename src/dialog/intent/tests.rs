@@ -25,6 +25,35 @@ fn every_row_is_told_right() {
     assert!(wrong.is_empty(), "{} of {} rows are told wrong:\n{}", wrong.len(), rows().count(), wrong.join("\n"));
 }
 
+/// What the rules reach on noisy lines today. Raise it when they get better, never lower it to pass.
+const HEARD_RIGHT: f64 = 0.8;
+const HEARD_FALSE: usize = 3;
+
+#[test]
+fn requests_are_told_from_what_was_heard_on_a_noisy_line() {
+    let rows: Vec<Vec<&str>> = include_str!("../../../tests/fixtures/intent/heard.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split('\t').collect())
+        .collect();
+    let told = |row: &[&str]| wants_person(row[3]).is_some();
+    let (asks, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row[0] == "+");
+    let missed: Vec<_> = asks.iter().filter(|row| !told(row)).collect();
+    let wrong: Vec<_> = others.iter().filter(|row| told(row)).collect();
+    let sure = |row: &&&&Vec<&str>| row[1].parse::<f32>().expect("a number") >= 0.45;
+    let unnoticed = missed.iter().filter(sure).count();
+    let recall = 1.0 - missed.len() as f64 / asks.len() as f64;
+    println!(
+        "asks {} recall {recall:.3}, missed and not asked again {unnoticed}; others {} false {}",
+        asks.len(),
+        others.len(),
+        wrong.len()
+    );
+    println!("missed {missed:#?}\nfalse {wrong:#?}");
+    assert!(asks.len() >= 100 && others.len() >= 60);
+    assert!(recall >= HEARD_RIGHT && wrong.len() <= HEARD_FALSE, "{recall} {wrong:?}");
+}
+
 /// `+ text` must answer true, `- text` false.
 #[track_caller]
 fn check(name: &str, tell: fn(&str) -> bool, rows: &str) {

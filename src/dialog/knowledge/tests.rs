@@ -26,15 +26,15 @@ fn built_in() -> Knowledge {
 }
 
 /// What the entries and the scoring reach today by words alone, as without an embedding model. Raise them when they get better, never lower them to pass.
-const RECALL_AT_1: usize = 110;
+const RECALL_AT_1: usize = 111;
 const RECALL_AT_3: usize = 113;
 const IN_SCOPE: usize = 114;
-const REFUSED: usize = 33;
+const REFUSED: usize = 34;
 const OUT_OF_SCOPE: usize = 36;
 /// In-scope questions that pass `dialog.min_score` with the right entry first.
-const KEPT: usize = 104;
+const KEPT: usize = 108;
 /// Questions answered by the right approved sentence, without any model.
-const VERBATIM: usize = 65;
+const VERBATIM: usize = 70;
 
 #[test]
 fn questions_find_their_entries_and_others_find_none() {
