@@ -263,7 +263,9 @@ fn routes(surface: Surface) -> Router {
     let media = MediaState::new(gate.clone(), directory.clone(), sockets.clone(), stop.clone());
     let parts = Parts {
         media: media::routes(media),
-        webhooks: webhooks::routes(WebhookState::new(&config, gate, directory.clone())),
+        webhooks: webhooks::routes(
+            WebhookState::new(&config, gate, directory.clone()).with_sockets(sockets.clone(), stop.clone()),
+        ),
         agent: agent_routes(AgentState { desk, auth: auth.clone(), sockets, stop }),
         console: console::routes(),
     };

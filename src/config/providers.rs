@@ -1,5 +1,7 @@
 //! `[twilio]` and one section for each other provider: what proves that they are themselves, and how to ask them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
@@ -168,25 +170,45 @@ pub struct AudiohookConfig {
 impl Section for AudiohookConfig {
     const NAME: &'static str = "audiohook";
     const SECRETS: &'static [&'static str] = &["api_key", "client_secret"];
-    fn check(&self, _: &mut Problems) {}
+    fn check(&self, problems: &mut Problems) {
+        if BASE64.decode(self.client_secret.expose().trim()).is_err() {
+            problems.add("audiohook.client_secret", "<secret>", "must be base64");
+        }
+    }
 }
 
 /// jambonz.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JambonzConfig {
     /// User name of the application's websocket.
     pub username: String,
-    /// Its password. Without it jambonz' sockets are refused.
+    /// Its password. Without it jambonz' application websocket is refused.
     pub password: Secret<String>,
-    /// The account's webhook secret, which signs webhooks.
+    /// The account's webhook secret, which signs webhooks. Without it jambonz' webhooks are refused.
     pub webhook_secret: Secret<String>,
+    /// Samples a second of the audio both ways: 8000, 16000 or 24000. At the call's own rate marks are exact.
+    pub sample_rate: u32,
+}
+
+impl Default for JambonzConfig {
+    fn default() -> Self {
+        Self {
+            username: String::new(),
+            password: Secret::default(),
+            webhook_secret: Secret::default(),
+            sample_rate: 8_000,
+        }
+    }
 }
 
 impl Section for JambonzConfig {
     const NAME: &'static str = "jambonz";
     const SECRETS: &'static [&'static str] = &["password", "webhook_secret"];
     fn check(&self, problems: &mut Problems) {
+        if ![8_000, 16_000, 24_000].contains(&self.sample_rate) {
+            problems.add("jambonz.sample_rate", &self.sample_rate.to_string(), "must be 8000, 16000 or 24000");
+        }
         check_pair(problems, Self::NAME, &self.username, &self.password);
     }
 }

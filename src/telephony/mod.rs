@@ -5,11 +5,15 @@
 //! only driver is `web/media.rs`: it owns the socket, feeds one input, drains the
 //! outputs, and resamples between the provider's rate and the 16 kHz used inside.
 
+pub mod audiocodes;
+pub mod audiohook;
 pub mod browser;
 pub mod handshake;
+pub mod jambonz;
 pub mod json;
 pub mod marks;
 pub mod packer;
+pub mod playout;
 pub mod protocol;
 pub mod providers;
 pub mod reorder;

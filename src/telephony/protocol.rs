@@ -268,6 +268,14 @@ pub enum ProtocolError {
         /// How much.
         queued: Millis,
     },
+    /// The provider complains about us.
+    #[error("the provider reports {code}: {text}")]
+    Reported {
+        /// Its code for it.
+        code: String,
+        /// Its words.
+        text: String,
+    },
     /// A format this server does not speak.
     #[error("unsupported media format `{format}`")]
     Unsupported {
@@ -295,7 +303,8 @@ impl ProtocolError {
             | Self::Oversized { .. }
             | Self::Kind { .. }
             | Self::Order { .. }
-            | Self::Overrun { .. } => Verdict::Skip,
+            | Self::Overrun { .. }
+            | Self::Reported { .. } => Verdict::Skip,
             Self::Unsupported { .. } => Verdict::Close,
         }
     }
@@ -310,6 +319,7 @@ impl ProtocolError {
             Self::Kind { .. } => "kind",
             Self::Order { .. } => "order",
             Self::Overrun { .. } => "overrun",
+            Self::Reported { .. } => "reported",
             Self::Unsupported { .. } => "unsupported",
         }
     }

@@ -3,7 +3,7 @@
 
 use super::handshake::{Check, Opening, by_token};
 use super::protocol::MediaProtocol;
-use super::{browser, twilio};
+use super::{audiocodes, audiohook, browser, jambonz, twilio};
 pub use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
 
@@ -80,6 +80,66 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         authentication: "signed webhook (`X-Twilio-Signature`), then a single-use token",
         check: by_token,
         open: twilio::open,
+    },
+    ProviderSpec {
+        name: "audiohook",
+        title: "Genesys Cloud Audio Connector (AudioHook)",
+        path: "/media/audiohook",
+        formats: &[Format::PCMU_8K],
+        frames: Frames::Binary,
+        subprotocols: &[],
+        marks: false,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Message,
+        webhook: None,
+        authentication: "`X-API-KEY` and HTTP Message Signature (HMAC-SHA256) of the handshake",
+        check: audiohook::check,
+        open: audiohook::open,
+    },
+    ProviderSpec {
+        name: "jambonz",
+        title: "jambonz",
+        path: "/media/jambonz",
+        formats: &[
+            Format { codec: Codec::L16Le, rate: SampleRate::NARROWBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
+        ],
+        frames: Frames::Binary,
+        subprotocols: &["audio.jambonz.org", "audio.drachtio.org"],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/jambonz/incoming"),
+        authentication: "signed webhook (`Jambonz-Signature`) or application websocket (Basic), then a single-use token",
+        check: jambonz::check,
+        open: jambonz::open,
+    },
+    ProviderSpec {
+        name: "audiocodes",
+        title: "AudioCodes VoiceAI Connect",
+        path: "/media/audiocodes",
+        formats: &[
+            Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
+            Format { codec: Codec::L16Le, rate: SampleRate::NARROWBAND },
+            Format::PCMU_8K,
+        ],
+        frames: Frames::Text,
+        subprotocols: &[],
+        marks: false,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Message,
+        webhook: None,
+        authentication: "`Authorization: Bearer` with the bot connection's token",
+        check: audiocodes::check,
+        open: audiocodes::open,
     },
     ProviderSpec {
         name: "browser",

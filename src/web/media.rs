@@ -205,7 +205,11 @@ where
             },
             command = next_command(&mut driver.leg), if driver.outbox.has_room() => driver.command(command).await,
             () = sleep_until(deadline.into()) => driver.time_passed().await,
-            () = cancel.cancelled() => driver.command(Some(MediaCommand::Hangup)).await,
+            // Once: some dialects say goodbye first and wait for the answer.
+            () = cancel.cancelled(), if !driver.cancelled => {
+                driver.cancelled = true;
+                driver.command(Some(MediaCommand::Hangup)).await;
+            }
         }
     }
     driver.finish().await;
@@ -245,6 +249,8 @@ struct Driver {
     heard_at: Instant,
     pinged: bool,
     closed: bool,
+    /// Everything is hung up.
+    cancelled: bool,
     skipped: Skipped,
 }
 
@@ -281,6 +287,7 @@ impl Driver {
             heard_at: now(),
             pinged: false,
             closed: false,
+            cancelled: false,
             skipped: Skipped::default(),
             state,
         }

@@ -283,6 +283,13 @@ impl Phone {
         let goodbye = self.dialect.goodbye();
         // An error means that the other side was quicker.
         let _ = self.send_all(goodbye).await;
+        let answer = async {
+            while !self.dialect.is_over() {
+                let Some(Ok(message)) = self.socket.next().await else { return };
+                self.dialect.read(message);
+            }
+        };
+        let _ = timeout(SOCKET_PATIENCE, answer).await;
     }
 
     async fn send_all(&mut self, messages: Vec<Message>) -> Result<(), String> {

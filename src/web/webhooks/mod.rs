@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod incoming;
+pub mod jambonz;
 pub mod limit;
 pub mod outcomes;
 pub mod twilio;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::gate::Gate;
 use crate::call::handle::AdmitError;
@@ -21,6 +25,9 @@ use crate::config::Config;
 
 /// Larger bodies are refused: a webhook's form has a few dozen short fields.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Control sockets of calls, one a call. One more is turned away.
+const MAX_CONTROL_SOCKETS: usize = 2_048;
 
 /// Whether there is room for one more call. Asked before a caller is put through to a stream; the stream asks again.
 pub trait Admission: Send + Sync {
@@ -38,6 +45,10 @@ struct Inner {
     /// Whether the operator named the address people reach this server by.
     has_public_url: bool,
     admission: Arc<dyn Admission>,
+    /// What control sockets run under.
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+    control_sockets: Arc<Semaphore>,
 }
 
 impl WebhookState {
@@ -48,7 +59,18 @@ impl WebhookState {
             browser_enabled: config.browser.enabled,
             has_public_url: !config.server.public_url.is_empty(),
             admission,
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            control_sockets: Arc::new(Semaphore::new(MAX_CONTROL_SOCKETS)),
         }))
+    }
+
+    /// Control sockets run under `tracker` and end with `cancel`, as media sockets do. Before the state is shared.
+    pub fn with_sockets(mut self, tracker: TaskTracker, cancel: CancellationToken) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            (inner.tracker, inner.cancel) = (tracker, cancel);
+        }
+        self
     }
 }
 
@@ -57,6 +79,7 @@ pub fn routes(state: WebhookState) -> Router {
     Router::new()
         .merge(twilio::routes())
         .merge(browser::routes())
+        .merge(jambonz::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

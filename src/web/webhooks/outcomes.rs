@@ -65,6 +65,17 @@ impl StreamOutcomes {
         let inner = self.inner.lock().expect("nothing panics while holding the outcomes");
         inner.outcomes.get(provider_call_id).cloned().unwrap_or(StreamOutcome::Failed)
     }
+
+    /// Whether the stream of `provider_call_id` has ended, lately.
+    pub fn is_known(&self, provider_call_id: &str) -> bool {
+        self.inner.lock().expect("nothing panics while holding the outcomes").outcomes.contains_key(provider_call_id)
+    }
+
+    /// Forgets how an earlier stream of `provider_call_id` ended: there is a new one.
+    pub fn forget(&self, provider_call_id: &str) {
+        // Its place in the order stays until its time is over.
+        self.inner.lock().expect("nothing panics while holding the outcomes").outcomes.remove(provider_call_id);
+    }
 }
 
 #[cfg(test)]

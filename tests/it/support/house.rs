@@ -1,5 +1,6 @@
 //! A small server on a real socket: webhooks, media driver, and behind them a call that is no dialog but behaves like
-//! one. It greets with a tone, answers voice with a tone, stops when spoken over, and hangs up on `9`.
+//! one. It greets with a tone, answers voice with a tone, stops when spoken over, hangs up on `9`, and puts the caller
+//! through on `8`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use warmline::audio::units::{Millis, SampleRate};
 use warmline::call::CallId;
 use warmline::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
 use warmline::config::Config;
-use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart};
+use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart, Transfer};
 use warmline::web::gate::Gate;
 use warmline::web::media::{self, MediaState};
 use warmline::web::webhooks::{self, Admission, WebhookState};
@@ -27,12 +28,27 @@ pub const HANGOVER: Duration = Duration::from_millis(200);
 /// Length of the greeting and of each answer.
 pub const TONE: Millis = Millis(600);
 
+/// Each provider's section of the configuration, and what its side proves itself with.
+const CREDENTIALS: &[(&str, &str, &str)] = &[
+    ("twilio", "[twilio]\nauth_token = \"12345\"", "12345"),
+    (
+        "audiohook",
+        "[audiohook]\napi_key = \"invented-api-key-1\"\nclient_secret = \"aW52ZW50ZWQtY2xpZW50LXNlY3JldC0wMDAx\"",
+        "invented-api-key-1:aW52ZW50ZWQtY2xpZW50LXNlY3JldC0wMDAx",
+    ),
+    ("jambonz", "[jambonz]\nusername = \"desk\"\npassword = \"secret\"\nwebhook_secret = \"wh-secret\"", "wh-secret"),
+    ("audiocodes", "[audiocodes]\ntoken = \"ac-token\"", "ac-token"),
+];
+
+/// What a provider proves itself with; nothing for a browser.
+pub fn secret_of(provider: &str) -> &'static str {
+    CREDENTIALS.iter().find(|(name, ..)| *name == provider).map_or("", |(.., secret)| secret)
+}
+
 /// The running server. Dropping it stops it.
 pub struct House {
     /// `http://127.0.0.1:PORT`.
     pub base: String,
-    /// What its webhooks are signed with.
-    pub auth_token: &'static str,
     calls: Arc<Calls>,
     cancel: CancellationToken,
     tracker: TaskTracker,
@@ -50,16 +66,16 @@ impl House {
     pub async fn open(max: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let text = format!(
-            "[server]\nlisten = \"{address}\"\ncalls_per_minute_per_caller = 1000\n[twilio]\nauth_token = \"12345\""
-        );
+        let server = format!("[server]\nlisten = \"{address}\"\ncalls_per_minute_per_caller = 1000\n");
+        let sections = CREDENTIALS.iter().map(|(_, section, _)| *section);
+        let text = server + &sections.collect::<Vec<_>>().join("\n");
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let live = Arc::default();
         let calls = Arc::new(Calls { max, live, opened: AtomicUsize::new(0), tracker: tracker.clone() });
         let gate = Arc::new(Gate::new(&config));
         let media = MediaState::new(gate.clone(), calls.clone(), tracker.clone(), cancel.clone());
-        let hooks = WebhookState::new(&config, gate, calls.clone());
+        let hooks = WebhookState::new(&config, gate, calls.clone()).with_sockets(tracker.clone(), cancel.clone());
         let routes = media::routes(media).merge(webhooks::routes(hooks));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let stop = cancel.clone().cancelled_owned();
@@ -67,7 +83,7 @@ impl House {
             let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
             let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
         });
-        Self { base: format!("http://{address}"), auth_token: "12345", calls, cancel, tracker }
+        Self { base: format!("http://{address}"), calls, cancel, tracker }
     }
 
     /// How many calls were opened so far.
@@ -134,6 +150,11 @@ async fn answer(mut leg: LegIo) {
                 None | Some(MediaEvent::Stopped(_)) => return,
                 Some(MediaEvent::Dtmf(digit)) if digit.get() == '9' => {
                     let _ = leg.commands.send(MediaCommand::Hangup).await;
+                }
+                Some(MediaEvent::Dtmf(digit)) if digit.get() == '8' => {
+                    let variables = [("summary".to_owned(), "Wants a refund.".to_owned().into())].into();
+                    let transfer = Transfer { target: "+15005550123".to_owned().into(), variables };
+                    let _ = leg.commands.send(MediaCommand::Transfer(transfer)).await;
                 }
                 Some(_) => {}
             },

@@ -149,6 +149,8 @@ pub struct Watched {
     started: bool,
     stopped: bool,
     refused: bool,
+    /// Something was sent though nothing has started: somebody only tries the connection.
+    probed: bool,
     closed: Option<CloseReason>,
 }
 
@@ -173,6 +175,7 @@ impl Watched {
             started: false,
             stopped: false,
             refused: false,
+            probed: false,
             closed: None,
         }
     }
@@ -226,7 +229,7 @@ impl Watched {
             match output {
                 Output::Close(reason) => self.closed = Some(*reason),
                 Output::Send(message) => {
-                    assert!(self.started || self.refused || self.stopped, "nothing is sent before a start");
+                    self.probed |= !(self.started || self.refused || self.stopped);
                     assert!(!matches!(message, WsMessage::Closed), "a close is an output of its own");
                 }
                 Output::Event(event) => self.watch(event),
@@ -240,6 +243,7 @@ impl Watched {
         match event {
             MediaEvent::Started(start) => {
                 assert!(!self.started, "a second start");
+                assert!(!self.probed, "nothing is sent before a start");
                 self.rates = (start.rate, start.plays_at);
                 self.started = true;
             }
@@ -348,7 +352,8 @@ fn shown(message: &WsMessage) -> String {
         WsMessage::Closed => "socket gone".to_owned(),
         WsMessage::Text(text) => match serde_json::from_str::<Value>(text) {
             Ok(mut value) => {
-                if let Some(payload) = value.pointer_mut("/media/payload")
+                let payload = ["/media/payload", "/audioChunk"].into_iter().find(|path| value.pointer(path).is_some());
+                if let Some(payload) = payload.and_then(|path| value.pointer_mut(path))
                     && let Some(audio) = payload.as_str().filter(|text| text.len() > 20)
                 {
                     *payload = Value::from(format!("{} bytes", BASE64.decode(audio).map_or(0, |bytes| bytes.len())));

@@ -2,9 +2,13 @@
 //!
 //! One file for each provider: an `announce` that asks the webhook as the provider does, and its [`Dialect`].
 
+mod audiocodes;
+mod audiohook;
 mod browser;
 mod instructions;
+mod jambonz;
 mod twilio;
+mod voice;
 
 use futures::future::BoxFuture;
 use reqwest::StatusCode;
@@ -15,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use super::CallError;
 use super::player::Dial;
 use crate::audio::units::Millis;
-use crate::config::ProvidersConfig;
+use crate::config::{AudiohookConfig, ProvidersConfig};
 use crate::engine::llm::openai::install_crypto;
 use crate::telemetry::Secret;
 use crate::telephony::protocol::{Caption, Digit};
@@ -69,6 +73,10 @@ pub trait Dialect: Send {
     }
     /// The caller hangs up.
     fn goodbye(&mut self) -> Vec<Message>;
+    /// Whether the socket may be closed after our goodbye; else the server has to answer it first.
+    fn is_over(&self) -> bool {
+        true
+    }
     /// What a message means, in order; nothing for those without meaning here.
     fn read(&mut self, message: Message) -> Vec<Incoming>;
     /// More audio than this is not kept: the provider drops the newest.
@@ -97,6 +105,9 @@ pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
     let http = http.map_err(|source| CallError::Http { url: dial.base.clone(), source })?;
     match dial.provider.as_str() {
         "twilio" => twilio::announce(http, dial).await,
+        "audiohook" => audiohook::announce(dial),
+        "jambonz" => jambonz::announce(http, dial).await,
+        "audiocodes" => audiocodes::announce(dial),
         "browser" => browser::announce(http, dial).await,
         other => Err(CallError::Provider { name: other.to_owned() }),
     }
@@ -106,6 +117,15 @@ pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
 pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> {
     match provider {
         "twilio" => providers.twilio.auth_token.clone(),
+        "audiohook" => {
+            let AudiohookConfig { api_key, client_secret } = &providers.audiohook;
+            Secret::new(format!("{}:{}", api_key.expose(), client_secret.expose()))
+        }
+        "jambonz" if providers.jambonz.webhook_secret.expose().is_empty() => {
+            Secret::new(format!("{}:{}", providers.jambonz.username, providers.jambonz.password.expose()))
+        }
+        "jambonz" => providers.jambonz.webhook_secret.clone(),
+        "audiocodes" => providers.audiocodes.token.clone(),
         _ => Secret::new(String::new()),
     }
 }
