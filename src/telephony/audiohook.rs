@@ -448,3 +448,37 @@ fn played(mark: MarkId) -> Output {
 fn discarded(mark: MarkId) -> Output {
     Output::Event(MediaEvent::MarkDiscarded(mark))
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an origin for time that then only moves by the test")]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
+    use super::*;
+    use crate::config::ProvidersConfig;
+    use crate::telemetry::Secret;
+    use crate::telephony::handshake::Handshake;
+    use crate::telephony::signature::replay::ReplayCache;
+
+    #[test]
+    fn a_handshake_lets_in_once() {
+        let mut settings = ProvidersConfig::default();
+        settings.audiohook.api_key = Secret::new("key".to_owned());
+        settings.audiohook.client_secret = Secret::new(BASE64.encode("client secret"));
+        let mut handshake = Handshake::to("/media/audiohook", "/media/audiohook/desk?x=1");
+        for name in ["audiohook-organization-id", "audiohook-session-id", "audiohook-correlation-id"] {
+            handshake.add_header(name, "a");
+        }
+        handshake.add_header("x-api-key", "key");
+        http_message::sign(b"client secret", &mut handshake, "voice.example.com", "0123456789012345678901", 1_000);
+        let (replays, now) = (ReplayCache::default(), Instant::now());
+        let at = |unix_s, base_url| {
+            check(&Arrival { handshake: &handshake, settings: &settings, base_url, now, unix_s, replays: &replays })
+        };
+        assert_eq!(at(1_000, "https://other.example.com"), Err(Refusal::Wrong("signature_wrong")));
+        assert_eq!(at(1_014, "https://voice.example.com"), Err(Refusal::Wrong("signature_stale")));
+        assert_eq!(at(1_000, "https://voice.example.com"), Ok(LetIn::ByHandshake), "a refused one is not used up");
+        assert_eq!(at(1_001, "https://voice.example.com"), Err(Refusal::Wrong("signature_replayed")));
+    }
+}
