@@ -160,6 +160,16 @@ pub mod metric {
     pub const STAGE_SECONDS: &str = "warmline_stage_seconds";
     /// Speech-to-text jobs waiting.
     pub const STT_QUEUE: &str = "warmline_stt_queue";
+    /// What speech to text leaves out: 0 nothing, 1 partials, 2 speculations, 3 the large model, 4 finals.
+    pub const STT_LOAD: &str = "warmline_stt_load";
+    /// Decodes refused under load {kind: final, speculative, partial, background}.
+    pub const STT_SHED: &str = "warmline_stt_shed_total";
+    /// Submission of a decode to its begin, seconds {kind: final, speculative, partial, background}.
+    pub const STT_WAIT_SECONDS: &str = "warmline_stt_wait_seconds";
+    /// One decode, seconds {model}.
+    pub const STT_DECODE_SECONDS: &str = "warmline_stt_decode_seconds";
+    /// Final transcripts that took back words shown before as standing.
+    pub const STT_CORRECTED: &str = "warmline_stt_corrected_total";
     /// Transcripts refused by a guard {guard}.
     pub const STT_GUARD: &str = "warmline_stt_guard_total";
     /// Handoffs created {reason}.
@@ -203,6 +213,19 @@ pub mod metric {
         (RESPONSE_SECONDS, Kind::Histogram, "Last caller sample to first audible reply frame, seconds."),
         (STAGE_SECONDS, Kind::Histogram, "One stage of a turn, seconds {stage: endpointing, stt, llm, tts}."),
         (STT_QUEUE, Kind::Gauge, "Speech-to-text jobs waiting."),
+        (
+            STT_LOAD,
+            Kind::Gauge,
+            "What is left out: 0 nothing, 1 partials, 2 speculations, 3 the large model, 4 finals.",
+        ),
+        (STT_SHED, Kind::Counter, "Decodes refused under load {kind: final, speculative, partial, background}."),
+        (
+            STT_WAIT_SECONDS,
+            Kind::Histogram,
+            "Submission of a decode to its begin {kind: final, speculative, partial, background}.",
+        ),
+        (STT_DECODE_SECONDS, Kind::Histogram, "One decode {model}."),
+        (STT_CORRECTED, Kind::Counter, "Final transcripts that took back words shown before as standing."),
         (STT_GUARD, Kind::Counter, "Transcripts refused by a guard {guard}."),
         (HANDOFFS, Kind::Counter, "Handoffs created {reason}."),
         (HANDOFF_OUTCOMES, Kind::Counter, "How handoffs ended {outcome}."),

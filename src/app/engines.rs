@@ -228,11 +228,20 @@ pub fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttSch
         SttMode::Off => Ok(None),
         #[cfg(feature = "whisper")]
         SttMode::Whisper => {
-            let model = locate(config, &config.stt.model, ModelKind::Stt)?;
-            let workers = crate::engine::stt::scheduler::worker_count(&config.stt);
-            let whisper = crate::engine::stt::whisper::Whisper::load(&model, &config.stt.language, workers)
-                .map_err(|error| unusable(error, "Check `stt.model` and `stt.language`."))?;
-            let scheduler = SttScheduler::start(Arc::new(whisper), budget.clone(), &config.stt)
+            use crate::engine::stt::SpeechToText;
+            use crate::engine::stt::scheduler::{Recognisers, worker_count};
+            use crate::engine::stt::whisper::Whisper;
+            let workers = worker_count(&config.stt);
+            let load = |name: &str| {
+                let model = locate(config, name, ModelKind::Stt)?;
+                Whisper::load(&model, &config.stt.language, workers)
+                    .map(|whisper| Arc::new(whisper) as Arc<dyn SpeechToText>)
+                    .map_err(|error| unusable(error, "Check `stt.model`, `stt.small_model` and `stt.language`."))
+            };
+            let small = &config.stt.small_model;
+            let small = (!small.is_empty()).then(|| load(small)).transpose()?;
+            let engines = Recognisers { main: load(&config.stt.model)?, small };
+            let scheduler = SttScheduler::start(engines, budget.clone(), &config.stt)
                 .map_err(|error| unusable(error, "Check `stt.workers`."))?;
             Ok(Some(Arc::new(scheduler)))
         }

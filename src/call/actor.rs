@@ -4,6 +4,7 @@
 //! Media path: caller frames come in, playback frames go out every 20 ms, a bridge copies frames both ways. Nothing on it
 //! waits: a full pipe drops the newest frame and counts it. Control path: events, findings, news; never dropped.
 
+mod captions;
 mod hearing;
 mod media;
 mod performing;
@@ -44,6 +45,7 @@ use crate::handoff::actor::{AgentLeg, DeskHandle};
 use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{MediaCommand, MediaEvent, StopReason, StreamStart};
+use crate::telephony::providers::PROVIDERS;
 
 /// What every call needs, shared by all.
 pub struct CallServices {
@@ -127,6 +129,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
     let actor = Actor {
         id,
         provider,
+        captioned: PROVIDERS.iter().any(|spec| spec.name == provider && spec.captions),
         epoch: now,
         machine: CallMachine::new(now.into_std(), policy),
         playback: Playback::default(),
@@ -158,6 +161,8 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
 struct Actor {
     id: CallId,
     provider: &'static str,
+    /// The caller can read captions.
+    captioned: bool,
     epoch: Instant,
     machine: CallMachine,
     playback: Playback,
@@ -287,6 +292,7 @@ impl Actor {
                     self.heard(turn, Err(stt_failed(&error))).await;
                 }
             }
+            Finding::Partial(turn, number, result) => self.partial(turn, number, result).await,
             Finding::Final(turn, Ok(transcript)) => self.heard(turn, Ok(transcript)).await,
             Finding::Final(turn, Err(error)) => self.heard(turn, Err(stt_failed(&error))).await,
             Finding::Sound(item, pcm) => self.playback.append(item, &pcm),

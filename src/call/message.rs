@@ -73,7 +73,7 @@ pub async fn transcribe(stt: &SttScheduler, pcm: &[i16], settings: &CallSettings
     let mut words = Vec::new();
     for piece in pcm.chunks(SampleRate::WIDEBAND.samples_in(PIECE)) {
         let utterance = Utterance { pcm: piece.into(), at: Millis::ZERO, hints: settings.hints.clone() };
-        match stt.transcribe(utterance, JobKind::Speculative, PATIENCE, &CancelFlag::new()).await {
+        match stt.transcribe(utterance, JobKind::Background, PATIENCE, &CancelFlag::new()).await {
             Ok(transcript) if !transcript.text.is_empty() => words.push(transcript.text),
             Ok(_) => {}
             Err(error) => {

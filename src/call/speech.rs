@@ -13,7 +13,7 @@ use super::mind::Thought;
 use super::turn::SpeculationId;
 use crate::engine::CancelFlag;
 use crate::engine::cpu::Priority;
-use crate::engine::stt::scheduler::{JobKind, SttScheduler};
+use crate::engine::stt::scheduler::{JobKind, SttScheduler, SttTicket};
 use crate::engine::stt::{SttError, Transcript, Utterance};
 use crate::engine::tts::TtsError;
 use crate::engine::tts::voice::Voice;
@@ -31,6 +31,8 @@ const VOICE_CHUNKS: usize = 8;
 pub enum Finding {
     /// A transcript of a speculation.
     Early(TurnId, SpeculationId, Result<Transcript, SttError>),
+    /// A transcript of an utterance that goes on, by number.
+    Partial(TurnId, u32, Result<Transcript, SttError>),
     /// The transcript of a whole utterance.
     Final(TurnId, Result<Transcript, SttError>),
     /// More sound of an item.
@@ -50,6 +52,8 @@ pub struct Speech {
     sentences: mpsc::Sender<Sentence>,
     /// Sentences that may still be cancelled.
     speaking: HashMap<ItemId, CancelFlag>,
+    /// The last speculation, to make it more urgent.
+    early: Option<(SpeculationId, SttTicket)>,
     tasks: JoinSet<()>,
 }
 
@@ -67,7 +71,7 @@ impl Speech {
         let (sentences, inbox) = mpsc::channel(WAITING_SENTENCES);
         let mut tasks = JoinSet::new();
         tasks.spawn(speak_all(voice, inbox, findings.clone()));
-        (Self { findings, sentences, speaking: HashMap::new(), tasks }, receiver)
+        (Self { findings, sentences, speaking: HashMap::new(), early: None, tasks }, receiver)
     }
 
     /// Speaks `text` after what was asked for before.
@@ -85,14 +89,38 @@ impl Speech {
     }
 
     /// Recognises the audio of a speculation.
-    pub fn hear_early(&mut self, stt: Arc<SttScheduler>, work: Decode, id: SpeculationId) {
+    ///
+    /// False under load, when it is left out: the utterance has to be heard when the turn is over.
+    pub fn hear_early(&mut self, stt: &SttScheduler, work: Decode, id: SpeculationId) -> bool {
+        let Decode { turn, utterance, deadline, cancel } = work;
+        let Ok(job) = stt.submit(utterance, JobKind::Speculative, deadline, &cancel) else { return false };
+        self.early = Some((id, job.ticket()));
         let findings = self.findings.clone();
-        let turn = work.turn;
         self.spawn(async move {
-            let result = work.run(&stt, JobKind::Speculative).await;
+            let result = job.outcome().await;
             // A closed channel means that the call is over.
             let _ = findings.send(Finding::Early(turn, id, result)).await;
         });
+        true
+    }
+
+    /// Recognises what there is of an utterance that goes on, if there is a core to spare.
+    pub fn hear_partial(&mut self, stt: &SttScheduler, work: Decode, number: u32) -> bool {
+        let Decode { turn, utterance, deadline, cancel } = work;
+        let Ok(job) = stt.submit(utterance, JobKind::Partial, deadline, &cancel) else { return false };
+        let findings = self.findings.clone();
+        self.spawn(async move {
+            let result = job.outcome().await;
+            let _ = findings.send(Finding::Partial(turn, number, result)).await;
+        });
+        true
+    }
+
+    /// The turn is over and the caller waits for this speculation: it goes before all others.
+    pub fn promote(&mut self, id: SpeculationId, deadline: Duration) {
+        if let Some((_, ticket)) = self.early.take_if(|(early, _)| *early == id) {
+            ticket.promote(deadline);
+        }
     }
 
     /// Recognises a whole utterance.

@@ -249,6 +249,11 @@ impl TurnDetector {
         self.open.as_ref().is_some_and(|open| open.started)
     }
 
+    /// What the caller has said of an utterance that goes on.
+    pub fn so_far(&self) -> Option<UtteranceAudio> {
+        self.open.as_ref().filter(|open| open.started).map(Open::audio)
+    }
+
     fn step(&mut self, at: Millis, pcm: &[i16], span: Millis, voice: f32, playing: bool, events: &mut Vec<TurnEvent>) {
         let goes_on = self.open.as_ref().is_some_and(|open| open.run > Millis::ZERO);
         let voiced = voice >= if goes_on { self.rules.goes_on } else { self.rules.begins };

@@ -141,8 +141,12 @@ pub struct SttConfig {
     pub engine: SttMode,
     /// A model's name in `warmline models list`, or the path of a ggml file of your own.
     pub model: String,
-    /// Decodes at once, one thread each; 0: one for each core, at most 4.
+    /// A smaller model that hears finals when callers would wait too long for `model`; empty: none. Named as `model` is.
+    pub small_model: String,
+    /// Decodes at once, one thread each under load; 0: one for each core, at most 4.
     pub workers: usize,
+    /// Threads of one decode while the other cores have nothing to do; 1: never more than one.
+    pub max_threads: usize,
     /// Language spoken, as Whisper's two letters.
     pub language: String,
     /// Decodes waiting at most.
@@ -158,7 +162,9 @@ impl Default for SttConfig {
         Self {
             engine: SttMode::Whisper,
             model: "whisper-base".to_owned(),
+            small_model: String::new(),
             workers: 0,
+            max_threads: 2,
             language: "en".to_owned(),
             queue: 32,
             deadline_ms: 8_000,
@@ -171,6 +177,7 @@ impl Section for SttConfig {
     const NAME: &'static str = "stt";
     fn check(&self, problems: &mut Problems) {
         problems.range("stt.workers", self.workers, 0..=64);
+        problems.range("stt.max_threads", self.max_threads, 1..=16);
         problems.range("stt.queue", self.queue, 1..=10_000);
         problems.range("stt.deadline_ms", self.deadline_ms, 500..=60_000);
         if self.language.len() != 2 {

@@ -231,6 +231,17 @@ impl CpuPermit {
         self.permits
     }
 
+    /// Takes one permit more if one is free and nobody waits; true if it did.
+    pub fn grow(&mut self) -> bool {
+        let mut state = self.pool.lock();
+        let grows = state.free > 0 && state.line.is_empty();
+        if grows {
+            state.free -= 1;
+            self.permits += 1;
+        }
+        grows
+    }
+
     /// Gives back `permits` of them, or all there are; the work goes on with fewer threads.
     pub fn release(&mut self, permits: usize) {
         let released = permits.min(self.permits);
@@ -317,6 +328,21 @@ mod tests {
         both.release(9);
         drop((both, audio));
         assert_eq!(budget.in_use(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_grows_only_into_idle_cores() {
+        let budget = CpuBudget::new(2);
+        let mut one = granted(&mut ask(&budget, FinalTranscript, 1)).expect("free");
+        assert!(one.grow());
+        assert_eq!((one.permits(), budget.in_use()), (2, 2));
+        assert!(!one.grow(), "there is no third");
+        let mut waiting = ask(&budget, Background, 2);
+        assert!(granted(&mut waiting).is_none());
+        one.release(1);
+        assert!(!one.grow(), "somebody waits for it");
+        drop(one);
+        assert_eq!(granted(&mut waiting).expect("both").permits(), 2);
     }
 
     #[tokio::test(start_paused = true)]

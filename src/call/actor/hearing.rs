@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Actor;
+use super::captions::Captions;
 use crate::audio::units::Millis;
 use crate::call::completeness::completeness;
 use crate::call::input::{CallInput, EngineFailed, TurnId};
@@ -24,6 +25,8 @@ pub(super) struct Turns {
     pub(super) interrupted: bool,
     /// Its speculation.
     pub(super) early: Option<Early>,
+    /// What can be read of it while it goes on.
+    pub(super) captions: Captions,
 }
 
 /// `TurnId` with a default.
@@ -53,6 +56,7 @@ impl Actor {
             TurnEvent::SpeechStarted { .. } => {
                 self.turns.current += 1;
                 self.turns.interrupted = false;
+                self.turns.captions.begin(now);
                 self.drop_early();
                 self.step(CallInput::SpeechStarted).await;
             }
@@ -84,6 +88,7 @@ impl Actor {
                     decode: Duration::ZERO,
                     clause: None,
                 });
+                self.turns.captions.stop();
                 self.step(CallInput::TurnEnded(turn)).await;
                 self.transcribe(turn, &audio, speculation).await;
             }
@@ -108,11 +113,13 @@ impl Actor {
 
     pub(super) fn speculate(&mut self, id: SpeculationId, audio: &UtteranceAudio) {
         self.drop_early();
+        self.turns.captions.stop();
         let Some(stt) = self.services.stt.clone() else { return };
         let cancel = CancelFlag::new();
         let work = self.decode(audio, &cancel);
-        self.speech.hear_early(stt, work, id);
-        self.turns.early = Some(Early { id, cancel, result: None, is_final: false });
+        if self.speech.hear_early(&stt, work, id) {
+            self.turns.early = Some(Early { id, cancel, result: None, is_final: false });
+        }
     }
 
     pub(super) async fn transcribe(
@@ -131,7 +138,10 @@ impl Actor {
                     self.turns.early = None;
                     self.heard(turn, Ok(transcript)).await;
                 }
-                None => early.is_final = true,
+                None => {
+                    early.is_final = true;
+                    self.speech.promote(early.id, self.services.settings.stt_deadline);
+                }
             },
             _ => {
                 self.drop_early();
@@ -170,6 +180,9 @@ impl Actor {
             if let Some(response) = self.response.as_mut().filter(|response| response.turn == turn) {
                 response.heard = Some(Instant::now());
                 response.decode = transcript.decode;
+            }
+            if turn.0 == self.turns.current {
+                self.turns.captions.end(transcript);
             }
             self.caption(Speaker::Caller, transcript.text.clone(), true).await;
         }

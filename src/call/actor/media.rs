@@ -44,6 +44,7 @@ impl Actor {
         for event in noticed {
             self.turn_event(now, frame.at, event).await;
         }
+        self.caption_so_far(now);
     }
 
     pub(super) fn forward_to_agent(&self, frame: &AudioFrame) {

@@ -12,7 +12,7 @@ pub fn utterance(pcm: impl Into<Arc<[i16]>>) -> Utterance {
 }
 
 fn hear(stt: &dyn SpeechToText, pcm: impl Into<Arc<[i16]>>) -> Transcript {
-    stt.transcribe(&utterance(pcm), &CancelFlag::new()).expect("it transcribes")
+    stt.transcribe(&utterance(pcm), 1, &CancelFlag::new()).expect("it transcribes")
 }
 
 /// The contract of [`SpeechToText`]. `speech` is something this recogniser hears more than one word in, each time.
@@ -35,7 +35,7 @@ fn conforms(stt: &dyn SpeechToText, speech: &[i16]) {
     }
     let cancelled = CancelFlag::new();
     cancelled.cancel();
-    assert!(matches!(stt.transcribe(&utterance(speech), &cancelled), Err(SttError::Cancelled)));
+    assert!(matches!(stt.transcribe(&utterance(speech), 2, &cancelled), Err(SttError::Cancelled)));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_fake_follows_its_script() {
     let fake = FakeStt::new([Step::Unsure("My, um".to_owned(), -0.9), Step::Fail("no disk".to_owned())]);
     let unsure = hear(&fake, [900; 16_000]);
     assert_eq!(unsure.confidence(), Probability::clamped((-0.9f32).exp()));
-    let failed = fake.transcribe(&utterance([900; 16_000]), &CancelFlag::new());
+    let failed = fake.transcribe(&utterance([900; 16_000]), 1, &CancelFlag::new());
     assert!(matches!(failed, Err(SttError::Engine(reason)) if reason == "no disk"));
     assert_eq!(hear(&fake, [900; 8_000]).text, "", "the script is over");
     assert_eq!(fake.heard(), [Millis(1_000), Millis(1_000), Millis(500)]);
@@ -111,7 +111,7 @@ mod real {
         let (whisper, cancel) = (whisper(), CancelFlag::new());
         let long: Vec<i16> = recording("librivox/sense_and_sensibility_01_austen_64kb-0870.wav").repeat(3);
         std::thread::scope(|scope| {
-            let decode = scope.spawn(|| whisper.transcribe(&utterance(long), &cancel));
+            let decode = scope.spawn(|| whisper.transcribe(&utterance(long), 1, &cancel));
             std::thread::sleep(Duration::from_millis(80));
             cancel.cancel();
             assert!(matches!(decode.join().expect("no panic"), Err(SttError::Cancelled)));
@@ -129,7 +129,8 @@ mod real {
         let many: Vec<String> = suits.into_iter().chain((0..500).map(|n| format!("word {n}\0"))).collect();
         let hinted = Utterance { hints: many[..4].into(), ..speech.clone() };
         let flooded = Utterance { hints: many.into(), ..speech.clone() };
-        let hear = |utterance: &Utterance| whisper.transcribe(utterance, &CancelFlag::new()).expect("transcribed").text;
+        let hear =
+            |utterance: &Utterance| whisper.transcribe(utterance, 2, &CancelFlag::new()).expect("transcribed").text;
         assert!(!hear(&speech).contains("of clubs"), "{}", hear(&speech));
         assert!(hear(&hinted).contains("four of clubs"), "{}", hear(&hinted));
         assert!(hear(&flooded).contains("of spades"), "{}", hear(&flooded));

@@ -94,7 +94,7 @@ impl FakeStt {
 }
 
 impl SpeechToText for FakeStt {
-    fn transcribe(&self, utterance: &Utterance, cancel: &CancelFlag) -> Result<Transcript, SttError> {
+    fn transcribe(&self, utterance: &Utterance, _: usize, cancel: &CancelFlag) -> Result<Transcript, SttError> {
         if cancel.is_cancelled() {
             return Err(SttError::Cancelled);
         }

@@ -16,6 +16,12 @@ const MAX_COMPRESSION: f32 = 2.4;
 /// Probability of no speech that short words said clearly reach now and then (0.64 at most) and noise nearly always
 /// exceeds (0.53 at least): a sign that needs a second one.
 const MAYBE_NO_SPEECH: f32 = 0.5;
+/// From this on words said clearly are sure (-0.3 at least), and what is not is invented.
+const NO_SPEECH: f32 = 0.57;
+/// Mean log-probability that is the second sign then.
+const INVENTED_THEN: f32 = -0.55;
+/// Probability of no speech that is a second sign for the name of a sound, and the mean log-probability that is one.
+const SOUND_NAMED: (f32, f32) = (0.25, -0.9);
 /// The same for speech that is hardly loud enough to be any.
 const MAYBE_NO_SPEECH_IF_FAINT: f32 = 0.25;
 /// Louder than this is not faint; speech on a bad line is at -45.
@@ -23,6 +29,10 @@ const FAINT_DBFS: f32 = -48.0;
 /// Mean log-probability that is the second sign: text invented for noise is below, speech above -1.1 whenever the
 /// probability of no speech is high.
 const INVENTED: f32 = -1.15;
+/// Letters a second that hurried speech reaches, and what is said twice with a breath between does not.
+const LETTERS_TWICE: f32 = 13.0;
+/// Kept around a sound.
+const MARGINS_S: f32 = 0.2;
 /// Mean log-probability of a text nobody should act on, whatever made it.
 const HOPELESS: f32 = -1.5;
 
@@ -86,6 +96,12 @@ const SUBTITLES: &[&str] = &[
     "right",
 ];
 
+/// Names of sounds, which Whisper writes for the sound itself.
+const SOUNDS: &[&str] = &[
+    "beep", "bip", "boop", "ring", "buzz", "click", "clack", "ding", "dong", "bang", "boom", "pop", "tick", "tock",
+    "knock", "thud", "whirr", "arr", "woof", "meow", "ha",
+];
+
 /// One decode, as the guards see it.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
@@ -110,10 +126,14 @@ pub struct Candidate<'a> {
 pub enum Finding {
     /// It says the same again and again.
     Loop,
+    /// It says the same twice, in the time of once.
+    Doubled,
     /// Nobody speaks that fast.
     TooLong,
     /// The recogniser itself doubts that there is speech, or does not know at all what it is.
     NoSpeech,
+    /// A sound written out ("Grrr"), or named and doubted ("Beep").
+    Sound,
     /// A phrase of subtitles, and a sign that there is little to hear.
     Subtitle,
     /// Nothing but the hints.
@@ -125,8 +145,10 @@ impl Finding {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Loop => "loop",
+            Self::Doubled => "doubled",
             Self::TooLong => "too_long",
             Self::NoSpeech => "no_speech",
+            Self::Sound => "sound",
             Self::Subtitle => "subtitle",
             Self::HintEcho => "hint_echo",
         }
@@ -147,7 +169,10 @@ pub fn inspect(candidate: &Candidate<'_>) -> Option<Finding> {
         return None;
     }
     let seconds = candidate.sound.0 as f32 / 1_000.0;
-    if loops(&words) || doubled(&words, seconds) || compression_ratio(candidate.text) > MAX_COMPRESSION {
+    if doubled(&words, seconds) {
+        return Some(Finding::Doubled);
+    }
+    if loops(&words) || compression_ratio(candidate.text) > MAX_COMPRESSION {
         return Some(Finding::Loop);
     }
     // Hurried English is 4.5 words and 25 characters a second; a single word may be longer than the sound suggests.
@@ -160,11 +185,19 @@ pub fn inspect(candidate: &Candidate<'_>) -> Option<Finding> {
     if candidate.avg_logprob < HOPELESS || (no_speech > MAYBE_NO_SPEECH && candidate.avg_logprob < INVENTED) {
         return Some(Finding::NoSpeech);
     }
+    if no_speech > NO_SPEECH && candidate.avg_logprob < INVENTED_THEN {
+        return Some(Finding::NoSpeech);
+    }
+    let doubted = no_speech > SOUND_NAMED.0 || candidate.avg_logprob < SOUND_NAMED.1;
+    if words.iter().all(|word| written_sound(word) || (doubted && SOUNDS.contains(&word.as_str()))) {
+        return Some(Finding::Sound);
+    }
     let faint = candidate.dbfs < FAINT_DBFS && no_speech > MAYBE_NO_SPEECH_IF_FAINT;
     if (no_speech > MAYBE_NO_SPEECH || faint) && SUBTITLES.contains(&words.join(" ").as_str()) {
         return Some(Finding::Subtitle);
     }
-    echoes(&words, candidate.hints).then_some(Finding::HintEcho)
+    let of_hints = echoes(&words, candidate.hints);
+    (of_hints >= 2 || (of_hints == 1 && no_speech > MAYBE_NO_SPEECH)).then_some(Finding::HintEcho)
 }
 
 /// Length of `text` over its length compressed with zlib, as Whisper's authors define it; 0 for no text.
@@ -217,23 +250,32 @@ fn loops(words: &[String]) -> bool {
     })
 }
 
-/// The same words twice, faster than anyone says a thing twice.
+/// The same words twice, faster than anyone says a thing twice: callers repeat themselves in a second breath. `seconds`
+/// includes the margins around the sound.
 fn doubled(words: &[String], seconds: f32) -> bool {
     let (first, second) = words.split_at(words.len() / 2);
-    words.len() >= 4 && first == second && words.len() as f32 > 4.0 * seconds
+    let letters = words.iter().map(|word| word.chars().count()).sum::<usize>() as f32;
+    words.len() >= 2 && first == second && letters > LETTERS_TWICE * (seconds - MARGINS_S).max(0.1)
 }
 
-/// Nothing but words of the hints, and at least two of them: a caller who says a product's name says something about it.
-fn echoes(said: &[String], hints: &[String]) -> bool {
+/// No word has a letter three times in a row; addresses have.
+fn written_sound(word: &str) -> bool {
+    let letters: Vec<char> = word.chars().collect();
+    letters.windows(3).any(|run| run[0] == run[1] && run[1] == run[2] && run[0].is_alphabetic() && run[0] != 'w')
+}
+
+/// How many hints the text is made of, if of nothing else. A caller who says two names says something about them; one may
+/// be an answer.
+fn echoes(said: &[String], hints: &[String]) -> usize {
     let hints: Vec<Vec<String>> = hints.iter().map(|hint| words(hint)).collect();
     let mut rest = said;
     let mut count = 0;
     while !rest.is_empty() {
-        let Some(hint) = hints.iter().find(|hint| !hint.is_empty() && rest.starts_with(hint)) else { return false };
+        let Some(hint) = hints.iter().find(|hint| !hint.is_empty() && rest.starts_with(hint)) else { return 0 };
         rest = &rest[hint.len()..];
         count += 1;
     }
-    count >= 2
+    count
 }
 
 #[cfg(test)]
@@ -281,8 +323,13 @@ mod tests {
             assert_eq!(inspect(&long), Some(Finding::Loop), "{text:?}");
         }
         let twice = candidate("Ten of clubs. Ten of clubs.");
-        assert_eq!(inspect(&Candidate { sound: Millis(1_100), ..twice.clone() }), Some(Finding::Loop));
+        assert_eq!(inspect(&Candidate { sound: Millis(1_100), ..twice.clone() }), Some(Finding::Doubled));
         assert_eq!(inspect(&Candidate { sound: Millis(2_200), ..twice }), None);
+        let twice = candidate("Call forwarding. Call forwarding.");
+        assert_eq!(inspect(&Candidate { sound: Millis(1_500), ..twice.clone() }), Some(Finding::Doubled));
+        assert_eq!(inspect(&Candidate { sound: Millis(2_800), ..twice }), None);
+        let twice = candidate("No, no!");
+        assert_eq!(inspect(&Candidate { sound: Millis(700), ..twice }), None);
         let song = "la di da la di do la di da la do di la di do da la di la do da di la ".repeat(4);
         let long = Candidate { sound: Millis(20_000), ..candidate(&song) };
         assert_eq!(inspect(&long), Some(Finding::Loop));
@@ -311,14 +358,31 @@ mod tests {
 
     #[test]
     fn it_takes_two_signs_to_disbelieve_other_words() {
-        let no_speech = Probability::clamped(0.64);
+        let no_speech = Probability::clamped(0.55);
         let text = candidate("Thousand.");
         assert_eq!(inspect(&Candidate { no_speech, avg_logprob: -0.65, ..text.clone() }), None);
+        let surer = Probability::clamped(0.64);
+        assert_eq!(inspect(&Candidate { no_speech: surer, avg_logprob: -0.26, ..text.clone() }), None);
+        assert_eq!(
+            inspect(&Candidate { no_speech: surer, avg_logprob: -0.65, ..text.clone() }),
+            Some(Finding::NoSpeech)
+        );
         assert_eq!(inspect(&Candidate { avg_logprob: -1.35, ..text.clone() }), None);
         let both = Candidate { no_speech, avg_logprob: -1.3, ..text.clone() };
         assert_eq!((inspect(&both), both.another_decode_may_help()), (Some(Finding::NoSpeech), false));
         let hopeless = Candidate { avg_logprob: -1.6, ..text };
         assert_eq!((inspect(&hopeless), hopeless.another_decode_may_help()), (Some(Finding::NoSpeech), true));
+    }
+
+    #[test]
+    fn sounds_are_no_words() {
+        assert_eq!(inspect(&candidate("Grrrr.")), Some(Finding::Sound));
+        assert_eq!(inspect(&candidate("Aaah! Mmm.")), Some(Finding::Sound));
+        assert_eq!(inspect(&candidate("www.larkfield.example")), None);
+        assert_eq!(inspect(&candidate("It went beep, beep.")), None);
+        assert_eq!(inspect(&candidate("Beep.")), None, "the answer to: what did it say?");
+        let no_speech = Probability::clamped(0.4);
+        assert_eq!(inspect(&Candidate { no_speech, ..candidate("Beep, beep.") }), Some(Finding::Sound));
     }
 
     #[test]
@@ -328,6 +392,9 @@ mod tests {
         assert_eq!(said("Larkfield, hob kettle."), Some(Finding::HintEcho));
         assert_eq!(said("Larkfield, Larkfield."), Some(Finding::HintEcho));
         assert_eq!(said("Larkfield."), None, "the answer to: which company?");
+        let no_speech = Probability::clamped(0.6);
+        let cough = Candidate { hints: &hints, no_speech, ..candidate("Larkfield.") };
+        assert_eq!(inspect(&cough), Some(Finding::HintEcho));
         assert_eq!(said("The Larkfield hob kettle."), None);
     }
 

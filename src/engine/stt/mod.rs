@@ -2,6 +2,8 @@
 
 pub mod fake;
 pub mod guard;
+pub mod load;
+pub mod partial;
 pub mod scheduler;
 pub mod trim;
 #[cfg(feature = "whisper")]
@@ -20,9 +22,9 @@ use crate::audio::units::{Millis, Probability, SampleRate};
 
 /// A recogniser. Blocking; called on a scheduler worker, never on a tokio worker.
 pub trait SpeechToText: Send + Sync {
-    /// Recognises one utterance. Stops at its next step after `cancel` is set, which
+    /// Recognises one utterance with so many `threads`, at least one. Stops at its next step after `cancel` is set, which
     /// may take as long as the encoder needs, and then returns [`SttError::Cancelled`].
-    fn transcribe(&self, utterance: &Utterance, cancel: &CancelFlag) -> Result<Transcript, SttError>;
+    fn transcribe(&self, utterance: &Utterance, threads: usize, cancel: &CancelFlag) -> Result<Transcript, SttError>;
     /// A name for records and metrics, such as `whisper-base`.
     fn name(&self) -> &str;
 }
@@ -114,6 +116,9 @@ pub enum SttError {
     /// More work is waiting than can be done in time.
     #[error("speech queue is full ({0} waiting)")]
     Overloaded(usize),
+    /// It matters too little to be done now.
+    #[error("{0} transcripts are left out under load")]
+    Shed(&'static str),
     /// The engine failed.
     #[error("speech engine failed: {0}")]
     Engine(String),

@@ -2,7 +2,10 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use futures::FutureExt;
+
 use super::*;
+use crate::audio::units::SampleRate;
 use crate::engine::stt::conformance::utterance;
 use crate::engine::stt::fake::{FakeStt, Step};
 
@@ -12,11 +15,21 @@ const LONG: Duration = Duration::from_secs(60);
 struct Gate {
     begun: SyncSender<usize>,
     go: Mutex<Receiver<()>>,
+    /// Of each decode.
+    threads: Mutex<Vec<usize>>,
+}
+
+impl Gate {
+    fn new() -> (Self, Receiver<usize>, SyncSender<()>) {
+        let ((begun, begins), (go, goes)) = (sync_channel(64), sync_channel(64));
+        (Self { begun, go: Mutex::new(goes), threads: Mutex::default() }, begins, go)
+    }
 }
 
 impl SpeechToText for Gate {
-    fn transcribe(&self, utterance: &Utterance, cancel: &CancelFlag) -> Outcome {
+    fn transcribe(&self, utterance: &Utterance, threads: usize, cancel: &CancelFlag) -> Outcome {
         let number = utterance.pcm.len();
+        self.threads.lock().expect("no panic").push(threads);
         self.begun.send(number).expect("the test listens");
         loop {
             match self.go.lock().expect("no panic").recv_timeout(Duration::from_millis(1)) {
@@ -34,6 +47,7 @@ impl SpeechToText for Gate {
 
 struct Bench {
     scheduler: SttScheduler,
+    engine: Arc<Gate>,
     budget: CpuBudget,
     begun: Receiver<usize>,
     go: SyncSender<()>,
@@ -42,12 +56,12 @@ struct Bench {
 
 impl Bench {
     fn new(workers: usize, capacity: usize) -> Self {
-        let ((begun, begins), (go, goes)) = (sync_channel(64), sync_channel(64));
-        let engine = Arc::new(Gate { begun, go: Mutex::new(goes) });
+        let (gate, begins, go) = Gate::new();
+        let engine = Arc::new(gate);
         let budget = CpuBudget::new(workers);
         let config = SttConfig { workers, queue: capacity, ..SttConfig::default() };
-        let scheduler = SttScheduler::start(engine, budget.clone(), &config).expect("threads");
-        Self { scheduler, budget, begun: begins, go, cancel: CancelFlag::new() }
+        let scheduler = SttScheduler::start(Arc::clone(&engine), budget.clone(), &config).expect("threads");
+        Self { scheduler, engine, budget, begun: begins, go, cancel: CancelFlag::new() }
     }
 
     fn submit(&self, number: usize, kind: JobKind) -> SttJob {
@@ -161,7 +175,7 @@ async fn a_full_queue_refuses_but_a_final_displaces_a_speculation() {
 #[tokio::test]
 async fn a_missed_deadline_frees_the_worker_and_the_queue() {
     let bench = Bench::new(1, 16);
-    let within = Duration::from_millis(20);
+    let within = Duration::from_millis(400); // what two decodes are thought to take
     let running = bench.try_submit(1, JobKind::Final, within).expect("room");
     let waiting = bench.try_submit(2, JobKind::Final, within).expect("room");
     assert_eq!(bench.begun(), 1);
@@ -205,6 +219,108 @@ async fn two_workers_decode_at_once_and_share_the_budget() {
     let mut texts: Vec<String> = futures::future::join_all(jobs.map(text)).await;
     texts.sort();
     assert_eq!(texts, ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_partial_needs_an_idle_worker_and_gives_way_to_a_final() {
+    let bench = Bench::new(2, 16);
+    let partial = bench.submit(1, JobKind::Partial);
+    assert_eq!(bench.begun(), 1);
+    let speculation = bench.submit(2, JobKind::Speculative);
+    assert_eq!(bench.begun(), 2);
+    let refused = bench.try_submit(3, JobKind::Partial, LONG);
+    assert!(matches!(refused, Err(SttError::Shed("partial"))), "no worker is free");
+    assert_eq!(bench.scheduler.load(), Load::NoPartials);
+    let last = bench.submit(4, JobKind::Final);
+    assert!(matches!(partial.outcome().await, Err(SttError::Cancelled)));
+    assert_eq!(bench.begun(), 4, "in place of the partial");
+    (0..2).for_each(|_| bench.let_one_go());
+    let mut texts = [text(speculation).await, text(last).await];
+    texts.sort();
+    assert_eq!(texts, ["2", "4"]);
+    bench.submit(5, JobKind::Partial).outcome().now_or_never();
+    assert_eq!(bench.scheduler.load(), Load::Calm);
+}
+
+#[tokio::test]
+async fn speculations_are_left_out_before_finals_are_refused() {
+    let bench = Bench::new(1, 64);
+    let second = SampleRate::WIDEBAND.0 as usize;
+    let running = bench.submit(second, JobKind::Final); // thought to take 0.3 s, as each of them
+    assert_eq!(bench.begun(), second);
+    let mut finals = vec![bench.submit(second, JobKind::Final)];
+    assert_eq!(bench.scheduler.load(), Load::NoPartials);
+    finals.push(bench.submit(second, JobKind::Final));
+    assert!(matches!(bench.try_submit(1, JobKind::Speculative, LONG), Err(SttError::Shed("speculative"))));
+    finals.extend((0..3).map(|_| bench.submit(second, JobKind::Final)));
+    assert_eq!(bench.scheduler.load(), Load::SmallModel, "which there is none of");
+    let late = bench.try_submit(second, JobKind::Final, Duration::from_secs(1));
+    assert!(matches!(late, Err(SttError::Overloaded(5))), "at once, and not after a second");
+    assert_eq!(bench.scheduler.load(), Load::Shedding);
+    finals.push(bench.submit(second, JobKind::Final)); // with time enough it is taken
+    (0..7).for_each(|_| bench.let_one_go());
+    assert_eq!(text(running).await, second.to_string());
+    for job in finals {
+        assert_eq!(text(job).await, second.to_string());
+    }
+}
+
+#[tokio::test]
+async fn the_small_model_hears_finals_under_load() {
+    let (gate, begins, go) = Gate::new();
+    let main = Arc::new(gate);
+    let small = Arc::new(FakeStt::saying(["small"; 8]));
+    let config = SttConfig { workers: 1, ..SttConfig::default() };
+    let engines = Recognisers { main, small: Some(small) };
+    let scheduler = SttScheduler::start(engines, CpuBudget::new(1), &config).expect("threads");
+    let cancel = CancelFlag::new();
+    let submit = |kind| scheduler.submit(utterance(vec![1; 16_000]), kind, LONG, &cancel).expect("room");
+    let speculation = submit(JobKind::Speculative);
+    begins.recv_timeout(Duration::from_secs(10)).expect("it begins");
+    let finals: Vec<SttJob> = (0..6).map(|_| submit(JobKind::Final)).collect();
+    assert_eq!(scheduler.load(), Load::SmallModel);
+    go.send(()).expect("the engine listens");
+    assert_eq!(text(speculation).await, "16000");
+    for job in finals {
+        assert_eq!(text(job).await, "small");
+    }
+}
+
+#[tokio::test]
+async fn one_alone_has_the_idle_cores_too() {
+    let bench = Bench::new(2, 16);
+    let threads = || bench.engine.threads.lock().expect("no panic").clone();
+    let alone = bench.submit(1, JobKind::Speculative);
+    assert_eq!((bench.begun(), threads(), bench.budget.in_use()), (1, vec![2], 2));
+    bench.let_one_go();
+    assert_eq!(text(alone).await, "1");
+    let second = bench.submit(2, JobKind::Final);
+    assert_eq!((bench.begun(), threads()[1]), (2, 2));
+    bench.let_one_go();
+    assert_eq!((text(second).await.as_str(), bench.budget.in_use()), ("2", 0));
+    let partial = bench.submit(3, JobKind::Partial);
+    assert_eq!((bench.begun(), threads()[2], bench.budget.in_use()), (3, 1, 1), "nobody waits for it");
+    bench.let_one_go();
+    assert_eq!(text(partial).await, "3");
+    let busy = bench.budget.acquire(Priority::Reply, 1, LONG).await.expect("free");
+    let narrow = bench.submit(4, JobKind::Final);
+    assert_eq!((bench.begun(), threads()[3]), (4, 1), "the other core is busy");
+    bench.let_one_go();
+    assert_eq!(text(narrow).await, "4");
+    drop(busy);
+}
+
+#[test]
+fn threads_that_make_it_slower_are_left_out_for_a_while() {
+    let mut queue = Queue::default();
+    let (sound, fast) = (Millis(3_000), Duration::from_millis(100));
+    queue.learn(sound, fast, 2, false);
+    assert!(queue.narrow_until.is_none());
+    assert!(queue.pace.estimate(sound) < Pace::default().estimate(sound));
+    let before = queue.pace.estimate(sound);
+    queue.learn(sound, Duration::from_secs(15), 2, false);
+    assert!(queue.narrow_until.is_some_and(|end| end > Instant::now()));
+    assert_eq!(queue.pace.estimate(sound), before, "says nothing about one thread");
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ const SHARE: f32 = 0.25;
 pub struct Sound {
     /// Samples.
     pub range: Range<usize>,
+    /// The sound itself, without what is kept around it.
+    pub bare: Range<usize>,
     /// Level of the loud parts, in dB below full scale.
     pub dbfs: f32,
 }
@@ -38,7 +40,7 @@ pub fn find_sound(pcm: &[i16]) -> Option<Sound> {
     if loud < SILENCE_DBFS {
         return None;
     }
-    let whole = Sound { range: 0..pcm.len(), dbfs: loud };
+    let whole = Sound { range: 0..pcm.len(), bare: 0..pcm.len(), dbfs: loud };
     if loud - quiet < LEAST_RANGE_DB {
         return Some(whole);
     }
@@ -49,8 +51,9 @@ pub fn find_sound(pcm: &[i16]) -> Option<Sound> {
         return Some(whole);
     };
     let margin = SampleRate::WIDEBAND.samples_in(MARGIN);
-    let range = (first * BLOCK).saturating_sub(margin)..((last + 1) * BLOCK + margin).min(pcm.len());
-    Some(Sound { range, dbfs: loud })
+    let bare = first * BLOCK..((last + 1) * BLOCK).min(pcm.len());
+    let range = bare.start.saturating_sub(margin)..(bare.end + margin).min(pcm.len());
+    Some(Sound { range, bare, dbfs: loud })
 }
 
 #[cfg(test)]
@@ -72,7 +75,7 @@ mod tests {
     fn a_word_keeps_a_tenth_of_a_second_around_it() {
         let pcm = [square(10, 700), square(3_000, 300), square(10, 900)].concat();
         let sound = find_sound(&pcm).expect("a word");
-        assert_eq!(sound.range, 600 * 16..1_100 * 16);
+        assert_eq!((sound.bare, sound.range), (700 * 16..1_000 * 16, 600 * 16..1_100 * 16));
         assert!((sound.dbfs - -20.8).abs() < 0.1, "{}", sound.dbfs);
     }
 

@@ -107,7 +107,7 @@ mod heard {
         decode_ulaw(&coded, &mut decoded);
         let pcm = resample_all(&decoded, narrow, wide).expect("known rates");
         let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Arc::new([]) };
-        recogniser.transcribe(&utterance, &CancelFlag::new()).expect("a transcript").text
+        recogniser.transcribe(&utterance, 1, &CancelFlag::new()).expect("a transcript").text
     }
 
     fn say(voice: &dyn TextToSpeech, text: &str) -> Vec<i16> {
