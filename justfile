@@ -27,6 +27,10 @@ demo *OPTIONS:
 bench NAME *OPTIONS:
     cargo run --release --locked --features whisper -- bench {{ NAME }} {{ OPTIONS }}
 
+# The same recordings by us and by faster-whisper with the same model; OPTIONS go to `bench stt`, such as `--prompts 60`
+compare *OPTIONS:
+    scripts/compare-stt {{ OPTIONS }}
+
 # Screenshots of every page in the looks of phone, laptop and dark, from a real browser
 screenshots:
     npm ci --prefix tests/e2e --no-audit --no-fund

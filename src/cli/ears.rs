@@ -56,6 +56,8 @@ pub struct Turn {
     pub transcript: Transcript,
     /// When the turn was found to have ended.
     pub ended_at: Millis,
+    /// When its transcript was there; a speculation that stands is there before the turn is over.
+    pub heard_at: Millis,
     /// When turn and transcript both were there: what follows can begin.
     pub ready_at: Millis,
 }
@@ -143,14 +145,14 @@ impl Ears {
                 }
                 TurnEvent::SpeechResumed { .. } => *pending = None,
                 TurnEvent::TurnEnded { at, audio, speculation, .. } => {
-                    let (ready_at, transcript) = match pending.take() {
+                    let (heard_at, transcript) = match pending.take() {
                         Some(pending) if speculation == Some(pending.id) => (pending.ready_at, pending.transcript),
                         _ => {
                             let transcript = self.decode(&audio.pcm, audio.at, JobKind::Final).await?;
                             (at + Millis::from_duration(transcript.decode), transcript)
                         }
                     };
-                    turns.push(Turn { audio, transcript, ended_at: at, ready_at: ready_at.max(at) });
+                    turns.push(Turn { audio, transcript, ended_at: at, heard_at, ready_at: heard_at.max(at) });
                 }
                 TurnEvent::SpeechStarted { .. } | TurnEvent::BargeIn { .. } => {}
             }
@@ -167,6 +169,23 @@ impl Ears {
             .map_err(|error| CliError::failed(explain(&error), ""))?;
         self.decoded.fetch_add(transcript.decode.as_micros() as u64, Ordering::Relaxed);
         Ok(transcript)
+    }
+
+    /// How long a decode of `pcm` that is given up `after` its begin keeps its worker busy.
+    pub async fn time_to_stop(&self, pcm: &[i16], after: Duration) -> Result<Duration, CliError> {
+        let cancel = CancelFlag::new();
+        let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: self.hints.clone() };
+        let given_up = self
+            .stt
+            .submit(utterance, JobKind::Speculative, PATIENCE, &cancel)
+            .map_err(|error| CliError::failed(explain(&error), ""))?;
+        tokio::time::sleep(after).await;
+        cancel.cancel();
+        let begun = tokio::time::Instant::now();
+        // The one worker hears this silence as soon as it is free.
+        self.decode(&[0; 320], Millis::ZERO, JobKind::Final).await?;
+        drop(given_up);
+        Ok(begun.elapsed())
     }
 
     /// Time all decodes took so far.

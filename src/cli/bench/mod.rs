@@ -3,8 +3,11 @@
 //! Each name is a file with `pub struct Args` (clap) and `pub async fn run(args, config) -> Result<Vec<Metric>, CliError>`.
 
 mod calls;
+mod conditions;
 mod latency;
 mod noises;
+pub(super) mod normalise;
+mod peer;
 mod recordings;
 mod retrieval;
 mod stt;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::play::{Played, PlayedTurn};
 use super::scenario::{Bound, Kind, Scenario, Turn};
-use crate::cli::bench::wer::normalise;
+use crate::cli::bench::normalise::with_whole_numbers as normalise;
 use crate::dialog::knowledge::Knowledge;
 use crate::dialog::reply::{GroundingGuard, admits_ignorance};
 
