@@ -2,8 +2,9 @@
 //! door. Time comes in as an argument.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use super::live::LiveStreams;
 use super::tokens::StreamTokens;
 use super::webhooks::limit::CallerLimit;
 use super::webhooks::outcomes::StreamOutcomes;
@@ -16,6 +17,8 @@ pub struct Gate {
     pub tokens: StreamTokens,
     /// How streams ended.
     pub outcomes: StreamOutcomes,
+    /// Streams open now.
+    pub live: Arc<LiveStreams>,
     /// New calls of one caller.
     pub limit: CallerLimit,
     /// Nonces of signatures.
@@ -35,6 +38,7 @@ impl Gate {
         Self {
             tokens: StreamTokens::default(),
             outcomes: StreamOutcomes::default(),
+            live: Arc::default(),
             limit: CallerLimit::per_minute(config.server.calls_per_minute_per_caller),
             replays: ReplayCache::default(),
             providers: config.providers.clone(),

@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::gate::{Gate, unix_s};
+use super::live::LiveStream;
 use super::tokens::StreamGrant;
 use super::webhooks::outcomes::StreamOutcome;
 use crate::audio::frame::AudioFrame;
@@ -266,6 +267,8 @@ struct Leg {
     outbound: Resampler,
     rate: SampleRate,
     outcome: Option<StreamOutcome>,
+    /// Lets webhooks find the call.
+    _live: LiveStream,
 }
 
 impl Driver {
@@ -471,7 +474,9 @@ impl Driver {
         let io = LegIo { frames: frames_out, events: events_out, commands: commands_in };
         let busy = |error: AdmitError| (CloseReason::Busy, error.label());
         let handle = self.state.opener.open(self.spec.name, start, io).map_err(busy)?;
-        Ok(Leg { provider_call_id, handle, frames, events, commands, inbound, outbound, rate, outcome: None })
+        let live = self.state.gate.live.enter(&provider_call_id, events.clone());
+        let outcome = None;
+        Ok(Leg { provider_call_id, handle, frames, events, commands, inbound, outbound, rate, outcome, _live: live })
     }
 
     /// The stream ended: the actor hears it once, and the provider's next question finds an answer.

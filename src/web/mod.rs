@@ -7,6 +7,7 @@ pub mod console;
 pub mod error;
 pub mod gate;
 pub mod health;
+pub mod live;
 pub mod media;
 pub mod router;
 pub mod tokens;

@@ -62,8 +62,13 @@ impl StreamOutcomes {
 
     /// How the stream of `provider_call_id` ended. Asking does not forget: providers repeat requests that time out.
     pub fn look_up(&self, provider_call_id: &str) -> StreamOutcome {
+        self.known(provider_call_id).unwrap_or(StreamOutcome::Failed)
+    }
+
+    /// The same, and nothing if nothing is known.
+    pub fn known(&self, provider_call_id: &str) -> Option<StreamOutcome> {
         let inner = self.inner.lock().expect("nothing panics while holding the outcomes");
-        inner.outcomes.get(provider_call_id).cloned().unwrap_or(StreamOutcome::Failed)
+        inner.outcomes.get(provider_call_id).cloned()
     }
 
     /// Whether the stream of `provider_call_id` has ended, lately.
