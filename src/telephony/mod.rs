@@ -1,16 +1,19 @@
 //! Providers and their websocket dialects, as state machines without sockets. PURE.
 //!
 //! A provider is one row in [`providers::PROVIDERS`] and one file here that implements
-//! [`protocol::MediaProtocol`]. What dialects share is in `stream`, `json`, `reorder`, `packer` and `marks`. The
+//! [`protocol::MediaProtocol`]. What dialects share is in `lifecycle`, `stream`, `json`, `reorder`, `packer` and `marks`. The
 //! only driver is `web/media.rs`: it owns the socket, feeds one input, drains the
 //! outputs, and resamples between the provider's rate and the 16 kHz used inside.
 
 pub mod audiocodes;
 pub mod audiohook;
+pub mod bandwidth;
 pub mod browser;
+pub mod exotel;
 pub mod handshake;
 pub mod jambonz;
 pub mod json;
+pub mod lifecycle;
 pub mod marks;
 pub mod packer;
 pub mod playout;
@@ -20,3 +23,4 @@ pub mod reorder;
 pub mod signature;
 pub mod stream;
 pub mod twilio;
+pub mod vonage;

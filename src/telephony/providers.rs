@@ -3,7 +3,7 @@
 
 use super::handshake::{Check, Opening, by_token};
 use super::protocol::MediaProtocol;
-use super::{audiocodes, audiohook, browser, jambonz, twilio};
+use super::{audiocodes, audiohook, bandwidth, browser, exotel, jambonz, twilio, vonage};
 pub use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
 
@@ -142,6 +142,57 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         open: audiocodes::open,
     },
     ProviderSpec {
+        name: "vonage",
+        title: "Vonage Voice API",
+        path: "/media/vonage",
+        formats: &[linear(16_000), linear(8_000), linear(24_000)],
+        frames: Frames::Binary,
+        subprotocols: &[],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/vonage/incoming"),
+        authentication: "signed webhook and handshake (JWT), then a single-use token",
+        check: vonage::check,
+        open: vonage::open,
+    },
+    ProviderSpec {
+        name: "exotel",
+        title: "Exotel AgentStream",
+        path: "/media/exotel",
+        formats: &[linear(8_000), linear(16_000), linear(24_000), Format::PCMU_8K],
+        frames: Frames::Text,
+        subprotocols: &[],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: None,
+        authentication: "Basic, or a single-use token from `/voice/exotel/incoming`",
+        check: exotel::check,
+        open: exotel::open,
+    },
+    ProviderSpec {
+        name: "bandwidth",
+        title: "Bandwidth Programmable Voice",
+        path: "/media/bandwidth",
+        formats: &[Format::PCMU_8K],
+        frames: Frames::Text,
+        subprotocols: &[],
+        marks: false,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/bandwidth/incoming"),
+        authentication: "webhook with Basic, then a single-use token",
+        check: bandwidth::check,
+        open: bandwidth::open,
+    },
+    ProviderSpec {
         name: "browser",
         title: "Browser tab",
         path: "/media/browser",
@@ -159,6 +210,11 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         open: browser::open,
     },
 ];
+
+/// Little-endian PCM.
+const fn linear(rate: u32) -> Format {
+    Format { codec: Codec::L16Le, rate: SampleRate(rate) }
+}
 
 /// The provider called `name`.
 pub fn find(name: &str) -> Option<&'static ProviderSpec> {

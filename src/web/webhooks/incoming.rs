@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use tracing::{debug, info, warn};
 
@@ -9,6 +11,7 @@ use super::Inner;
 use super::outcomes::StreamOutcome;
 use crate::call::handle::AdmitError;
 use crate::telemetry::{Pii, Secret, metric};
+use crate::telephony::handshake::{Handshake, Refusal, check_basic};
 use crate::telephony::protocol::Transfer;
 use crate::telephony::signature::SignatureError;
 use crate::web::tokens::StreamGrant;
@@ -47,6 +50,20 @@ pub enum Next {
     Hangup(Option<&'static str>),
     /// Call somebody and join them.
     Transfer(Transfer),
+}
+
+/// An answer to a request that is not its provider's, or makes no sense.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused(pub(super) StatusCode);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let challenge = HeaderValue::from_static("Basic realm=\"warmline\", charset=\"UTF-8\"");
+        match self.0 {
+            StatusCode::UNAUTHORIZED => (self.0, [(header::WWW_AUTHENTICATE, challenge)]).into_response(),
+            status => status.into_response(),
+        }
+    }
 }
 
 impl Inner {
@@ -97,6 +114,32 @@ impl Inner {
         } else {
             debug!(reason = error.label(), "Webhook of {provider} refused: {error}, for {}", self.gate.base_url);
         }
+    }
+
+    /// Holds `Authorization: Basic` of a webhook against the configuration; `Err` is the answer to those who fail. Some
+    /// providers send credentials only when asked for them.
+    pub(super) fn basic(
+        &self,
+        provider: &'static str,
+        headers: &HeaderMap,
+        (username, password): (&str, &Secret<String>),
+        key: &'static str,
+    ) -> Result<(), Refused> {
+        let mut request = Handshake::default();
+        if let Some(given) = headers.get(header::AUTHORIZATION) {
+            request.add_header("authorization", &String::from_utf8_lossy(given.as_bytes()));
+        }
+        let refusal = match check_basic(&request, username, password, key) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        let (error, status) = match refusal {
+            Refusal::Missing => (SignatureError::Missing, StatusCode::UNAUTHORIZED),
+            Refusal::Wrong(_) => (SignatureError::Wrong, StatusCode::FORBIDDEN),
+            Refusal::Unconfigured(_) => (SignatureError::Unconfigured, StatusCode::FORBIDDEN),
+        };
+        self.not_signed(provider, key, error);
+        Err(Refused(status))
     }
 
     /// The address of one of our paths.

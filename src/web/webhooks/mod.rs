@@ -2,13 +2,16 @@
 //!
 //! Each is checked (signature, rate, room), then answered with a single-use token that lets the media stream in.
 
+mod bandwidth;
 pub mod browser;
+mod exotel;
 pub mod incoming;
 pub mod jambonz;
 pub mod limit;
 pub mod outcomes;
 pub mod twilio;
 pub mod twiml;
+mod vonage;
 pub mod xml;
 
 use std::sync::Arc;
@@ -80,6 +83,9 @@ pub fn routes(state: WebhookState) -> Router {
         .merge(twilio::routes())
         .merge(browser::routes())
         .merge(jambonz::routes())
+        .merge(vonage::routes())
+        .merge(exotel::routes())
+        .merge(bandwidth::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

@@ -208,3 +208,7 @@ async fn a_page_is_told_why_there_is_no_call() {
     assert_eq!((status, code(&body).as_str()), (StatusCode::TOO_MANY_REQUESTS, "too_many_calls"));
     assert_eq!(self::server("[browser]\nenabled = false").page(&[]).await.0, StatusCode::NOT_FOUND);
 }
+
+mod bandwidth;
+mod exotel;
+mod vonage;

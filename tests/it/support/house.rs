@@ -38,7 +38,19 @@ const CREDENTIALS: &[(&str, &str, &str)] = &[
     ),
     ("jambonz", "[jambonz]\nusername = \"desk\"\npassword = \"secret\"\nwebhook_secret = \"wh-secret\"", "wh-secret"),
     ("audiocodes", "[audiocodes]\ntoken = \"ac-token\"", "ac-token"),
+    (
+        "vonage",
+        "[vonage]\nsignature_secret = \"hush\"\napplication_id = \"aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab\"",
+        "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab:hush",
+    ),
+    ("exotel", "[exotel]\nusername = \"warmline\"\npassword = \"hush\"", "warmline:hush"),
+    ("bandwidth", "[bandwidth]\nusername = \"warmline\"\npassword = \"hush\"", "warmline:hush"),
 ];
+
+/// All sections of the configuration.
+pub fn sections() -> String {
+    CREDENTIALS.iter().map(|(_, section, _)| *section).collect::<Vec<_>>().join("\n")
+}
 
 /// What a provider proves itself with; nothing for a browser.
 pub fn secret_of(provider: &str) -> &'static str {
@@ -67,8 +79,7 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let server = format!("[server]\nlisten = \"{address}\"\ncalls_per_minute_per_caller = 1000\n");
-        let sections = CREDENTIALS.iter().map(|(_, section, _)| *section);
-        let text = server + &sections.collect::<Vec<_>>().join("\n");
+        let text = server + &sections();
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let live = Arc::default();

@@ -352,7 +352,9 @@ fn shown(message: &WsMessage) -> String {
         WsMessage::Closed => "socket gone".to_owned(),
         WsMessage::Text(text) => match serde_json::from_str::<Value>(text) {
             Ok(mut value) => {
-                let payload = ["/media/payload", "/audioChunk"].into_iter().find(|path| value.pointer(path).is_some());
+                let payload = ["/media/payload", "/audioChunk", "/payload"]
+                    .into_iter()
+                    .find(|path| value.pointer(path).is_some());
                 if let Some(payload) = payload.and_then(|path| value.pointer_mut(path))
                     && let Some(audio) = payload.as_str().filter(|text| text.len() > 20)
                 {

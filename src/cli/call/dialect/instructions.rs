@@ -1,5 +1,7 @@
 //! The documents by which webhooks answer: TwiML and its relatives, as their providers read them.
 
+use std::time::Duration;
+
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
@@ -17,6 +19,8 @@ pub struct Instructions {
     pub parameters: Vec<(String, String)>,
     /// Sentences to speak, and `busy tone` for a rejected call.
     pub said: String,
+    /// Where keys are asked for, and how long the first may take.
+    pub gather: Option<(String, Duration)>,
     /// Whom to call.
     pub dialled: Option<String>,
 }
@@ -27,8 +31,10 @@ pub fn read(document: &str) -> Result<Instructions, CallError> {
     let mut instructions = Instructions::default();
     let mut within = Vec::new();
     let add = |instructions: &mut Instructions, within: &[String], text: &str| match within.last().map(String::as_str) {
-        Some("Say" | "Speak") => instructions.said.push_str(text),
-        Some("Number" | "Sip" | "User") => instructions.dialled.get_or_insert_default().push_str(text),
+        Some("Say" | "Speak" | "SpeakSentence") => instructions.said.push_str(text),
+        Some("Number" | "Sip" | "User" | "PhoneNumber" | "SipUri") => {
+            instructions.dialled.get_or_insert_default().push_str(text)
+        }
         Some("Stream") if !text.trim().is_empty() => instructions.stream.get_or_insert_default().push_str(text.trim()),
         _ => {}
     };
@@ -50,6 +56,10 @@ pub fn read(document: &str) -> Result<Instructions, CallError> {
                         instructions.attributes = attributes;
                     }
                     "Parameter" | "StreamParam" => instructions.parameters.extend(one("name").zip(one("value"))),
+                    "Gather" => {
+                        let patience = one("firstDigitTimeout").and_then(|text| text.parse().ok()).unwrap_or(5);
+                        instructions.gather = one("gatherUrl").map(|url| (url, Duration::from_secs(patience)));
+                    }
                     "Reject" => instructions.said.push_str("busy tone"),
                     "Hangup" if one("reason").is_some() => instructions.said.push_str("busy tone"),
                     _ => {}

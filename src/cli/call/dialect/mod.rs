@@ -4,11 +4,14 @@
 
 mod audiocodes;
 mod audiohook;
+mod bandwidth;
 mod browser;
+mod exotel;
 mod instructions;
 mod jambonz;
 mod twilio;
 mod voice;
+mod vonage;
 
 use futures::future::BoxFuture;
 use reqwest::StatusCode;
@@ -108,6 +111,9 @@ pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
         "audiohook" => audiohook::announce(dial),
         "jambonz" => jambonz::announce(http, dial).await,
         "audiocodes" => audiocodes::announce(dial),
+        "vonage" => vonage::announce(http, dial).await,
+        "exotel" => exotel::announce(http, dial).await,
+        "bandwidth" => bandwidth::announce(http, dial).await,
         "browser" => browser::announce(http, dial).await,
         other => Err(CallError::Provider { name: other.to_owned() }),
     }
@@ -126,8 +132,17 @@ pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> 
         }
         "jambonz" => providers.jambonz.webhook_secret.clone(),
         "audiocodes" => providers.audiocodes.token.clone(),
+        "vonage" if providers.vonage.application_id.is_empty() => providers.vonage.signature_secret.clone(),
+        "vonage" => pair(&providers.vonage.application_id, &providers.vonage.signature_secret),
+        "exotel" => pair(&providers.exotel.username, &providers.exotel.password),
+        "bandwidth" => pair(&providers.bandwidth.username, &providers.bandwidth.password),
         _ => Secret::new(String::new()),
     }
+}
+
+/// Two that belong together, as `--auth-token` has them.
+fn pair(name: &str, secret: &Secret<String>) -> Secret<String> {
+    Secret::new(format!("{name}:{}", secret.expose()))
 }
 
 fn request(url: &str) -> Result<Request, CallError> {
@@ -153,6 +168,21 @@ async fn post_form(
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
     match answer(request, &url).await? {
         (StatusCode::OK, body) => Ok(body),
+        (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, _) => Err(CallError::Signature { url }),
+        (status, said) => Err(CallError::Status { url, status: status.as_u16(), said }),
+    }
+}
+
+/// Posts JSON with that `Authorization`; the body of a 200, and nothing of a 204.
+async fn post_json(
+    http: &reqwest::Client,
+    url: String,
+    authorization: String,
+    body: String,
+) -> Result<String, CallError> {
+    let request = http.post(&url).header("content-type", "application/json").header("authorization", authorization);
+    match answer(request.body(body), &url).await? {
+        (StatusCode::OK | StatusCode::NO_CONTENT, body) => Ok(body),
         (StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, _) => Err(CallError::Signature { url }),
         (status, said) => Err(CallError::Status { url, status: status.as_u16(), said }),
     }

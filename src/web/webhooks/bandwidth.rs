@@ -1,0 +1,167 @@
+//! Bandwidth's webhooks: a call is answered with BXML that starts a stream and then gathers keys, one at a time, for as
+//! long as the stream goes on. Bandwidth does not wait for a stream, so this loop keeps the call alive; it brings the keys,
+//! which do not come on the socket; and when our socket is closed it is the question what comes next.
+//!
+//! ```text
+//! incoming ──▶ <StartStream> <Gather> ──key, or 2 s──▶ keys ──▶ <Gather> … ── stream over ──▶ hang up, a sentence, <Transfer>
+//!     └─▶ too many from this number: <Hangup> · all lines busy: a sentence
+//! ```
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde::Deserialize;
+use tracing::{debug, warn};
+
+use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken, Refused};
+use super::outcomes::StreamOutcome;
+use super::xml::Element;
+use super::{Inner, WebhookState, now};
+use crate::telephony::bandwidth::PASSWORD_KEY;
+use crate::telephony::protocol::Digit;
+
+/// How long a caller whose stream is over may wait for what comes next.
+const GATHER_S: u32 = 2;
+/// How many such times a stream may take to come before it counts as lost.
+const ROUNDS_FOR_START: u32 = 6;
+
+pub(super) fn routes() -> Router<WebhookState> {
+    Router::new()
+        .route("/voice/bandwidth/incoming", post(incoming))
+        .route("/voice/bandwidth/keys", post(keys))
+        .route("/voice/bandwidth/status", post(status))
+}
+
+/// What a webhook says, as far as it matters. Fields are left out where they don't apply.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Said {
+    event_type: String,
+    call_id: String,
+    from: String,
+    to: String,
+    digits: String,
+    cause: String,
+    error_message: String,
+}
+
+async fn incoming(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    let said = match said(inner, &headers, &body) {
+        Ok(said) => said,
+        Err(refused) => return refused.into_response(),
+    };
+    if said.call_id.is_empty() {
+        return (StatusCode::BAD_REQUEST, "callId is missing").into_response();
+    }
+    let call = Announcement { provider: "bandwidth", call_id: &said.call_id, from: &said.from, to: &said.to };
+    let verbs = match inner.announce(now(), call) {
+        Ok(token) => {
+            let settings = &inner.gate.providers.bandwidth;
+            let parameter = Element::new("StreamParam").with("name", "token").with("value", token.expose());
+            let stream = Element::new("StartStream")
+                .with("name", "warmline")
+                .with("mode", "bidirectional")
+                .with("tracks", "inbound")
+                .with("destination", &inner.media_url("bandwidth"))
+                .with("destinationUsername", &settings.username)
+                .with("destinationPassword", settings.password.expose())
+                .with("streamEventUrl", &inner.url("/voice/bandwidth/status"))
+                .with("streamEventMethod", "POST");
+            vec![with_credentials(inner, stream).child(parameter), gather(inner, 0)]
+        }
+        Err(NotTaken::TooOften) => goodbye(None),
+        Err(NotTaken::Busy) => goodbye(Some(BUSY_SENTENCE)),
+    };
+    Element::new("Response").children(verbs).answer()
+}
+
+/// A key was pressed, or none for a while.
+async fn keys(
+    State(state): State<WebhookState>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    let said = match said(inner, &headers, &body) {
+        Ok(said) => said,
+        Err(refused) => return refused.into_response(),
+    };
+    for digit in said.digits.chars().filter_map(Digit::new) {
+        if !inner.gate.live.press(&said.call_id, digit).await {
+            debug!("A key came for a call that takes none");
+        }
+    }
+    let waited = round(&uri);
+    let is_open = inner.gate.live.is_open(&said.call_id);
+    let is_coming = inner.gate.outcomes.known(&said.call_id).is_none() && waited < ROUNDS_FOR_START;
+    let verbs = if is_open || is_coming {
+        vec![gather(inner, if is_open { 0 } else { waited + 1 })]
+    } else {
+        match inner.next(&said.call_id) {
+            Next::Hangup(sentence) => goodbye(sentence),
+            Next::Transfer(transfer) => {
+                let target = transfer.target.reveal();
+                let to = if target.starts_with("sip:") { "SipUri" } else { "PhoneNumber" };
+                let transfer = Element::new("Transfer").child(Element::new(to).text(target));
+                vec![transfer, Element::new("Hangup")]
+            }
+        }
+    };
+    Element::new("Response").children(verbs).answer()
+}
+
+/// Reports about streams; BXML in the answer would be ignored.
+async fn status(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    let said = match said(inner, &headers, &body) {
+        Ok(said) => said,
+        Err(refused) => return refused.into_response(),
+    };
+    if said.event_type == "mediaStreamRejected" || !said.cause.is_empty() {
+        warn!("Bandwidth could not open the stream: {:?} {:?}", said.cause, said.error_message);
+        if !inner.gate.live.is_open(&said.call_id) && inner.gate.outcomes.known(&said.call_id).is_none() {
+            inner.gate.outcomes.record(now(), &said.call_id, StreamOutcome::Failed);
+        }
+    } else {
+        debug!(event = said.event_type, "Bandwidth reports");
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// Waits for one key. `round` counts how often a stream that has not come was waited for.
+fn gather(inner: &Inner, round: u32) -> Element {
+    let gather = Element::new("Gather")
+        .with("gatherUrl", &inner.url(&format!("/voice/bandwidth/keys?round={round}")))
+        .with("gatherMethod", "POST")
+        .with("maxDigits", "1")
+        .with("firstDigitTimeout", &GATHER_S.to_string());
+    with_credentials(inner, gather)
+}
+
+fn round(uri: &Uri) -> u32 {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    query.into_iter().find(|(name, _)| name == "round").and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
+}
+
+fn goodbye(sentence: Option<&str>) -> Vec<Element> {
+    let said = sentence.map(|sentence| Element::new("SpeakSentence").text(sentence));
+    said.into_iter().chain([Element::new("Hangup")]).collect()
+}
+
+/// The credentials of the application hold for its own callbacks only; each verb has to name them again.
+fn with_credentials(inner: &Inner, verb: Element) -> Element {
+    let settings = &inner.gate.providers.bandwidth;
+    verb.with("username", &settings.username).with("password", settings.password.expose())
+}
+
+/// The body, if its sender knows the password.
+fn said(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Said, Refused> {
+    let settings = &inner.gate.providers.bandwidth;
+    inner.basic("bandwidth", headers, (&settings.username, &settings.password), PASSWORD_KEY)?;
+    serde_json::from_slice(body).map_err(|_| Refused(StatusCode::BAD_REQUEST))
+}

@@ -1,0 +1,124 @@
+//! What an Exotel flow asks: where to stream to, if the Voicebot applet has no fixed address; after the stream, which
+//! branch to take (Passthru applet); and whom to call (Connect applet). All with Basic credentials in the applet's URL.
+//!
+//! ```text
+//! Voicebot ──▶ incoming: {"url": "wss://…?token=…"} ── our socket closes ──▶ Passthru ──▶ next: 200 to the Connect
+//!                                                                                          applet (▶ dial), else 302
+//! ```
+
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use super::incoming::{Announcement, Next, Refused};
+use super::{Inner, WebhookState, now};
+use crate::telephony::exotel::PASSWORD_KEY;
+
+/// The least that sounds like more than a telephone; the flow's applet may name another in its own URL.
+const SAMPLE_RATE: &str = "16000";
+
+pub(super) fn routes() -> Router<WebhookState> {
+    Router::new()
+        .route("/voice/exotel/incoming", get(incoming).post(incoming))
+        .route("/voice/exotel/next", get(next))
+        .route("/voice/exotel/dial", get(dial))
+}
+
+async fn incoming(
+    State(state): State<WebhookState>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = known(inner, &headers) {
+        return refused.into_response();
+    }
+    let fields = fields(&uri, &body);
+    let field = |names: &[&str]| field(&fields, names).to_owned();
+    let call_id = field(&["CallSid", "call_sid"]);
+    if call_id.is_empty() {
+        return (StatusCode::BAD_REQUEST, "CallSid is missing").into_response();
+    }
+    let (from, to) = (field(&["CallFrom", "From", "from"]), field(&["CallTo", "To", "to"]));
+    let call = Announcement { provider: "exotel", call_id: &call_id, from: &from, to: &to };
+    match inner.announce(now(), call) {
+        Ok(token) => {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("sample-rate", SAMPLE_RATE).append_pair("token", token.expose());
+            let url = format!("{}?{}", inner.media_url("exotel"), query.finish());
+            ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(json!({"url": url}))).into_response()
+        }
+        // The flow goes on with its next applet, and asks `next`.
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// The Passthru applet behind the Voicebot: 200 is the branch with the Connect applet, 302 the other.
+async fn next(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = known(inner, &headers) {
+        return refused.into_response();
+    }
+    let fields = fields(&uri, "");
+    report(&fields);
+    match inner.next(field(&fields, &["CallSid"])) {
+        Next::Transfer(_) => StatusCode::OK.into_response(),
+        Next::Hangup(_) => StatusCode::FOUND.into_response(),
+    }
+}
+
+/// The Connect applet's question whom to call: a number as plain text.
+async fn dial(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = known(inner, &headers) {
+        return refused.into_response();
+    }
+    match inner.next(field(&fields(&uri, ""), &["CallSid"])) {
+        Next::Transfer(transfer) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            (headers, transfer.target.reveal().clone()).into_response()
+        }
+        Next::Hangup(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn known(inner: &Inner, headers: &HeaderMap) -> Result<(), Refused> {
+    let settings = &inner.gate.providers.exotel;
+    inner.basic("exotel", headers, (&settings.username, &settings.password), PASSWORD_KEY)
+}
+
+/// Query and form together: applets send either.
+fn fields(uri: &Uri, body: &str) -> Vec<(String, String)> {
+    let query = uri.query().unwrap_or_default();
+    let parse = |text: &str| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
+    [parse(query), parse(body)].concat()
+}
+
+/// The first of these that is there.
+fn field<'a>(fields: &'a [(String, String)], names: &[&str]) -> &'a str {
+    let one = |name: &&str| fields.iter().find(|(other, value)| other == *name && !value.is_empty());
+    names.iter().find_map(one).map_or("", |(_, value)| value.as_str())
+}
+
+/// How the stream ended, for the log: parameters with brackets, or all of them as JSON in one.
+fn report(fields: &[(String, String)]) {
+    let all: Value = serde_json::from_str(field(fields, &["Stream"])).unwrap_or_default();
+    let of = |name: &str| {
+        let flat = field(fields, &[&format!("Stream[{name}]")]).to_owned();
+        if flat.is_empty() { all[name].as_str().unwrap_or_default().to_owned() } else { flat }
+    };
+    let (status, error, detail) = (of("Status"), of("Error"), of("DetailedStatus"));
+    if status == "failed" {
+        warn!("Exotel's stream failed: {error:?} {detail:?}");
+    } else {
+        debug!(status, by = of("DisconnectedBy"), "Exotel reports");
+    }
+}

@@ -1,0 +1,187 @@
+//! Vonage's webhooks: a call is answered with an NCCO that joins it to a stream; events of that stream are asked
+//! synchronously, so that their answer is what happens next. All signed with a token that holds the body's hash.
+//!
+//! ```text
+//! incoming ──▶ [connect websocket] ── our socket closes ──▶ event `disconnected` ──▶ nothing more, a sentence, or a call
+//!     └─▶ too many from this number: [] · all lines busy: [talk]
+//! ```
+
+use std::collections::HashMap;
+
+use axum::body::Bytes;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
+use super::{Inner, WebhookState, now};
+use crate::telephony::signature::{SignatureError, jwt};
+use crate::telephony::vonage::{CONTENT_TYPE, SECRET_KEY, is_for_us};
+use crate::web::gate::unix_s;
+
+/// How long whoever a caller is given to may take to answer.
+const DIAL_S: u32 = 30;
+
+pub(super) fn routes() -> Router<WebhookState> {
+    Router::new()
+        .route("/voice/vonage/incoming", get(incoming).post(incoming))
+        .route("/voice/vonage/event", get(event).post(event))
+}
+
+async fn incoming(
+    State(state): State<WebhookState>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    let Some(fields) = signed(inner, &method, &uri, &headers, &body) else {
+        return StatusCode::FORBIDDEN.into_response();
+    };
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    let call_id = field("uuid");
+    if call_id.is_empty() {
+        return (StatusCode::BAD_REQUEST, "uuid is missing").into_response();
+    }
+    let call = Announcement { provider: "vonage", call_id, from: field("from"), to: field("to") };
+    match inner.announce(now(), call) {
+        Ok(token) => ncco(json!([{
+            "action": "connect",
+            "eventType": "synchronous",
+            "eventUrl": [event_url(inner, call_id, field("to"), "stream")],
+            "from": field("to"),
+            "endpoint": [{
+                "type": "websocket",
+                "uri": inner.media_url("vonage"),
+                "content-type": CONTENT_TYPE,
+                "headers": {"call_uuid": call_id, "token": token.expose()},
+                "authorization": {"type": "vonage"},
+            }],
+        }])),
+        Err(NotTaken::TooOften) => ncco(json!([])),
+        Err(NotTaken::Busy) => ncco(talk(BUSY_SENTENCE)),
+    }
+}
+
+/// Something happened to the call, its stream, or whoever it was given to. Only the end of a stream wants an answer.
+async fn event(
+    State(state): State<WebhookState>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    let Some(fields) = signed(inner, &method, &uri, &headers, &body) else {
+        return StatusCode::FORBIDDEN.into_response();
+    };
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    let ours = query(&uri);
+    let of = |name: &str| ours.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.as_str());
+    let (status, reason) = (field("status"), field("reason"));
+    let ended = matches!(status, "disconnected" | "failed" | "unanswered" | "rejected" | "timeout" | "busy");
+    if of("leg") != "stream" || !ended {
+        debug!(status, "Vonage reports");
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if status != "disconnected" {
+        warn!("Vonage could not open the stream: {status:?} {reason:?}");
+    }
+    match inner.next(of("call")) {
+        // No action is left in the NCCO, so the call ends.
+        Next::Hangup(None) => StatusCode::NO_CONTENT.into_response(),
+        Next::Hangup(Some(sentence)) => ncco(talk(sentence)),
+        Next::Transfer(transfer) => {
+            let target = transfer.target.reveal();
+            let endpoint = if target.starts_with("sip:") {
+                json!({"type": "sip", "uri": target})
+            } else {
+                json!({"type": "phone", "number": target.trim_start_matches('+')})
+            };
+            ncco(json!([{
+                "action": "connect",
+                "eventUrl": [event_url(inner, of("call"), of("as"), "dialled")],
+                "from": of("as"),
+                "timeout": DIAL_S,
+                "endpoint": [endpoint],
+            }]))
+        }
+    }
+}
+
+/// Where events go, with what the events themselves don't say: the stream is a leg with an id of its own. `number` is
+/// ours, as which others are called.
+fn event_url(inner: &Inner, call_id: &str, number: &str, leg: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("call", call_id).append_pair("as", number).append_pair("leg", leg);
+    inner.url(&format!("/voice/vonage/event?{}", query.finish()))
+}
+
+fn talk(sentence: &str) -> Value {
+    json!([{"action": "talk", "text": sentence}])
+}
+
+fn ncco(actions: Value) -> Response {
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(actions)).into_response()
+}
+
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// The fields of the body, or of a GET's query, if Vonage signed them.
+fn signed(
+    inner: &Inner,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Option<HashMap<String, String>> {
+    let settings = &inner.gate.providers.vonage;
+    let pairs = query(uri);
+    let covered = if method == Method::GET { as_object(&pairs).into_bytes() } else { body.to_vec() };
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.map_or("", |(_, token)| token.trim());
+    let secret = settings.signature_secret.expose();
+    let verdict = jwt::verify(secret, token, Some(&covered), now(), unix_s(), &inner.gate.replays)
+        .and_then(|claims| if is_for_us(&claims, settings) { Ok(()) } else { Err(SignatureError::Wrong) });
+    if let Err(error) = verdict {
+        inner.not_signed("vonage", SECRET_KEY, error);
+        return None;
+    }
+    if method == Method::GET {
+        return Some(pairs.into_iter().collect());
+    }
+    // Anything but an object has no fields, and so names no call.
+    let Ok(Value::Object(object)) = serde_json::from_slice(body) else { return Some(HashMap::new()) };
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Some(object.into_iter().map(|(name, value)| (name, text(value))).collect())
+}
+
+/// A GET's parameters as the object whose hash is signed: in order, without spaces.
+fn as_object(pairs: &[(String, String)]) -> String {
+    let quoted = |text: &str| Value::from(text).to_string();
+    let members: Vec<_> = pairs.iter().map(|(name, value)| format!("{}:{}", quoted(name), quoted(value))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_become_an_object_in_their_order() {
+        let pairs = query(&Uri::from_static("/x?to=1500&from=a%22b&uuid=1"));
+        assert_eq!(as_object(&pairs), r#"{"to":"1500","from":"a\"b","uuid":"1"}"#);
+        assert_eq!(as_object(&[]), "{}");
+    }
+}
