@@ -177,7 +177,7 @@ fn transcribed(pcm: &[i16]) -> String {
     let model = models::locate(&Config::default().models, "whisper-base", ModelKind::Stt).expect("fetched");
     let whisper = Whisper::load(&model, "en", 1).expect("loads");
     let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Vec::new().into() };
-    whisper.transcribe(&utterance, &CancelFlag::new()).expect("transcribes").text
+    whisper.transcribe(&utterance, 1, &CancelFlag::new()).expect("transcribes").text
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
