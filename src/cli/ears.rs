@@ -177,7 +177,7 @@ impl Ears {
         let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: self.hints.clone() };
         let given_up = self
             .stt
-            .submit(utterance, JobKind::Speculative, PATIENCE, &cancel)
+            .submit(utterance, JobKind::Final, PATIENCE, &cancel)
             .map_err(|error| CliError::failed(explain(&error), ""))?;
         tokio::time::sleep(after).await;
         cancel.cancel();
