@@ -17,7 +17,7 @@ use serde::Serialize;
 use tokio::join;
 use tokio_tungstenite::tungstenite;
 
-use self::dialect::secret_of;
+use self::dialect::{secret_of, variants};
 use self::player::{CallPlayer, Captured, Dial, Event, Remote, TimedEvent, Watcher};
 use super::{CliError, explain, say, say_json};
 use crate::audio::units::SampleRate;
@@ -72,12 +72,15 @@ pub struct Args {
     /// Use this stream token instead of asking the webhook for one
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// What the provider proves itself with; without it what the configuration holds for this provider
+    /// What the provider proves itself with, USER:PASSWORD where it is Basic authentication; without it what the configuration holds for this provider
     #[arg(long, value_name = "SECRET", env = "WARMLINE_CALL_AUTH_TOKEN", hide_env_values = true)]
     auth_token: Option<String>,
     /// The `server.public_url` the server at URL is configured with; without it that of the configuration
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Which form of the dialect, where it has several: asterisk json, plain, plain-20.16; freeswitch stream, stream-json, fork
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
     /// Caller's number
     #[arg(long, value_name = "NUMBER", default_value = "+15005550006")]
     from: String,
@@ -157,6 +160,14 @@ pub enum CallError {
         #[source]
         source: Box<tungstenite::Error>,
     },
+    /// The websocket opens in a way the provider does not accept.
+    #[error("`{url}` answers the handshake in a way the provider does not accept: {why}")]
+    Handshake {
+        /// Which address.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The call ended before we were done.
     #[error("the call is over, ended by {by}{}{reason}", if reason.is_empty() { "" } else { ": " })]
     Over {
@@ -195,6 +206,7 @@ impl CallError {
             | Self::Twiml { .. }
             | Self::Answer { .. }
             | Self::Format { .. }
+            | Self::Handshake { .. }
             | Self::Over { .. }
             | Self::NoReply { .. }
             | Self::Timeout { .. } => "",
@@ -222,6 +234,7 @@ struct Summary {
 /// Runs `warmline call`.
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let recordings = load(&args.audio)?;
+    check_variant(&args.provider, args.variant.as_deref())?;
     let public_url = args.public_url.clone().or(Some(config.server.public_url.clone()).filter(|url| !url.is_empty()));
     let dial = Dial {
         from: args.from.clone(),
@@ -229,6 +242,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
         auth_token: args.auth_token.clone().map_or_else(|| secret_of(&args.provider, &config.providers), Secret::new),
         token: args.token.clone().map(Secret::new),
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
+        variant: args.variant.clone(),
         ..Dial::new(args.url.as_str(), args.provider.as_str())
     };
     let player = CallPlayer::connect(&dial).await?;
@@ -452,7 +466,7 @@ impl FromStr for Keys {
 }
 
 /// `12s`, `1.5s` or `800ms`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.strip_suffix("ms") {
         Some(number) => (number, 0.001),
         None => (text.strip_suffix('s').unwrap_or(text), 1.0),
@@ -470,7 +484,19 @@ fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn provider_name(text: &str) -> Result<String, String> {
+pub(super) fn check_variant(provider: &str, variant: Option<&str>) -> Result<(), CliError> {
+    let known = variants(provider);
+    match variant {
+        Some(variant) if !known.contains(&variant) => {
+            let remedy =
+                if known.is_empty() { "It has none.".to_owned() } else { format!("One of {}.", known.join(", ")) };
+            Err(CliError::usage(format!("provider `{provider}` has no variant `{variant}`"), remedy))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn provider_name(text: &str) -> Result<String, String> {
     let names = || PROVIDERS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ");
     find(text).map(|spec| spec.name.to_owned()).ok_or_else(|| format!("must be one of {}", names()))
 }

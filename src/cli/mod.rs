@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod call;
 pub mod config;
+pub mod conformance;
 mod ears;
 pub mod eval;
 pub mod models;
@@ -48,6 +49,8 @@ pub enum Command {
     Bench(bench::Args),
     /// Play a provider and a caller against a server, and measure its answers
     Call(Box<call::Args>),
+    /// Check whether a server is a correct peer for a provider's dialect
+    Conformance(Box<conformance::Args>),
     /// Check or show the configuration
     Config(config::Args),
     /// Play scripted conversations and judge what was said
@@ -76,6 +79,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
         Command::Serve(args) => serve::run(args, config).await,
         Command::Bench(args) => bench::run(args, config).await,
         Command::Call(args) => call::run(*args, config).await,
+        Command::Conformance(args) => conformance::run(*args, config).await,
         Command::Config(args) => config::run(args, config).await,
         Command::Eval(args) => eval::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,

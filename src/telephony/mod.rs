@@ -5,11 +5,13 @@
 //! only driver is `web/media.rs`: it owns the socket, feeds one input, drains the
 //! outputs, and resamples between the provider's rate and the 16 kHz used inside.
 
+pub mod asterisk;
 pub mod audiocodes;
 pub mod audiohook;
 pub mod bandwidth;
 pub mod browser;
 pub mod exotel;
+pub mod freeswitch;
 pub mod handshake;
 pub mod jambonz;
 pub mod json;

@@ -3,7 +3,7 @@
 
 use super::handshake::{Check, Opening, by_token};
 use super::protocol::MediaProtocol;
-use super::{audiocodes, audiohook, bandwidth, browser, exotel, jambonz, twilio, vonage};
+use super::{asterisk, audiocodes, audiohook, bandwidth, browser, exotel, freeswitch, jambonz, twilio, vonage};
 pub use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
 
@@ -191,6 +191,50 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         authentication: "webhook with Basic, then a single-use token",
         check: bandwidth::check,
         open: bandwidth::open,
+    },
+    ProviderSpec {
+        name: "asterisk",
+        title: "Asterisk (chan_websocket)",
+        path: "/media/asterisk",
+        formats: &[
+            Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate::NARROWBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
+            Format::PCMU_8K,
+            Format { codec: Codec::Pcma, rate: SampleRate::NARROWBAND },
+            Format { codec: Codec::G722, rate: SampleRate::WIDEBAND },
+        ],
+        frames: Frames::Binary,
+        subprotocols: &[asterisk::SUBPROTOCOL],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/asterisk/incoming"),
+        authentication: "Basic; a single-use token besides if the dialplan asks for one",
+        check: asterisk::check,
+        open: asterisk::open,
+    },
+    ProviderSpec {
+        name: "freeswitch",
+        title: "FreeSWITCH (mod_audio_stream, mod_audio_fork)",
+        path: "/media/freeswitch",
+        formats: &[
+            Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate::NARROWBAND },
+        ],
+        frames: Frames::Binary,
+        subprotocols: &[freeswitch::FORK_SUBPROTOCOL],
+        marks: false,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Message,
+        webhook: Some("/voice/freeswitch/incoming"),
+        authentication: "Basic, or a single-use token",
+        check: freeswitch::check,
+        open: freeswitch::open,
     },
     ProviderSpec {
         name: "browser",

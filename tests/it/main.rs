@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod cli;
+mod conformance;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;

@@ -55,6 +55,7 @@ pub struct Line {
     to_say: VecDeque<i16>,
     queue: VecDeque<Queued>,
     queued: usize,
+    paused: bool,
     spoken: Vec<i16>,
     heard: Vec<i16>,
     /// For each 10 ms heard, whether it was more than silence.
@@ -88,6 +89,11 @@ impl Line {
         self.queue.drain(..).filter_map(mark).collect()
     }
 
+    /// Playback stands still, or goes on.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
     /// The caller says this next, after whatever is still being said.
     pub fn say(&mut self, pcm: &[i16]) -> Utterance {
         let begin = self.spoken.len() + self.to_say.len();
@@ -114,7 +120,7 @@ impl Line {
     /// Takes 20 ms out of the queue, with the marks reached by their end.
     fn play(&mut self) -> (Vec<i16>, Vec<String>) {
         let (mut heard, mut reached) = (Vec::with_capacity(TICK), Vec::new());
-        while let Some(next) = self.queue.pop_front() {
+        while let Some(next) = if self.paused { None } else { self.queue.pop_front() } {
             match next {
                 Queued::Mark(name) => reached.push(name),
                 Queued::Audio(_) if heard.len() == TICK => {

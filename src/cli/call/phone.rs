@@ -15,7 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::dialect::{Afterwards, Dialect, Incoming};
 use super::event::{Event, TimedEvent};
-use super::line::{Line, Utterance, millis};
+use super::line::{Line, TICK, Utterance, millis};
 use crate::audio::units::Millis;
 use crate::telephony::protocol::Digit;
 
@@ -33,7 +33,33 @@ const REPLY_PAUSE: Millis = Millis(700);
 pub(super) enum Command {
     Say { name: String, pcm: Vec<i16> },
     Dtmf(Digit),
+    Prank(Prank),
+    Goodbye,
     Hangup,
+}
+
+/// What no provider does, or not on purpose.
+#[derive(Debug)]
+pub(crate) enum Prank {
+    /// These messages.
+    Raw(Vec<Message>),
+    /// The first messages once more, or for the first time after [`Manners::Mute`].
+    Hello,
+    /// Caller audio, one message later than the one behind it.
+    Reordered,
+    /// This mark, whether or not anybody sent it.
+    Mark(String),
+}
+
+/// How a line opens.
+#[derive(Debug)]
+pub(crate) enum Manners {
+    /// As its provider's does.
+    Good,
+    /// Says nothing by itself until it is asked to.
+    Mute,
+    /// Says this first instead.
+    Instead(Vec<Message>),
 }
 
 /// What player and telephone both look at.
@@ -42,6 +68,11 @@ pub(super) struct Shared {
     pub(super) line: Line,
     pub(super) events: Vec<TimedEvent>,
     pub(super) ended: bool,
+    /// The most that ever waited to be played.
+    pub(super) longest_queue: Millis,
+    pub(super) messages: usize,
+    pub(super) pongs: usize,
+    pub(super) said_goodbye: Option<bool>,
 }
 
 /// The line and its events.
@@ -65,6 +96,7 @@ pub(super) struct Phone {
     playing: bool,
     /// Whether any audio came yet.
     has_audio: bool,
+    manners: Manners,
 }
 
 /// Why the loop ended.
@@ -87,7 +119,13 @@ impl Phone {
     ) -> Self {
         let unanswered = vec![("greeting".to_owned(), 0)];
         let (talking, replying, playing, has_audio) = (Vec::new(), false, false, false);
-        Self { socket, dialect, shared, tick, opened, talking, unanswered, replying, playing, has_audio }
+        let manners = Manners::Good;
+        Self { socket, dialect, shared, tick, opened, talking, unanswered, replying, playing, has_audio, manners }
+    }
+
+    /// The same, opening otherwise.
+    pub(super) fn with(self, manners: Manners) -> Self {
+        Self { manners, ..self }
     }
 
     /// The whole call, goodbye included.
@@ -124,7 +162,14 @@ impl Phone {
     }
 
     async fn converse(&mut self, inbox: &mut mpsc::Receiver<Command>) -> End {
-        let hello = self.dialect.hello();
+        let hello = match std::mem::replace(&mut self.manners, Manners::Good) {
+            Manners::Good => self.dialect.hello(),
+            Manners::Instead(messages) => messages,
+            Manners::Mute => {
+                self.manners = Manners::Mute;
+                Vec::new()
+            }
+        };
         if let Err(reason) = self.send_all(hello).await {
             return End::Lost(reason);
         }
@@ -138,7 +183,12 @@ impl Phone {
                 _ = ticker.tick() => self.pass_time().await,
                 message = self.socket.next() => match message {
                     Some(Ok(Message::Close(frame))) => return End::Server(frame, farewell),
+                    Some(Ok(Message::Pong(_))) => {
+                        lock(&self.shared).pongs += 1;
+                        Ok(())
+                    }
                     Some(Ok(message)) => {
+                        lock(&self.shared).messages += usize::from(!message.is_ping());
                         let mut result = Ok(());
                         for incoming in self.dialect.read(message) {
                             match incoming {
@@ -162,6 +212,15 @@ impl Phone {
                         let messages = self.dialect.dtmf(digit);
                         self.note(Event::Dtmf { digit: digit.get() });
                         self.send_all(messages).await
+                    }
+                    Some(Command::Prank(prank)) => self.prank(prank).await,
+                    Some(Command::Goodbye) => {
+                        let goodbye = self.dialect.goodbye();
+                        self.manners = Manners::Mute;
+                        // Where the server has to answer in words first, the close is the provider's.
+                        let said = !goodbye.is_empty() && self.dialect.is_over();
+                        lock(&self.shared).said_goodbye = Some(said);
+                        self.send_all(goodbye).await
                     }
                     Some(Command::Hangup) | None => return End::Caller,
                 },
@@ -197,8 +256,10 @@ impl Phone {
             happened.push(if replying { Event::ReplyStarted } else { Event::ReplyEnded });
         }
         happened.into_iter().for_each(|event| self.note(event));
-        let audio = self.dialect.audio(&tick.spoken);
-        self.send_all(audio).await?;
+        if !matches!(self.manners, Manners::Mute) {
+            let audio = self.dialect.audio(&tick.spoken);
+            self.send_all(audio).await?;
+        }
         self.return_marks(tick.reached, false).await?;
         self.tell_playing(queued > Millis::ZERO).await?;
         self.tick.send_modify(|count| *count += 1);
@@ -222,11 +283,14 @@ impl Phone {
                     self.note(Event::FirstAudio);
                 }
                 let room = {
-                    let line = &mut lock(&self.shared).line;
+                    let shared = &mut *lock(&self.shared);
+                    let line = &mut shared.line;
                     let room = line.queued() <= self.dialect.longest_queue();
                     if room {
                         line.receive(&pcm);
                     }
+                    let queued = line.queued();
+                    shared.longest_queue = shared.longest_queue.max(queued);
                     room
                 };
                 if !room {
@@ -250,12 +314,30 @@ impl Phone {
                 let (who, text, is_final) = (caption.who, caption.text, caption.is_final);
                 self.note(Event::Caption { who, text, is_final });
             }
+            Incoming::Pause(paused) => lock(&self.shared).line.pause(paused),
             Incoming::Dtmf(keys) => self.note(Event::KeysHeard { keys }),
             Incoming::Reply(message) => self.send(message).await?,
             Incoming::Unknown(what) => self.note(Event::Misunderstood { what }),
             Incoming::Ended(_) | Incoming::HangUp(_) => {}
         }
         Ok(())
+    }
+
+    async fn prank(&mut self, prank: Prank) -> Result<(), String> {
+        let messages = match prank {
+            Prank::Raw(messages) => messages,
+            Prank::Hello => {
+                self.manners = Manners::Good;
+                self.dialect.hello()
+            }
+            Prank::Reordered => {
+                let silence = vec![0; TICK];
+                let [first, second] = [self.dialect.audio(&silence), self.dialect.audio(&silence)];
+                second.into_iter().chain(first).collect()
+            }
+            Prank::Mark(name) => self.dialect.mark(&name, false),
+        };
+        self.send_all(messages).await
     }
 
     async fn return_marks(&mut self, marks: impl IntoIterator<Item = String>, cleared: bool) -> Result<(), String> {

@@ -12,12 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::connect_async_with_config;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::CallError;
 use super::dialect::{Announced, announce};
 pub use super::event::{Event, TimedEvent};
 use super::line::{Utterance, millis};
 use super::phone::{Command, Phone, Shared, lock};
+pub(crate) use super::phone::{Manners, Prank};
 use crate::audio::units::Millis;
 use crate::telemetry::Secret;
 use crate::telephony::protocol::Digit;
@@ -42,6 +44,10 @@ pub struct Dial {
     pub token: Option<Secret<String>>,
     /// The address the server is configured to be known by, if it is not `base`: signatures are made for it.
     pub public_url: Option<String>,
+    /// The media socket itself, where it is no path of ours: no webhook is asked then.
+    pub socket: Option<String>,
+    /// Which form of the dialect, where it has several; the usual one without.
+    pub variant: Option<String>,
     /// How long the server may take for an answer to a request.
     pub patience: Duration,
 }
@@ -57,8 +63,15 @@ impl Dial {
             auth_token: Secret::new(String::new()),
             token: None,
             public_url: None,
+            socket: None,
+            variant: None,
             patience: Duration::from_secs(10),
         }
+    }
+
+    /// Where `provider`'s media socket is.
+    pub(super) fn media_url(&self, provider: &str) -> String {
+        format!("{}/media/{provider}", self.base.replacen("http", "ws", 1))
     }
 
     /// The URL under which `url` is reached from here.
@@ -119,21 +132,27 @@ pub struct CallPlayer {
 impl CallPlayer {
     /// Announces the call as its provider does and opens its stream.
     pub async fn connect(dial: &Dial) -> Result<Self, CallError> {
-        let Announced { request, dialect, afterwards } = announce(dial).await?;
+        Self::open(announce(dial).await?, dial.patience, Manners::Good).await
+    }
+
+    /// Opens the stream of a call that is announced.
+    pub(crate) async fn open(announced: Announced, patience: Duration, manners: Manners) -> Result<Self, CallError> {
+        let Announced { request, dialect, afterwards } = announced;
         let url = request.uri().to_string();
         // Frames are small and often: the kernel must not wait for more before it sends one.
         let connecting = connect_async_with_config(request, None, true);
-        let connected = timeout(dial.patience, connecting).await;
-        let (socket, _) = match connected {
+        let connected = timeout(patience, connecting).await;
+        let (socket, response) = match connected {
             Ok(Ok(connected)) => connected,
             Ok(Err(source)) => return Err(CallError::Socket { url, source: Box::new(source) }),
-            Err(_) => return Err(CallError::Timeout { what: "the socket to open", after: dial.patience }),
+            Err(_) => return Err(CallError::Timeout { what: "the socket to open", after: patience }),
         };
+        dialect.accepts(&response).map_err(|why| CallError::Handshake { url, why })?;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (tick, ticks) = watch::channel(0);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let opened = Instant::now();
-        let phone = Phone::new(socket, dialect, shared.clone(), tick, opened);
+        let phone = Phone::new(socket, dialect, shared.clone(), tick, opened).with(manners);
         let mut tasks = JoinSet::new();
         tasks.spawn(phone.run(inbox, afterwards));
         Ok(Self { commands, shared, ticks, opened, task: tasks })
@@ -209,6 +228,53 @@ impl CallPlayer {
             }
             self.tick().await?;
         }
+    }
+
+    /// Does what no provider does.
+    pub(crate) async fn prank(&mut self, prank: Prank) -> Result<(), CallError> {
+        self.send(Command::Prank(prank)).await
+    }
+
+    /// Says goodbye in the dialect's words without closing the socket; false where it has none.
+    pub(crate) async fn say_goodbye(&mut self) -> Result<bool, CallError> {
+        self.send(Command::Goodbye).await?;
+        loop {
+            let ticked = self.tick().await;
+            // Looked at after that: a server may close at once.
+            if let Some(said) = self.lock().said_goodbye {
+                return Ok(said);
+            }
+            ticked?;
+        }
+    }
+
+    /// Pings, and waits until it comes back.
+    pub(crate) async fn ping(&mut self, patience: Duration) -> Result<(), CallError> {
+        let before = self.lock().pongs;
+        self.send(Command::Prank(Prank::Raw(vec![Message::Ping(b"?".to_vec().into())]))).await?;
+        let deadline = Instant::now() + patience;
+        while self.lock().pongs == before {
+            if Instant::now() >= deadline {
+                return Err(CallError::Timeout { what: "a pong", after: patience });
+            }
+            self.tick().await?;
+        }
+        Ok(())
+    }
+
+    /// The most that ever waited to be played.
+    pub(crate) fn longest_queue(&self) -> Millis {
+        self.lock().longest_queue
+    }
+
+    /// Messages of any kind that came, pings and pongs aside.
+    pub(crate) fn messages(&self) -> usize {
+        self.lock().messages
+    }
+
+    /// Whether voice was heard within the last `pause`, or waits to be played.
+    pub(crate) fn is_hearing(&self, pause: Millis) -> bool {
+        self.lock().line.is_replying(pause)
     }
 
     /// Stays on the line for `span`.

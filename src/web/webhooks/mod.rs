@@ -9,6 +9,7 @@ pub mod incoming;
 pub mod jambonz;
 pub mod limit;
 pub mod outcomes;
+mod pbx;
 pub mod twilio;
 pub mod twiml;
 mod vonage;
@@ -86,6 +87,7 @@ pub fn routes(state: WebhookState) -> Router {
         .merge(vonage::routes())
         .merge(exotel::routes())
         .merge(bandwidth::routes())
+        .merge(pbx::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use warmline::audio::frame::AudioFrame;
@@ -45,6 +45,8 @@ const CREDENTIALS: &[(&str, &str, &str)] = &[
     ),
     ("exotel", "[exotel]\nusername = \"warmline\"\npassword = \"hush\"", "warmline:hush"),
     ("bandwidth", "[bandwidth]\nusername = \"warmline\"\npassword = \"hush\"", "warmline:hush"),
+    ("asterisk", "[asterisk]\nusername = \"pbx1\"\npassword = \"asterisk-word\"", "pbx1:asterisk-word"),
+    ("freeswitch", "[freeswitch]\nusername = \"freeswitch\"\npassword = \"freeswitch-word\"", "freeswitch-word"),
 ];
 
 /// All sections of the configuration.
@@ -139,6 +141,8 @@ impl CallOpener for Calls {
 /// The call.
 async fn answer(mut leg: LegIo) {
     let mut pace = interval(Millis::FRAME.duration());
+    // Between two tones nobody looks at it: what was missed must not come all at once.
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut to_play, mut mark) = (frames(TONE), 0);
     let (mut voiced_ms, mut done_at): (u32, Option<Instant>) = (0, None);
     let caption = Caption { who: Speaker::Assistant, text: "Hello".to_owned(), is_final: true };

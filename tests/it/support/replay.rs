@@ -352,13 +352,13 @@ fn shown(message: &WsMessage) -> String {
         WsMessage::Closed => "socket gone".to_owned(),
         WsMessage::Text(text) => match serde_json::from_str::<Value>(text) {
             Ok(mut value) => {
-                let payload = ["/media/payload", "/audioChunk", "/payload"]
-                    .into_iter()
-                    .find(|path| value.pointer(path).is_some());
-                if let Some(payload) = payload.and_then(|path| value.pointer_mut(path))
-                    && let Some(audio) = payload.as_str().filter(|text| text.len() > 20)
-                {
-                    *payload = Value::from(format!("{} bytes", BASE64.decode(audio).map_or(0, |bytes| bytes.len())));
+                for place in ["/media/payload", "/audioChunk", "/payload", "/data/audioContent", "/data/audioData"] {
+                    if let Some(payload) = value.pointer_mut(place)
+                        && let Some(audio) = payload.as_str().filter(|text| text.len() > 20)
+                    {
+                        let bytes = BASE64.decode(audio).map_or(0, |bytes| bytes.len());
+                        *payload = Value::from(format!("{bytes} bytes"));
+                    }
                 }
                 let padding = text.len() - text.trim_end().len();
                 let padding = if padding > 0 { format!(" and {padding} spaces") } else { String::new() };

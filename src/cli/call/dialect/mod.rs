@@ -2,13 +2,16 @@
 //!
 //! One file for each provider: an `announce` that asks the webhook as the provider does, and its [`Dialect`].
 
+mod asterisk;
 mod audiocodes;
 mod audiohook;
 mod bandwidth;
 mod browser;
 mod exotel;
+mod freeswitch;
 mod instructions;
 mod jambonz;
+mod pbx;
 mod twilio;
 mod voice;
 mod vonage;
@@ -17,7 +20,8 @@ use futures::future::BoxFuture;
 use reqwest::StatusCode;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::CallError;
 use super::player::Dial;
@@ -41,6 +45,8 @@ pub enum Incoming {
     Mark(String),
     /// Drop what is queued.
     Clear,
+    /// Stop playing for a while, or go on.
+    Pause(bool),
     /// Keys towards the caller.
     Dtmf(String),
     /// A line to read.
@@ -57,6 +63,11 @@ pub enum Incoming {
 
 /// One dialect as its provider speaks it.
 pub trait Dialect: Send {
+    /// Whether the provider would go on after this answer to its handshake; if not, why.
+    fn accepts(&self, response: &Response) -> Result<(), String> {
+        let _ = response;
+        Ok(())
+    }
     /// The first messages on the socket.
     fn hello(&mut self) -> Vec<Message>;
     /// 20 ms of caller audio, 16 kHz: the messages that are due now. Providers with longer messages collect.
@@ -103,6 +114,16 @@ pub struct Announced {
 
 /// Announces the call the way its provider does.
 pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
+    if let Some(socket) = &dial.socket {
+        // Whoever names the socket itself has no webhook for us.
+        let token = dial.token.clone().unwrap_or_else(|| Secret::new(String::new()));
+        let base = origin(socket).ok_or_else(|| CallError::Provider { name: socket.clone() })?;
+        let direct = Dial { base, socket: None, token: Some(token), ..dial.clone() };
+        let mut announced = Box::pin(announce(&direct)).await?;
+        announced.afterwards = None;
+        *announced.request.uri_mut() = redirected(announced.request.uri(), socket)?;
+        return Ok(announced);
+    }
     install_crypto();
     let http = reqwest::Client::builder().no_proxy().timeout(dial.patience).build();
     let http = http.map_err(|source| CallError::Http { url: dial.base.clone(), source })?;
@@ -114,14 +135,27 @@ pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
         "vonage" => vonage::announce(http, dial).await,
         "exotel" => exotel::announce(http, dial).await,
         "bandwidth" => bandwidth::announce(http, dial).await,
+        "asterisk" => asterisk::announce(http, dial).await,
+        "freeswitch" => freeswitch::announce(http, dial).await,
         "browser" => browser::announce(http, dial).await,
         other => Err(CallError::Provider { name: other.to_owned() }),
     }
 }
 
-/// What the provider signs with, by the server's own configuration.
+/// The forms a provider's dialect has, the usual one first; none for most.
+pub fn variants(provider: &str) -> &'static [&'static str] {
+    match provider {
+        "asterisk" => asterisk::VARIANTS,
+        "freeswitch" => freeswitch::VARIANTS,
+        _ => &[],
+    }
+}
+
+/// What the provider signs with, by the server's own configuration; `USER:PASSWORD` for Basic authentication.
 pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> {
     match provider {
+        "asterisk" => pair(&providers.asterisk.username, &providers.asterisk.password),
+        "freeswitch" => pair(&providers.freeswitch.username, &providers.freeswitch.password),
         "twilio" => providers.twilio.auth_token.clone(),
         "audiohook" => {
             let AudiohookConfig { api_key, client_secret } = &providers.audiohook;
@@ -143,6 +177,21 @@ pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> 
 /// Two that belong together, as `--auth-token` has them.
 fn pair(name: &str, secret: &Secret<String>) -> Secret<String> {
     Secret::new(format!("{name}:{}", secret.expose()))
+}
+
+/// `http://host:port` of `ws://host:port/path`, and with an s.
+fn origin(socket: &str) -> Option<String> {
+    let (scheme, rest) = socket.split_once("://")?;
+    let scheme = if matches!(scheme, "wss" | "https") { "https" } else { "http" };
+    Some(format!("{scheme}://{}", rest.split(['/', '?']).next()?))
+}
+
+/// `socket`, with the query a dialect gave its own path.
+fn redirected(own: &Uri, socket: &str) -> Result<Uri, CallError> {
+    let joint = if socket.contains('?') { '&' } else { '?' };
+    let url = own.query().map_or(socket.to_owned(), |query| format!("{socket}{joint}{query}"));
+    let uri = request(&url)?.uri().clone();
+    Ok(uri)
 }
 
 fn request(url: &str) -> Result<Request, CallError> {

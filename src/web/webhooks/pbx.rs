@@ -1,0 +1,217 @@
+//! Telephone systems that ask by themselves: Asterisk's dialplan and FreeSWITCH's, with Basic authentication, answered
+//! in one plain word that a dialplan can compare.
+//!
+//! ```text
+//! incoming ──▶ a token, or `busy` ── our socket closes ──▶ after ──▶ `hangup`, `busy`, `sorry` or `dial TARGET`
+//! ```
+//!
+//! Both are optional: a telephone system with the right password may stream without a token.
+
+use std::collections::HashMap;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+
+use super::incoming::{Announcement, BUSY_SENTENCE, Next};
+use super::{Inner, WebhookState, now};
+use crate::config::ProvidersConfig;
+use crate::telemetry::Secret;
+use crate::telephony::handshake::{Handshake, Refusal, check_basic};
+use crate::telephony::signature::SignatureError;
+
+/// A telephone system that asks.
+#[derive(Clone, Copy)]
+struct Pbx {
+    /// Row name.
+    provider: &'static str,
+    incoming: &'static str,
+    after: &'static str,
+    /// The key of its password.
+    key: &'static str,
+    /// User name and password.
+    credentials: fn(&ProvidersConfig) -> (&str, &Secret<String>),
+}
+
+const ALL: &[Pbx] = &[
+    Pbx {
+        provider: "asterisk",
+        incoming: "/voice/asterisk/incoming",
+        after: "/voice/asterisk/after",
+        key: "asterisk.password",
+        credentials: |all| (&all.asterisk.username, &all.asterisk.password),
+    },
+    Pbx {
+        provider: "freeswitch",
+        incoming: "/voice/freeswitch/incoming",
+        after: "/voice/freeswitch/after",
+        key: "freeswitch.password",
+        credentials: |all| (&all.freeswitch.username, &all.freeswitch.password),
+    },
+];
+
+pub(super) fn routes() -> Router<WebhookState> {
+    ALL.iter().fold(Router::new(), |router, &pbx| {
+        router
+            .route(pbx.incoming, post(move |state, headers, body| incoming(pbx, state, headers, body)))
+            .route(pbx.after, post(move |state, headers, body| after(pbx, state, headers, body)))
+    })
+}
+
+/// A call is about to be streamed: `call`, and `from` and `to` if they are known.
+async fn incoming(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = let_in(pbx, inner, &headers) {
+        return *refused;
+    }
+    let form = form(&body);
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    if field("call").is_empty() {
+        return (StatusCode::BAD_REQUEST, "`call` is missing").into_response();
+    }
+    let call = Announcement { provider: pbx.provider, call_id: field("call"), from: field("from"), to: field("to") };
+    match inner.announce(now(), call) {
+        Ok(token) => word(token.expose()),
+        Err(_) => word("busy"),
+    }
+}
+
+/// The stream of `call` is over and the caller still there.
+async fn after(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = let_in(pbx, inner, &headers) {
+        return *refused;
+    }
+    let form = form(&body);
+    match inner.next(form.get("call").map_or("", String::as_str)) {
+        Next::Hangup(None) => word("hangup"),
+        Next::Hangup(Some(sentence)) if sentence == BUSY_SENTENCE => word("busy"),
+        Next::Hangup(Some(_)) => word("sorry"),
+        Next::Transfer(transfer) => match dialable(transfer.target.reveal()) {
+            target if target.is_empty() => word("sorry"),
+            target => word(&format!("dial {target}")),
+        },
+    }
+}
+
+/// Only what numbers and addresses are made of: the answer lands in the middle of somebody's dialplan.
+fn dialable(target: &str) -> String {
+    target.chars().filter(|c| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(*c)).take(128).collect()
+}
+
+fn form(body: &[u8]) -> HashMap<String, String> {
+    form_urlencoded::parse(body).into_owned().collect()
+}
+
+fn word(text: &str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, text.to_owned()).into_response()
+}
+
+fn let_in(pbx: Pbx, inner: &Inner, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    let mut asked = Handshake::default();
+    for value in headers.get_all(header::AUTHORIZATION) {
+        asked.add_header("authorization", &String::from_utf8_lossy(value.as_bytes()));
+    }
+    let (username, password) = (pbx.credentials)(&inner.gate.providers);
+    check_basic(&asked, username, password, pbx.key).map_err(|refusal| {
+        let error = match refusal {
+            Refusal::Missing => SignatureError::Missing,
+            Refusal::Wrong(_) => SignatureError::Wrong,
+            Refusal::Unconfigured(_) => SignatureError::Unconfigured,
+        };
+        inner.not_signed(pbx.provider, pbx.key, error);
+        let status = if error == SignatureError::Missing { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+        let challenge = HeaderValue::from_static("Basic realm=\"warmline\", charset=\"UTF-8\"");
+        Box::new((status, [(header::WWW_AUTHENTICATE, challenge)]).into_response())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::call::handle::AdmitError;
+    use crate::config::Config;
+    use crate::telephony::protocol::Transfer;
+    use crate::web::gate::Gate;
+    use crate::web::webhooks::outcomes::StreamOutcome;
+    use crate::web::webhooks::{Admission, WebhookState, routes};
+
+    struct House(Result<(), AdmitError>);
+
+    impl Admission for House {
+        fn admit(&self) -> Result<(), AdmitError> {
+            self.0
+        }
+    }
+
+    fn server(room: Result<(), AdmitError>) -> (Router, Arc<Gate>) {
+        let text = "[asterisk]\nusername = \"pbx1\"\npassword = \"secret\"\n";
+        let config = Config::parse(text, std::iter::empty()).expect("valid");
+        let gate = Arc::new(Gate::new(&config));
+        (routes(WebhookState::new(&config, gate.clone(), Arc::new(House(room)))), gate)
+    }
+
+    async fn ask(router: &Router, path: &str, credentials: &str, body: &str) -> (u16, String) {
+        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+        let request = match credentials {
+            "" => request,
+            pair => request.header("authorization", format!("Basic {}", BASE64.encode(pair))),
+        };
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = router.clone().oneshot(request).await.expect("routes never fail");
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 10_000).await.expect("a short body");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_dialplan_gets_a_token_and_learns_what_comes_next() {
+        let (router, gate) = server(Ok(()));
+        let (status, token) = ask(&router, "/voice/asterisk/incoming", "pbx1:secret", "call=17.4&from=%2B1500").await;
+        assert_eq!(status, 200);
+        let grant = gate.tokens.redeem(now(), "asterisk", "17.4", &Secret::new(token)).expect("a good token");
+        assert_eq!(grant.from, Some("+1500".to_owned().into()));
+        let next = async || ask(&router, "/voice/asterisk/after", "pbx1:secret", "call=17.4").await.1;
+        assert_eq!(next().await, "sorry", "its stream never came");
+        let told = |target: &str| {
+            StreamOutcome::Transfer(Transfer { target: target.to_owned().into(), ..Transfer::default() })
+        };
+        for (outcome, expected) in [
+            (StreamOutcome::Ended, "hangup"),
+            (StreamOutcome::Busy, "busy"),
+            (StreamOutcome::Failed, "sorry"),
+            (told("PJSIP/1001"), "dial PJSIP/1001"),
+            (told("1001,,g)\n${SHELL(x)}&2"), "dial 1001gSHELLx2"),
+            (told("$()"), "sorry"),
+        ] {
+            gate.outcomes.record(now(), "17.4", outcome);
+            assert_eq!(next().await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_house_is_busy_and_strangers_learn_nothing() {
+        let (router, _) = server(Err(AdmitError::Busy));
+        let incoming = "/voice/asterisk/incoming";
+        assert_eq!(ask(&router, incoming, "pbx1:secret", "call=1").await, (200, "busy".to_owned()));
+        assert_eq!(ask(&router, incoming, "pbx1:secret", "").await.0, 400);
+        assert_eq!(ask(&router, incoming, "pbx1:guess", "call=1").await, (403, String::new()));
+        assert_eq!(ask(&router, "/voice/asterisk/after", "", "call=1").await, (401, String::new()));
+        assert_eq!(ask(&router, "/voice/freeswitch/after", "x:", "call=1").await.0, 403, "not configured");
+    }
+}
