@@ -316,6 +316,18 @@ mod tests {
         }
     }
 
+    /// The file is what libg722 makes of the first 100 ms of [`tones`]. It hears its own code at 39.6 dB, filters settling
+    /// included, and we hear it at 30.9 dB: the decoders round differently, still with less noise than µ-law has on speech.
+    #[test]
+    fn another_implementations_g722_is_understood() {
+        let coded = include_bytes!("../../tests/fixtures/codec/g722-tones.bin");
+        let mut back = Vec::new();
+        format(Codec::G722, 16_000).decoder().expect("available").decode(coded, &mut back).expect("any bytes");
+        back.resize(back.len() + 200, 0);
+        let db = snr_db(&tones(16_000)[..1_500], &back);
+        assert!((db - 30.9).abs() < 0.5, "{db:.2} dB, stored 30.9");
+    }
+
     #[cfg(feature = "opus")]
     #[test]
     fn opus_keeps_speech_at_every_rate() {

@@ -3,6 +3,7 @@
 //! Inside Warmline every leg is 16 kHz mono `i16` in 20 ms frames ([`frame::AudioFrame`]); codecs and other rates exist
 //! only at the edge, in a provider's protocol and in the driver that owns its socket.
 
+pub mod byte_order;
 pub mod codec;
 pub mod frame;
 pub mod framer;

@@ -6,6 +6,7 @@
 pub mod dialect;
 pub mod event;
 pub mod line;
+pub mod network;
 mod phone;
 pub mod player;
 
@@ -18,6 +19,7 @@ use tokio::join;
 use tokio_tungstenite::tungstenite;
 
 use self::dialect::{secret_of, variants};
+use self::network::Conditions;
 use self::player::{CallPlayer, Captured, Dial, Event, Remote, TimedEvent, Watcher};
 use super::{CliError, explain, say, say_json};
 use crate::audio::units::SampleRate;
@@ -66,6 +68,12 @@ pub struct Args {
     /// Write both sides: left what the caller said, right what they heard
     #[arg(long, value_name = "F.wav")]
     save_stereo: Option<PathBuf>,
+    /// Lose so many of a hundred audio messages
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
+    loss: f64,
+    /// Let messages come up to so much late, in their order
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = span)]
+    jitter: Duration,
     /// One JSON object an event
     #[arg(long)]
     json: bool,
@@ -241,6 +249,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
         to: args.to.clone(),
         auth_token: args.auth_token.clone().map_or_else(|| secret_of(&args.provider, &config.providers), Secret::new),
         token: args.token.clone().map(Secret::new),
+        conditions: Conditions { loss: args.loss / 100.0, jitter: args.jitter },
         public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         variant: args.variant.clone(),
         ..Dial::new(args.url.as_str(), args.provider.as_str())
@@ -473,6 +482,11 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * unit).filter(|s| (0.0..=86_400.0).contains(s));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("`{text}` is no time such as 12s, 1.5s or 800ms"))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| format!("`{text}` is no number from 0 to 100"))
 }
 
 fn base_url(text: &str) -> Result<String, String> {

@@ -22,7 +22,8 @@ pub use engines::{
 pub use problems::{ConfigError, Problem, Problems};
 pub use providers::{
     AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, ExotelConfig, FreeswitchConfig, JambonzConfig,
-    PlivoConfig, ProvidersConfig, SignalwireConfig, TelnyxConfig, TwilioConfig, VonageConfig,
+    PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig, TelnyxCodec, TelnyxConfig,
+    TwilioConfig, VonageConfig,
 };
 pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::audio::byte_order::ByteOrder;
 use crate::telemetry::Secret;
 
 /// All providers' sections.
@@ -57,12 +58,42 @@ impl Section for TwilioConfig {
     fn check(&self, _: &mut Problems) {}
 }
 
+/// Audio on SignalWire's streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignalwireCodec {
+    /// G.711 µ-law.
+    #[default]
+    #[serde(rename = "PCMU@8000h")]
+    Pcmu,
+    /// Linear, wideband.
+    #[serde(rename = "L16@16000h")]
+    L16,
+    /// Linear, 24 kHz.
+    #[serde(rename = "L16@24000h")]
+    L16At24,
+}
+
+impl SignalwireCodec {
+    /// As the stream's `codec` attribute has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU@8000h",
+            Self::L16 => "L16@16000h",
+            Self::L16At24 => "L16@24000h",
+        }
+    }
+}
+
 /// SignalWire.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignalwireConfig {
     /// The project's signing key, which signs webhooks. Without it SignalWire's webhooks are refused.
     pub signing_key: Secret<String>,
+    /// Audio both ways: `PCMU@8000h`, `L16@16000h` or `L16@24000h`.
+    pub codec: SignalwireCodec,
+    /// Which way round L16 samples are: `auto` (the audio tells), `big` or `little`.
+    pub l16_byte_order: ByteOrder,
 }
 
 impl Section for SignalwireConfig {
@@ -71,14 +102,59 @@ impl Section for SignalwireConfig {
     fn check(&self, _: &mut Problems) {}
 }
 
+/// Audio on Telnyx' streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TelnyxCodec {
+    /// G.711 µ-law.
+    #[default]
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+    /// G.722, wideband.
+    G722,
+    /// Linear, wideband.
+    L16,
+}
+
+impl TelnyxCodec {
+    /// As Telnyx' API has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+            Self::L16 => "L16",
+        }
+    }
+}
+
 /// Telnyx.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelnyxConfig {
     /// The account's public key in base64, against which webhooks are checked. Without it they are refused.
     pub public_key: String,
     /// An API key, for Call Control applications; TeXML applications need none.
     pub api_key: Secret<String>,
+    /// Where Telnyx' API is.
+    pub api_url: String,
+    /// Audio both ways: `PCMU`, `PCMA`, `G722` or `L16`.
+    pub codec: TelnyxCodec,
+    /// Which way round L16 samples are: `auto` (the audio tells), `big` or `little`.
+    pub l16_byte_order: ByteOrder,
+}
+
+impl Default for TelnyxConfig {
+    fn default() -> Self {
+        Self {
+            public_key: String::new(),
+            api_key: Secret::default(),
+            api_url: "https://api.telnyx.com".to_owned(),
+            codec: TelnyxCodec::default(),
+            l16_byte_order: ByteOrder::default(),
+        }
+    }
 }
 
 impl Section for TelnyxConfig {
@@ -87,6 +163,40 @@ impl Section for TelnyxConfig {
     fn check(&self, problems: &mut Problems) {
         if !self.public_key.is_empty() && !crate::telephony::signature::ed25519::is_public_key(&self.public_key) {
             problems.add("telnyx.public_key", &self.public_key, "must be 32 bytes in base64");
+        }
+        check_url(problems, "telnyx.api_url", &self.api_url);
+    }
+}
+
+/// An address of a provider's API: `https://…` (`http://` for tests), no slash at the end.
+fn check_url(problems: &mut Problems, key: &str, url: &str) {
+    if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
+        problems.add(key, url, "must start with https:// (or http:// for tests) and end without a slash");
+    }
+}
+
+/// Audio on Plivo's streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlivoAudio {
+    /// G.711 µ-law.
+    #[default]
+    #[serde(rename = "audio/x-mulaw;rate=8000")]
+    Pcmu,
+    /// Linear, narrowband.
+    #[serde(rename = "audio/x-l16;rate=8000")]
+    L16At8,
+    /// Linear, wideband.
+    #[serde(rename = "audio/x-l16;rate=16000")]
+    L16,
+}
+
+impl PlivoAudio {
+    /// As the stream's `contentType` attribute has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pcmu => "audio/x-mulaw;rate=8000",
+            Self::L16At8 => "audio/x-l16;rate=8000",
+            Self::L16 => "audio/x-l16;rate=16000",
         }
     }
 }
@@ -97,6 +207,8 @@ impl Section for TelnyxConfig {
 pub struct PlivoConfig {
     /// The account's Auth Token, which signs webhooks. Without it Plivo's webhooks are refused.
     pub auth_token: Secret<String>,
+    /// Audio both ways: `audio/x-mulaw;rate=8000`, `audio/x-l16;rate=8000` or `audio/x-l16;rate=16000`.
+    pub content_type: PlivoAudio,
 }
 
 impl Section for PlivoConfig {

@@ -30,8 +30,14 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Each frame is a message of its own.
+    /// Each frame is a message of its own; the last may be shorter.
     pub const FRAMES: Self = Self { message: Millis::FRAME, least: 1, multiple: 1 };
+
+    /// Each frame is a message of its own, and none is shorter.
+    pub fn whole_frames(format: Format) -> Self {
+        let frame = format.codec.frame_bytes(format.rate).unwrap_or(1);
+        Self { message: Millis::FRAME, least: frame, multiple: frame }
+    }
 }
 
 /// Collects coded audio into messages and keeps account of what is still to be played.
@@ -74,14 +80,28 @@ impl Packer {
         Ok(messages)
     }
 
+    /// How many bytes the next [`Packer::flush`] would pad.
+    pub fn missing(&self) -> usize {
+        if self.rest.is_empty() { 0 } else { self.flushed_size() - self.rest.len() }
+    }
+
+    /// Pads with these bytes, for codecs whose silence depends on what came before.
+    pub fn fill(&mut self, coded_silence: &[u8]) {
+        self.rest.extend_from_slice(coded_silence);
+    }
+
+    fn flushed_size(&self) -> usize {
+        self.rest.len().max(self.shape.least).next_multiple_of(self.shape.multiple.max(1))
+    }
+
     /// What fills no message, padded with silence: before a mark, and when nothing follows.
     pub fn flush(&mut self, now: Instant) -> Option<Vec<u8>> {
         self.idle_at = None;
         if self.rest.is_empty() {
             return None;
         }
+        let size = self.flushed_size();
         let mut message = std::mem::take(&mut self.rest);
-        let size = message.len().max(self.shape.least).next_multiple_of(self.shape.multiple.max(1));
         message.resize(size, self.format.codec.silence());
         self.note_sent(now, size);
         Some(message)

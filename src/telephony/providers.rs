@@ -3,7 +3,10 @@
 
 use super::handshake::{Check, Opening, by_token};
 use super::protocol::MediaProtocol;
-use super::{asterisk, audiocodes, audiohook, bandwidth, browser, exotel, freeswitch, jambonz, twilio, vonage};
+use super::{
+    asterisk, audiocodes, audiohook, bandwidth, browser, exotel, freeswitch, jambonz, plivo, signalwire, telnyx, twilio,
+    vonage,
+};
 pub use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
 
@@ -80,6 +83,70 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         authentication: "signed webhook (`X-Twilio-Signature`), then a single-use token",
         check: by_token,
         open: twilio::open,
+    },
+    ProviderSpec {
+        name: "signalwire",
+        title: "SignalWire cXML",
+        path: "/media/signalwire",
+        formats: &[
+            Format::PCMU_8K,
+            Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
+        ],
+        frames: Frames::Text,
+        subprotocols: &[],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/signalwire/incoming"),
+        authentication: "signed webhook (`X-SignalWire-Signature`), then a single-use token (`Authorization: Bearer`)",
+        check: by_token,
+        open: signalwire::open,
+    },
+    ProviderSpec {
+        name: "telnyx",
+        title: "Telnyx (Call Control, TeXML)",
+        path: "/media/telnyx",
+        formats: &[
+            Format::PCMU_8K,
+            Format { codec: Codec::Pcma, rate: SampleRate::NARROWBAND },
+            Format { codec: Codec::G722, rate: SampleRate::WIDEBAND },
+            Format { codec: Codec::L16Be, rate: SampleRate::WIDEBAND },
+        ],
+        frames: Frames::Text,
+        subprotocols: &[],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/telnyx/incoming"),
+        authentication: "signed webhook (Ed25519), then a single-use token",
+        check: by_token,
+        open: telnyx::open,
+    },
+    ProviderSpec {
+        name: "plivo",
+        title: "Plivo Audio Streaming",
+        path: "/media/plivo",
+        formats: &[
+            Format::PCMU_8K,
+            Format { codec: Codec::L16Le, rate: SampleRate::NARROWBAND },
+            Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+        ],
+        frames: Frames::Text,
+        subprotocols: &[],
+        marks: true,
+        clear: true,
+        dtmf: true,
+        captions: false,
+        transfer: TransferBy::Webhook,
+        webhook: Some("/voice/plivo/incoming"),
+        authentication: "signed webhook (`X-Plivo-Signature-V3`), then a single-use token",
+        check: by_token,
+        open: plivo::open,
     },
     ProviderSpec {
         name: "audiohook",

@@ -12,7 +12,8 @@ use super::marks::Marks;
 use super::packer::{Packer, Shape};
 use super::protocol::{MarkId, MediaEvent, Output, ProtocolError};
 use super::reorder::{Reorder, Timeline};
-use crate::audio::codec::{Decoder, Encoder, Format};
+use crate::audio::byte_order::{ByteOrder, OrderGuess};
+use crate::audio::codec::{Codec, Decoder, Encoder, Format};
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::Millis;
 
@@ -29,6 +30,8 @@ pub struct Stream {
     timeline: Timeline,
     packer: Packer,
     marks: Marks,
+    /// Which way round linear samples are, while only the audio can tell.
+    order: Option<OrderGuess>,
 }
 
 impl Stream {
@@ -44,7 +47,32 @@ impl Stream {
             timeline: Timeline::default(),
             packer: Packer::new(played, shape),
             marks: Marks::default(),
+            order: None,
         })
+    }
+
+    /// Lets the audio tell which way round linear samples are, in both directions; until it does, they are as given.
+    pub fn guess_byte_order(&mut self) {
+        let first = match self.heard.codec {
+            Codec::L16Be => ByteOrder::Big,
+            Codec::L16Le => ByteOrder::Little,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Opus => return,
+        };
+        self.order = Some(OrderGuess::new(first, self.heard.rate));
+    }
+
+    fn listen_for_order(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+        let Some(order) = &mut self.order else { return Ok(()) };
+        let codec = if order.listen(bytes) == ByteOrder::Big { Codec::L16Be } else { Codec::L16Le };
+        if codec != self.heard.codec {
+            self.heard.codec = codec;
+            self.decoder = self.heard.decoder()?;
+            if matches!(self.played.codec, Codec::L16Be | Codec::L16Le) {
+                self.played.codec = codec;
+                self.encoder = self.played.encoder()?;
+            }
+        }
+        Ok(())
     }
 
     /// Caller audio: with its number if messages are counted, and its place if the provider tells.
@@ -78,8 +106,11 @@ impl Stream {
         let mut result = Ok(());
         while let Some(((at, bytes), lost)) = self.reorder.pop() {
             let mut pcm = Vec::with_capacity(2 * bytes.len());
-            if let Err(error) = self.decoder.decode(&bytes, &mut pcm) {
-                result = result.and(Err(error.into()));
+            let decoded = self
+                .listen_for_order(&bytes)
+                .and_then(|()| self.decoder.decode(&bytes, &mut pcm).map_err(ProtocolError::from));
+            if decoded.is_err() {
+                result = result.and(decoded);
                 continue;
             }
             if pcm.is_empty() {
@@ -106,6 +137,13 @@ impl Stream {
 
     /// The audio that fills no message, padded: before a mark, and when [`Stream::flush_at`] has come.
     pub fn flush(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if let Some(frame) = self.played.codec.frame_bytes(self.played.rate) {
+            let samples = self.packer.missing() * self.played.rate.samples_in(Millis::FRAME) / frame;
+            let mut silence = Vec::new();
+            if self.encoder.encode(&vec![0; samples], &mut silence).is_ok() {
+                self.packer.fill(&silence);
+            }
+        }
         self.packer.flush(now)
     }
 

@@ -1,4 +1,5 @@
-//! Twilio Media Streams, bidirectional (`<Connect><Stream>`), and those who speak the same dialect (SignalWire's cXML).
+//! Twilio Media Streams, bidirectional (`<Connect><Stream>`), and the base of those who speak
+//! the same dialect (`signalwire.rs`).
 //!
 //! ```text
 //! Waiting ──start──▶ Open ──stop, hang-up, socket gone──▶ Done
@@ -21,6 +22,7 @@ use super::protocol::{
     CloseReason, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart, WsMessage,
 };
 use super::stream::Stream;
+use crate::audio::byte_order::ByteOrder;
 use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
 use crate::telemetry::Secret;
@@ -30,11 +32,28 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A new stream, waiting for its start.
 pub fn open(opening: &Opening<'_>) -> Box<dyn MediaProtocol> {
-    Box::new(Twilio { state: State::Waiting { until: opening.now + START_TIMEOUT }, outputs: VecDeque::new() })
+    open_as(opening, Flavour::default(), None)
+}
+
+/// What those who speak Twilio's dialect add to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flavour {
+    /// Linear samples may come and go, in this byte order.
+    pub linear: Option<ByteOrder>,
+    /// Keys can be sent towards the caller.
+    pub keys_out: bool,
+}
+
+/// A new stream of a relative; `token` is what its handshake brought.
+pub fn open_as(opening: &Opening<'_>, flavour: Flavour, token: Option<Secret<String>>) -> Box<dyn MediaProtocol> {
+    let state = State::Waiting { until: opening.now + START_TIMEOUT };
+    Box::new(Twilio { flavour, token, state, outputs: VecDeque::new() })
 }
 
 #[derive(Debug)]
 struct Twilio {
+    flavour: Flavour,
+    token: Option<Secret<String>>,
     state: State,
     outputs: VecDeque<Output>,
 }
@@ -81,6 +100,10 @@ impl MediaProtocol for Twilio {
             MediaCommand::Clear => {
                 outputs.push_back(send(&Outgoing::Clear { stream_sid: &stream.id }));
                 stream.cleared(outputs);
+            }
+            MediaCommand::Dtmf(digit) if self.flavour.keys_out => {
+                let dtmf = OutDtmf { digit: digit.get() };
+                outputs.push_back(send(&Outgoing::Dtmf { stream_sid: &stream.id, dtmf }));
             }
             MediaCommand::Caption(_) | MediaCommand::Dtmf(_) => {}
             MediaCommand::Transfer(_) | MediaCommand::Hangup => self.end(StopReason::Hangup, Some(CloseReason::Normal)),
@@ -172,17 +195,18 @@ impl Twilio {
         let missing = |field| move || ProtocolError::Field { event: "start", field };
         let stream_id = given(start.stream_sid).or(given(stream_sid)).ok_or_else(missing("streamSid"))?;
         let provider_call_id = given(start.call_sid).ok_or_else(missing("callSid"))?;
-        if let Some(format) = start.media_format {
-            format.check()?;
+        let format = start.media_format.unwrap_or_default().format(self.flavour)?;
+        let mut stream = Stream::new(stream_id.clone(), format, format, Shape::FRAMES)?;
+        if self.flavour.linear == Some(ByteOrder::Auto) {
+            stream.guess_byte_order();
         }
-        let stream = Stream::new(stream_id.clone(), Format::PCMU_8K, Format::PCMU_8K, Shape::FRAMES)?;
         let mut parameters = start.custom_parameters.0;
         let start = StreamStart {
             stream_id,
             provider_call_id,
-            rate: SampleRate::NARROWBAND,
-            plays_at: SampleRate::NARROWBAND,
-            token: parameters.remove("token").map(Secret::new),
+            rate: format.rate,
+            plays_at: format.rate,
+            token: parameters.remove("token").map(Secret::new).or(self.token.take()),
             from: parameters.remove("from").map(Into::into),
             to: parameters.remove("to").map(Into::into),
             parameters,
@@ -238,7 +262,7 @@ struct StartBody {
     custom_parameters: Parameters,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct MediaFormat {
     #[serde(default)]
     encoding: Option<Text>,
@@ -250,11 +274,19 @@ struct MediaFormat {
 
 impl MediaFormat {
     /// What is not said is taken to be the default.
-    fn check(&self) -> Result<(), ProtocolError> {
-        let is = |field: &Option<Text>, wanted: &str| field.as_ref().is_none_or(|text| text.0 == wanted);
-        let codec = self.encoding.as_ref().map_or(Some(Codec::Pcmu), |name| Codec::named(&name.0, Codec::L16Le));
-        if codec == Some(Codec::Pcmu) && is(&self.sample_rate, "8000") && is(&self.channels, "1") {
-            return Ok(());
+    fn format(&self, flavour: Flavour) -> Result<Format, ProtocolError> {
+        let linear = if flavour.linear == Some(ByteOrder::Big) { Codec::L16Be } else { Codec::L16Le };
+        let codec = self.encoding.as_ref().map_or(Some(Codec::Pcmu), |name| Codec::named(&name.0, linear));
+        let rate = self.sample_rate.as_ref().map_or(Some(8_000), Text::number);
+        let mono = self.channels.as_ref().is_none_or(|channels| channels.0 == "1");
+        match (codec, rate) {
+            (Some(Codec::Pcmu), Some(8_000)) if mono => return Ok(Format::PCMU_8K),
+            (Some(codec @ (Codec::L16Le | Codec::L16Be)), Some(rate @ (8_000 | 16_000 | 24_000)))
+                if mono && flavour.linear.is_some() =>
+            {
+                return Ok(Format { codec, rate: SampleRate(rate as u32) });
+            }
+            _ => {}
         }
         let shown = |field: &Option<Text>| field.as_ref().map_or("?", |text| text.0.as_str()).to_owned();
         let format = format!("{} {} Hz {} ch", shown(&self.encoding), shown(&self.sample_rate), shown(&self.channels));
@@ -310,6 +342,12 @@ enum Outgoing<'a> {
     Media { stream_sid: &'a str, media: OutMedia },
     Mark { stream_sid: &'a str, mark: OutMark },
     Clear { stream_sid: &'a str },
+    Dtmf { stream_sid: &'a str, dtmf: OutDtmf },
+}
+
+#[derive(Serialize)]
+struct OutDtmf {
+    digit: char,
 }
 
 #[derive(Serialize)]

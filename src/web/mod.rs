@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod api;
 pub mod auth;
+pub mod carrier;
 pub mod console;
 pub mod error;
 pub mod gate;

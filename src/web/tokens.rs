@@ -7,8 +7,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng as _;
 
 use crate::telemetry::{Pii, Secret};
@@ -70,11 +68,12 @@ struct Inner {
 }
 
 impl StreamTokens {
-    /// Makes a token for `grant`, good until [`TOKEN_LIFETIME`] after `now`. 43 characters, safe in URLs and XML.
+    /// Makes a token for `grant`, good until [`TOKEN_LIFETIME`] after `now`. 64 hex digits: some providers carry letters and
+    /// digits only.
     pub fn issue(&self, now: Instant, grant: StreamGrant) -> Secret<String> {
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
-        let token = URL_SAFE_NO_PAD.encode(bytes);
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut inner = self.lock();
         inner.forget_old(now);
         inner.order.push_back((now, token.clone()));
@@ -163,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_long_unique_and_safe_in_urls() {
+    fn tokens_are_long_unique_and_safe_everywhere() {
         let (tokens, now) = (StreamTokens::default(), Instant::now());
         let all: HashSet<String> = (0..1_000).map(|_| tokens.issue(now, grant("CA1")).expose().clone()).collect();
         assert_eq!(all.len(), 1_000);
-        let safe = |token: &String| token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        assert!(all.iter().all(|token| token.len() == 43 && safe(token)));
+        let safe = |token: &String| token.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        assert!(all.iter().all(|token| token.len() == 64 && safe(token)));
     }
 
     #[test]

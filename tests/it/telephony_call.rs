@@ -8,6 +8,7 @@ use warmline::audio::units::SampleRate;
 use warmline::audio::wav;
 use warmline::cli::call::CallError;
 use warmline::cli::call::dialect::variants;
+use warmline::cli::call::network::Conditions;
 use warmline::cli::call::player::{CallPlayer, Dial, Event, Reply};
 use warmline::engine::llm::openai::install_crypto;
 use warmline::telemetry::Secret;
@@ -151,6 +152,22 @@ async fn speaking_over_the_reply_silences_it_at_once() {
     let reply = player.wait_reply_end(PAUSE, PATIENCE).await.expect("an answer to the interruption");
     assert!(reply.response_ms >= HANGOVER.as_millis() as u64, "the rest of the greeting is no answer: {reply:?}");
     player.hangup().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_bad_network_is_heard_through() {
+    let house = House::open(4).await;
+    for provider in ["telnyx", "plivo"] {
+        let conditions = Conditions { loss: 0.05, jitter: Duration::from_millis(60) };
+        let dial = Dial { conditions, ..dial(&house, provider) };
+        let mut player = CallPlayer::connect(&dial).await.expect("connected");
+        player.wait_reply_end(PAUSE, PATIENCE).await.expect("a greeting");
+        player.play("question", &voice(600)).await.expect("heard");
+        let reply = player.wait_reply_end(PAUSE, PATIENCE).await.expect("an answer");
+        assert!(about_a_tone(reply), "{provider}: {reply:?}");
+        player.hangup().await;
+    }
     house.close().await;
 }
 

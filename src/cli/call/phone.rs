@@ -16,6 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::dialect::{Afterwards, Dialect, Incoming};
 use super::event::{Event, TimedEvent};
 use super::line::{Line, TICK, Utterance, millis};
+use super::network::{Conditions, Network};
 use crate::audio::units::Millis;
 use crate::telephony::protocol::Digit;
 
@@ -84,6 +85,7 @@ pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 pub(super) struct Phone {
     socket: Socket,
     dialect: Box<dyn Dialect>,
+    network: Network,
     shared: Arc<Mutex<Shared>>,
     tick: watch::Sender<u64>,
     opened: Instant,
@@ -113,14 +115,27 @@ impl Phone {
     pub(super) fn new(
         socket: Socket,
         dialect: Box<dyn Dialect>,
+        conditions: Conditions,
         shared: Arc<Mutex<Shared>>,
         tick: watch::Sender<u64>,
         opened: Instant,
     ) -> Self {
         let unanswered = vec![("greeting".to_owned(), 0)];
         let (talking, replying, playing, has_audio) = (Vec::new(), false, false, false);
-        let manners = Manners::Good;
-        Self { socket, dialect, shared, tick, opened, talking, unanswered, replying, playing, has_audio, manners }
+        Self {
+            socket,
+            dialect,
+            network: Network::new(conditions),
+            shared,
+            tick,
+            opened,
+            talking,
+            unanswered,
+            replying,
+            playing,
+            has_audio,
+            manners: Manners::Good,
+        }
     }
 
     /// The same, opening otherwise.
@@ -258,8 +273,9 @@ impl Phone {
         happened.into_iter().for_each(|event| self.note(event));
         if !matches!(self.manners, Manners::Mute) {
             let audio = self.dialect.audio(&tick.spoken);
-            self.send_all(audio).await?;
+            self.network.audio(Instant::now(), audio);
         }
+        self.deliver().await?;
         self.return_marks(tick.reached, false).await?;
         self.tell_playing(queued > Millis::ZERO).await?;
         self.tick.send_modify(|count| *count += 1);
@@ -316,7 +332,7 @@ impl Phone {
             }
             Incoming::Pause(paused) => lock(&self.shared).line.pause(paused),
             Incoming::Dtmf(keys) => self.note(Event::KeysHeard { keys }),
-            Incoming::Reply(message) => self.send(message).await?,
+            Incoming::Reply(message) => self.send_all(vec![message]).await?,
             Incoming::Unknown(what) => self.note(Event::Misunderstood { what }),
             Incoming::Ended(_) | Incoming::HangUp(_) => {}
         }
@@ -363,8 +379,10 @@ impl Phone {
 
     async fn say_goodbye(&mut self) {
         let goodbye = self.dialect.goodbye();
-        // An error means that the other side was quicker.
-        let _ = self.send_all(goodbye).await;
+        for message in self.network.rest().into_iter().chain(goodbye) {
+            // An error means that the other side was quicker.
+            let _ = self.send(message).await;
+        }
         let answer = async {
             while !self.dialect.is_over() {
                 let Some(Ok(message)) = self.socket.next().await else { return };
@@ -375,7 +393,13 @@ impl Phone {
     }
 
     async fn send_all(&mut self, messages: Vec<Message>) -> Result<(), String> {
-        for message in messages {
+        self.network.control(Instant::now(), messages);
+        self.deliver().await
+    }
+
+    /// Sends what has come through the network by now.
+    async fn deliver(&mut self) -> Result<(), String> {
+        for message in self.network.arrived(Instant::now()) {
             self.send(message).await?;
         }
         Ok(())

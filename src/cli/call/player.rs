@@ -18,6 +18,7 @@ use super::CallError;
 use super::dialect::{Announced, announce};
 pub use super::event::{Event, TimedEvent};
 use super::line::{Utterance, millis};
+use super::network::Conditions;
 use super::phone::{Command, Phone, Shared, lock};
 pub(crate) use super::phone::{Manners, Prank};
 use crate::audio::units::Millis;
@@ -50,6 +51,8 @@ pub struct Dial {
     pub variant: Option<String>,
     /// How long the server may take for an answer to a request.
     pub patience: Duration,
+    /// How bad the way to the server is.
+    pub conditions: Conditions,
 }
 
 impl Dial {
@@ -66,6 +69,7 @@ impl Dial {
             socket: None,
             variant: None,
             patience: Duration::from_secs(10),
+            conditions: Conditions::default(),
         }
     }
 
@@ -152,7 +156,7 @@ impl CallPlayer {
         let (tick, ticks) = watch::channel(0);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let opened = Instant::now();
-        let phone = Phone::new(socket, dialect, shared.clone(), tick, opened).with(manners);
+        let phone = Phone::new(socket, dialect, dial.conditions, shared.clone(), tick, opened).with(manners);
         let mut tasks = JoinSet::new();
         tasks.spawn(phone.run(inbox, afterwards));
         Ok(Self { commands, shared, ticks, opened, task: tasks })

@@ -5,13 +5,17 @@
 mod bandwidth;
 pub mod browser;
 mod exotel;
+mod form;
 pub mod incoming;
 pub mod jambonz;
 pub mod limit;
 pub mod outcomes;
 mod pbx;
-pub mod twilio;
-pub mod twiml;
+mod plivo;
+mod signalwire;
+mod telnyx;
+mod twilio;
+mod twiml;
 mod vonage;
 pub mod xml;
 
@@ -23,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::carrier::Carrier;
 use super::gate::Gate;
 use crate::call::handle::AdmitError;
 use crate::config::Config;
@@ -53,6 +58,7 @@ struct Inner {
     tracker: TaskTracker,
     cancel: CancellationToken,
     control_sockets: Arc<Semaphore>,
+    carrier: Carrier,
 }
 
 impl WebhookState {
@@ -66,6 +72,7 @@ impl WebhookState {
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
             control_sockets: Arc::new(Semaphore::new(MAX_CONTROL_SOCKETS)),
+            carrier: Carrier::new(),
         }))
     }
 
@@ -81,13 +88,16 @@ impl WebhookState {
 /// All of them. The browser's needs the peer's address: serve with `into_make_service_with_connect_info::<SocketAddr>`.
 pub fn routes(state: WebhookState) -> Router {
     Router::new()
-        .merge(twilio::routes())
         .merge(browser::routes())
         .merge(jambonz::routes())
         .merge(vonage::routes())
         .merge(exotel::routes())
         .merge(bandwidth::routes())
         .merge(pbx::routes())
+        .merge(form::routes(&twilio::TWILIO))
+        .merge(form::routes(&signalwire::SIGNALWIRE))
+        .merge(form::routes(&plivo::PLIVO))
+        .merge(telnyx::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

@@ -1,72 +1,31 @@
-//! TwiML, the XML by which a webhook tells Twilio what to do with a caller.
+//! TwiML and its dialects, the XML by which a webhook tells a provider what to do with a caller. The parts that Twilio,
+//! SignalWire and Telnyx have in common.
 
-use axum::response::Response;
-
+use super::form::{Offer, response};
 use super::xml::Element;
+use crate::telephony::protocol::Transfer;
 
-/// What Twilio is to do, one after another.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verb<'a> {
-    /// Speak.
-    Say(&'a str),
-    /// End the call.
-    Hangup,
-    /// Turn the call away with the network's busy tone, unanswered and free of charge.
-    RejectBusy,
-    /// Join the caller to a media stream until we close it.
-    Stream {
-        /// `wss://…`, without a query: Twilio refuses one.
-        url: &'a str,
-        /// Where Twilio reports that the stream began, ended or failed.
-        status_callback: &'a str,
-        /// Handed over in the stream's start message. Names and values under 500 characters.
-        parameters: &'a [(&'a str, &'a str)],
-    },
-    /// Call somebody and join them to the caller; then ask at `action` what comes next.
-    Dial {
-        /// A number or `sip:` address.
-        target: &'a str,
-        /// Where the result is told.
-        action: &'a str,
-    },
-    /// Ask there what comes next.
-    Redirect(&'a str),
+/// `<Connect><Stream>` to `url` with more attributes, followed by the question what comes next. `url` has no query: Twilio
+/// refuses one.
+pub(super) fn stream(url: &str, offer: &Offer<'_>, attributes: &[(&'static str, &str)]) -> Element {
+    let stream = Element::new("Stream").with("url", url).with("statusCallback", &offer.status_url);
+    let stream = attributes.iter().fold(stream, |stream, (name, value)| stream.with(name, value));
+    let parameter = |name: &str, value: &str| Element::new("Parameter").with("name", name).with("value", value);
+    let stream = stream.child(parameter("token", offer.token)).child(parameter("call_id", offer.call_id));
+    response().child(Element::new("Connect").child(stream)).child(Element::new("Redirect").text(&offer.after_url))
 }
 
-impl Verb<'_> {
-    fn element(&self) -> Element {
-        match self {
-            Self::Say(text) => Element::new("Say").text(text),
-            Self::Hangup => Element::new("Hangup"),
-            Self::RejectBusy => Element::new("Reject").with("reason", "busy"),
-            Self::Redirect(url) => Element::new("Redirect").text(url),
-            Self::Dial { target, action } => {
-                let noun = if target.starts_with("sip:") { "Sip" } else { "Number" };
-                let dial = Element::new("Dial").with("answerOnBridge", "true").with("action", action);
-                dial.child(Element::new(noun).text(target))
-            }
-            Self::Stream { url, status_callback, parameters } => {
-                let parameter =
-                    |(name, value): &(&str, &str)| Element::new("Parameter").with("name", name).with("value", value);
-                let stream = Element::new("Stream").with("url", url).with("statusCallback", status_callback);
-                Element::new("Connect").child(stream.children(parameters.iter().map(parameter)))
-            }
-        }
-    }
+/// Calls a number or `sip:` address and joins it to the caller; then asks at `action` what comes next.
+pub(super) fn dial(transfer: &Transfer, action: &str) -> Element {
+    let target = transfer.target.reveal();
+    let noun = if target.starts_with("sip:") { "Sip" } else { "Number" };
+    let dial = Element::new("Dial").with("answerOnBridge", "true").with("action", action);
+    dial.child(Element::new(noun).text(target))
 }
 
-/// The document.
-pub fn document(verbs: &[Verb<'_>]) -> String {
-    response(verbs).document()
-}
-
-/// The document as an answer.
-pub fn answer(verbs: &[Verb<'_>]) -> Response {
-    response(verbs).answer()
-}
-
-fn response(verbs: &[Verb<'_>]) -> Element {
-    Element::new("Response").children(verbs.iter().map(Verb::element))
+/// Turns the call away with the network's busy tone, unanswered and free of charge.
+pub(super) fn reject() -> Element {
+    Element::new("Reject").with("reason", "busy")
 }
 
 #[cfg(test)]
@@ -75,30 +34,29 @@ mod tests {
 
     #[test]
     fn a_stream_is_joined_and_followed_by_a_question() {
-        let verbs = [
-            Verb::Stream {
-                url: "wss://voice.example.com/media/twilio",
-                status_callback: "https://voice.example.com/voice/twilio/status",
-                parameters: &[("token", "abc-_")],
-            },
-            Verb::Redirect("https://voice.example.com/voice/twilio/after"),
-        ];
+        let offer = Offer {
+            call_id: "CA1",
+            token: "abc",
+            status_url: "https://voice.example.com/voice/twilio/status".to_owned(),
+            after_url: "https://voice.example.com/voice/twilio/after".to_owned(),
+        };
         assert_eq!(
-            document(&verbs),
+            stream("wss://voice.example.com/media/twilio", &offer, &[("codec", "x")]).document(),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Connect>\
              <Stream url=\"wss://voice.example.com/media/twilio\" \
-             statusCallback=\"https://voice.example.com/voice/twilio/status\">\
-             <Parameter name=\"token\" value=\"abc-_\"/></Stream></Connect>\
+             statusCallback=\"https://voice.example.com/voice/twilio/status\" codec=\"x\">\
+             <Parameter name=\"token\" value=\"abc\"/><Parameter name=\"call_id\" value=\"CA1\"/></Stream></Connect>\
              <Redirect>https://voice.example.com/voice/twilio/after</Redirect></Response>"
         );
     }
 
     #[test]
     fn numbers_and_addresses_are_dialled_as_such() {
-        let dial = |target| document(&[Verb::Dial { target, action: "https://a.example/x" }]);
-        assert!(dial("+15005550123").ends_with(
-            "<Dial answerOnBridge=\"true\" action=\"https://a.example/x\"><Number>+15005550123</Number></Dial></Response>"
+        let to = |target: &str| Transfer { target: target.to_owned().into(), ..Transfer::default() };
+        let number = dial(&to("+15005550123"), "https://a.example/x").document();
+        assert!(number.ends_with(
+            "<Dial answerOnBridge=\"true\" action=\"https://a.example/x\"><Number>+15005550123</Number></Dial>"
         ));
-        assert!(dial("sip:desk@example.com").contains("<Sip>sip:desk@example.com</Sip>"));
+        assert!(dial(&to("sip:desk@example.com"), "x").document().contains("<Sip>sip:desk@example.com</Sip>"));
     }
 }

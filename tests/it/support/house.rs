@@ -47,6 +47,14 @@ const CREDENTIALS: &[(&str, &str, &str)] = &[
     ("bandwidth", "[bandwidth]\nusername = \"warmline\"\npassword = \"hush\"", "warmline:hush"),
     ("asterisk", "[asterisk]\nusername = \"pbx1\"\npassword = \"asterisk-word\"", "pbx1:asterisk-word"),
     ("freeswitch", "[freeswitch]\nusername = \"freeswitch\"\npassword = \"freeswitch-word\"", "freeswitch-word"),
+    ("signalwire", "[signalwire]\nsigning_key = \"sw-key\"\ncodec = \"L16@24000h\"", "sw-key"),
+    // The key pair of the signature vectors.
+    (
+        "telnyx",
+        "[telnyx]\npublic_key = \"A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\"\ncodec = \"G722\"",
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    ),
+    ("plivo", "[plivo]\nauth_token = \"plivo-token\"\ncontent_type = \"audio/x-l16;rate=16000\"", "plivo-token"),
 ];
 
 /// All sections of the configuration.

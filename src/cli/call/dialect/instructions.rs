@@ -25,6 +25,18 @@ pub struct Instructions {
     pub dialled: Option<String>,
 }
 
+impl Instructions {
+    /// An attribute of the stream's element.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What happens to a caller still on the line: sentences, and who is called.
+    pub fn told(self) -> String {
+        self.dialled.map_or(self.said, |whom| format!("put through to {whom}"))
+    }
+}
+
 /// Reads a document: `<Stream>` with its address as an attribute or as its text.
 pub fn read(document: &str) -> Result<Instructions, CallError> {
     let mut reader = Reader::from_str(document);
@@ -81,24 +93,30 @@ pub fn read(document: &str) -> Result<Instructions, CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::webhooks::twiml::{Verb, document};
+    use crate::web::webhooks::xml::Element;
+
+    fn document(verbs: impl IntoIterator<Item = Element>) -> String {
+        Element::new("Response").children(verbs).document()
+    }
 
     #[test]
-    fn twiml_is_read_as_it_is_written() {
-        let verbs = [
-            Verb::Stream { url: "wss://a.example/media/twilio", status_callback: "x", parameters: &[("token", "a&b")] },
-            Verb::Redirect("https://a.example/after"),
-        ];
-        let stream = read(&document(&verbs)).expect("well-formed");
+    fn documents_are_read_as_they_are_written() {
+        let parameter = Element::new("Parameter").with("name", "token").with("value", "a&b");
+        let stream = Element::new("Stream").with("url", "wss://a.example/media/twilio").child(parameter);
+        let redirect = Element::new("Redirect").text("https://a.example/after");
+        let stream = read(&document([Element::new("Connect").child(stream), redirect])).expect("well-formed");
         assert_eq!(stream.stream.as_deref(), Some("wss://a.example/media/twilio"));
         assert_eq!(stream.parameters, [("token".to_owned(), "a&b".to_owned())]);
-        let busy = read(&document(&[Verb::Say("All lines & more are busy."), Verb::Hangup])).expect("well-formed");
+        let busy = [Element::new("Say").text("All lines & more are busy."), Element::new("Hangup")];
+        let busy = read(&document(busy)).expect("well-formed");
         assert_eq!((busy.stream, busy.said.as_str()), (None, "All lines & more are busy."));
-        assert_eq!(read(&document(&[Verb::RejectBusy])).expect("well-formed").said, "busy tone");
-        let dial = read(&document(&[Verb::Dial { target: "+15005550123", action: "x" }])).expect("well-formed");
-        assert_eq!(dial.dialled.as_deref(), Some("+15005550123"));
-        let text =
-            read("<Response><Stream a=\"1\">wss://a.example/x?a=1&amp;b=2</Stream></Response>").expect("well-formed");
+        for reject in [Element::new("Reject").with("reason", "busy"), Element::new("Hangup").with("reason", "busy")] {
+            assert_eq!(read(&document([reject])).expect("well-formed").said, "busy tone");
+        }
+        let dial = Element::new("Dial").child(Element::new("Number").text("+15005550123"));
+        assert_eq!(read(&document([dial])).expect("well-formed").dialled.as_deref(), Some("+15005550123"));
+        let text = Element::new("Stream").with("a", "1").text("wss://a.example/x?a=1&b=2");
+        let text = read(&document([text])).expect("well-formed");
         assert_eq!(text.stream.as_deref(), Some("wss://a.example/x?a=1&b=2"));
         assert_eq!(text.attributes, [("a".to_owned(), "1".to_owned())]);
         assert!(read("<Response><Say></Response>").is_err());

@@ -12,6 +12,8 @@ mod freeswitch;
 mod instructions;
 mod jambonz;
 mod pbx;
+mod plivo;
+mod telnyx;
 mod twilio;
 mod voice;
 mod vonage;
@@ -23,6 +25,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use self::twilio::Brand;
 use super::CallError;
 use super::player::Dial;
 use crate::audio::units::Millis;
@@ -128,7 +131,6 @@ pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
     let http = reqwest::Client::builder().no_proxy().timeout(dial.patience).build();
     let http = http.map_err(|source| CallError::Http { url: dial.base.clone(), source })?;
     match dial.provider.as_str() {
-        "twilio" => twilio::announce(http, dial).await,
         "audiohook" => audiohook::announce(dial),
         "jambonz" => jambonz::announce(http, dial).await,
         "audiocodes" => audiocodes::announce(dial),
@@ -137,6 +139,10 @@ pub async fn announce(dial: &Dial) -> Result<Announced, CallError> {
         "bandwidth" => bandwidth::announce(http, dial).await,
         "asterisk" => asterisk::announce(http, dial).await,
         "freeswitch" => freeswitch::announce(http, dial).await,
+        "twilio" => twilio::announce(http, dial, Brand::Twilio).await,
+        "signalwire" => twilio::announce(http, dial, Brand::Signalwire).await,
+        "telnyx" => telnyx::announce(http, dial).await,
+        "plivo" => plivo::announce(http, dial).await,
         "browser" => browser::announce(http, dial).await,
         other => Err(CallError::Provider { name: other.to_owned() }),
     }
@@ -151,7 +157,8 @@ pub fn variants(provider: &str) -> &'static [&'static str] {
     }
 }
 
-/// What the provider signs with, by the server's own configuration; `USER:PASSWORD` for Basic authentication.
+/// What the provider signs with, by the server's own configuration; `USER:PASSWORD` for Basic authentication, nothing
+/// where a server knows a public key only.
 pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> {
     match provider {
         "asterisk" => pair(&providers.asterisk.username, &providers.asterisk.password),
@@ -170,6 +177,8 @@ pub fn secret_of(provider: &str, providers: &ProvidersConfig) -> Secret<String> 
         "vonage" => pair(&providers.vonage.application_id, &providers.vonage.signature_secret),
         "exotel" => pair(&providers.exotel.username, &providers.exotel.password),
         "bandwidth" => pair(&providers.bandwidth.username, &providers.bandwidth.password),
+        "signalwire" => providers.signalwire.signing_key.clone(),
+        "plivo" => providers.plivo.auth_token.clone(),
         _ => Secret::new(String::new()),
     }
 }

@@ -1,4 +1,4 @@
-//! Twilio: asks its webhook, signed, and speaks Media Streams.
+//! Twilio: asks its webhook, signed, and speaks Media Streams. SignalWire does the same with a few words of its own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,24 +9,62 @@ use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
 use super::instructions::{self, Instructions};
+use super::voice::Voice;
 use super::{Announced, CallError, Dial, Dialect, Incoming, add_header, post_form, request, unknown};
-use crate::audio::g711;
-use crate::audio::resample::Resampler;
+use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;
-use crate::cli::call::line::RATE;
 use crate::telephony::protocol::Digit;
 use crate::telephony::signature::{TWILIO_HEADER, sign_twilio};
 
 const ACCOUNT: &str = "AC00000000000000000000000000000000";
 
-/// Asks the webhook as Twilio does.
-pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let call_sid = format!("CA{}", Uuid::new_v4().simple());
-    let (url, parameters) = match &dial.token {
-        Some(token) => {
-            let socket = dial.base.replacen("http", "ws", 1);
-            (format!("{socket}/media/twilio"), vec![("token".to_owned(), token.expose().clone())])
+/// Whose words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brand {
+    Twilio,
+    Signalwire,
+}
+
+impl Brand {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Twilio => "twilio",
+            Self::Signalwire => "signalwire",
         }
+    }
+
+    const fn header(self) -> &'static str {
+        match self {
+            Self::Twilio => TWILIO_HEADER,
+            Self::Signalwire => "x-signalwire-signature",
+        }
+    }
+
+    fn stream_id(self) -> String {
+        match self {
+            Self::Twilio => format!("MZ{}", Uuid::new_v4().simple()),
+            Self::Signalwire => Uuid::new_v4().to_string(),
+        }
+    }
+
+    fn call_id(self) -> String {
+        match self {
+            Self::Twilio => format!("CA{}", Uuid::new_v4().simple()),
+            Self::Signalwire => Uuid::new_v4().to_string(),
+        }
+    }
+}
+
+/// Asks the webhook as the provider does.
+pub(super) async fn announce(http: reqwest::Client, dial: &Dial, brand: Brand) -> Result<Announced, CallError> {
+    let call_sid = brand.call_id();
+    let name = brand.name();
+    let instructions = match &dial.token {
+        Some(token) => Instructions {
+            stream: Some(format!("{}/media/{name}", dial.base.replacen("http", "ws", 1))),
+            parameters: vec![("token".to_owned(), token.expose().clone())],
+            ..Instructions::default()
+        },
         None => {
             let form = [
                 ("AccountSid", ACCOUNT),
@@ -36,65 +74,85 @@ pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Annou
                 ("From", &dial.from),
                 ("To", &dial.to),
             ];
-            let twiml = post(&http, dial, "/voice/twilio/incoming", &form).await?;
-            match instructions::read(&twiml)? {
-                Instructions { stream: Some(url), parameters, .. } => (dial.reachable(&url), parameters),
-                Instructions { said, .. } => return Err(CallError::Refused { said }),
-            }
+            let document = post(&http, dial, brand, "incoming", &form).await?;
+            instructions::read(&document)?
         }
     };
+    let Some(url) = &instructions.stream else { return Err(CallError::Refused { said: instructions.said }) };
+    let url = if dial.token.is_some() { url.clone() } else { dial.reachable(url) };
     let mut request = request(&url)?;
-    let signature = sign_twilio(dial.auth_token.expose(), &dial.as_signed(&url), &[]);
-    add_header(&mut request, TWILIO_HEADER, &signature);
-    let dialect = Box::new(Twilio::new(call_sid.clone(), parameters));
-    let afterwards = dial.token.is_none().then(|| ask(http, dial.clone(), call_sid).boxed());
+    match brand {
+        Brand::Twilio => {
+            let signature = sign_twilio(dial.auth_token.expose(), &dial.as_signed(&url), &[]);
+            add_header(&mut request, TWILIO_HEADER, &signature);
+        }
+        Brand::Signalwire => {
+            if let Some(token) = instructions.attribute("authBearerToken") {
+                add_header(&mut request, "authorization", &format!("Bearer {token}"));
+            }
+        }
+    }
+    let format = match instructions.attribute("codec") {
+        Some("L16@16000h") => Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
+        Some("L16@24000h") => Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
+        _ => Format::PCMU_8K,
+    };
+    let dialect = Box::new(MediaStreams::new(brand, call_sid.clone(), instructions.parameters, format)?);
+    let afterwards = dial.token.is_none().then(|| ask(http, dial.clone(), brand, call_sid).boxed());
     Ok(Announced { request, dialect, afterwards })
 }
 
-/// Twilio's question after `<Connect>`.
-async fn ask(http: reqwest::Client, dial: Dial, call_sid: String) -> Result<String, CallError> {
+/// The provider's question after `<Connect>`.
+async fn ask(http: reqwest::Client, dial: Dial, brand: Brand, call_sid: String) -> Result<String, CallError> {
     let form = [("AccountSid", ACCOUNT), ("CallSid", &call_sid), ("CallStatus", "in-progress")];
-    let twiml = post(&http, &dial, "/voice/twilio/after", &form).await?;
-    Ok(instructions::read(&twiml)?.said)
+    let document = post(&http, &dial, brand, "after", &form).await?;
+    Ok(instructions::read(&document)?.told())
 }
 
-/// Posts a form as Twilio does, signed.
-async fn post(http: &reqwest::Client, dial: &Dial, path: &str, form: &[(&str, &str)]) -> Result<String, CallError> {
-    let url = format!("{}{path}", dial.base);
+/// Posts a form as the provider does, signed.
+async fn post(
+    http: &reqwest::Client,
+    dial: &Dial,
+    brand: Brand,
+    what: &str,
+    form: &[(&str, &str)],
+) -> Result<String, CallError> {
+    let url = format!("{}/voice/{}/{what}", dial.base, brand.name());
     let owned: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let signature = sign_twilio(dial.auth_token.expose(), &dial.as_signed(&url), &owned);
-    post_form(http, url, &[(TWILIO_HEADER, signature)], form).await
+    post_form(http, url, &[(brand.header(), signature)], form).await
 }
 
-/// Media Streams, Twilio's side.
-struct Twilio {
+/// Media Streams, the provider's side.
+struct MediaStreams {
+    brand: Brand,
     call_sid: String,
     stream_sid: String,
     parameters: Vec<(String, String)>,
     sequence: u64,
     chunk: u64,
-    down: Resampler,
-    up: Resampler,
+    format: Format,
+    voice: Voice,
 }
 
-impl Twilio {
-    fn new(call_sid: String, parameters: Vec<(String, String)>) -> Self {
-        let resampler = |from, to| Resampler::new(from, to).expect("telephone and wideband are rates");
-        Self {
-            call_sid,
-            stream_sid: format!("MZ{}", Uuid::new_v4().simple()),
-            parameters,
-            sequence: 0,
-            chunk: 0,
-            down: resampler(RATE, SampleRate::NARROWBAND),
-            up: resampler(SampleRate::NARROWBAND, RATE),
-        }
+impl MediaStreams {
+    fn new(
+        brand: Brand,
+        call_sid: String,
+        parameters: Vec<(String, String)>,
+        format: Format,
+    ) -> Result<Self, CallError> {
+        let voice = Voice::new(format, format)?;
+        Ok(Self { brand, call_sid, stream_sid: brand.stream_id(), parameters, sequence: 0, chunk: 0, format, voice })
     }
 
     fn next(&mut self, event: &str, key: &str, body: Value) -> Message {
         self.sequence += 1;
         let mut message = json!({"event": event, "sequenceNumber": self.sequence.to_string()});
-        message["streamSid"] = Value::from(self.stream_sid.as_str());
+        // SignalWire names the stream in its start only.
+        if self.brand == Brand::Twilio {
+            message["streamSid"] = Value::from(self.stream_sid.as_str());
+        }
         message[key] = body;
         Message::text(message.to_string())
     }
@@ -110,6 +168,8 @@ struct FromServer {
     media: Option<MediaBody>,
     #[serde(default)]
     mark: Option<MarkBody>,
+    #[serde(default)]
+    dtmf: Option<DtmfBody>,
 }
 
 #[derive(Deserialize)]
@@ -122,38 +182,48 @@ struct MarkBody {
     name: String,
 }
 
-impl Dialect for Twilio {
+#[derive(Deserialize)]
+struct DtmfBody {
+    digit: String,
+}
+
+impl Dialect for MediaStreams {
     fn hello(&mut self) -> Vec<Message> {
         let parameters: serde_json::Map<_, _> =
             self.parameters.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+        let encoding = if self.format.codec == Codec::Pcmu { "audio/x-mulaw" } else { "audio/x-L16" };
         let start = json!({
             "accountSid": ACCOUNT,
             "streamSid": self.stream_sid,
             "callSid": self.call_sid,
             "tracks": ["inbound"],
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8_000, "channels": 1},
+            "mediaFormat": {"encoding": encoding, "sampleRate": self.format.rate.0, "channels": 1},
             "customParameters": parameters,
         });
-        let connected = json!({"event": "connected", "protocol": "Call", "version": "1.0.0"});
+        let version = if self.brand == Brand::Twilio { "1.0.0" } else { "0.2.0" };
+        let connected = json!({"event": "connected", "protocol": "Call", "version": version});
         vec![Message::text(connected.to_string()), self.next("start", "start", start)]
     }
 
     fn audio(&mut self, pcm: &[i16]) -> Vec<Message> {
-        let (mut narrow, mut ulaw) = (Vec::new(), Vec::new());
-        self.down.push(pcm, &mut narrow);
-        g711::encode_ulaw(&narrow, &mut ulaw);
+        let coded = self.voice.code(pcm);
         self.chunk += 1;
         let body = json!({
             "track": "inbound",
             "chunk": self.chunk.to_string(),
             "timestamp": (self.chunk * 20).to_string(),
-            "payload": BASE64.encode(ulaw),
+            "payload": BASE64.encode(coded),
         });
         vec![self.next("media", "media", body)]
     }
 
     fn dtmf(&mut self, digit: Digit) -> Vec<Message> {
-        vec![self.next("dtmf", "dtmf", json!({"track": "inbound_track", "digit": digit.get().to_string()}))]
+        let digit = digit.get().to_string();
+        let body = match self.brand {
+            Brand::Twilio => json!({"track": "inbound_track", "digit": digit}),
+            Brand::Signalwire => json!({"digit": digit, "duration": 120}),
+        };
+        vec![self.next("dtmf", "dtmf", body)]
     }
 
     fn mark(&mut self, name: &str, _: bool) -> Vec<Message> {
@@ -168,30 +238,31 @@ impl Dialect for Twilio {
     fn read(&mut self, message: Message) -> Vec<Incoming> {
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) => return unknown("binary message, which Twilio does not take (warning 31950)"),
+            Message::Binary(_) => return unknown("binary message, which is not taken (Twilio's warning 31950)"),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Vec::new(),
         };
-        let Ok(message) = serde_json::from_str::<FromServer>(&text) else {
+        let Ok(mut message) = serde_json::from_str::<FromServer>(&text) else {
             return unknown("message that is no Media Streams message");
         };
-        // Twilio is strict: without the right streamSid a message is dropped.
+        // Without the right streamSid a message is dropped.
         if message.stream_sid != self.stream_sid {
             return unknown("message without this stream's streamSid");
         }
-        match (message.event.as_str(), message.media, message.mark) {
-            ("media", Some(media), _) => {
-                let Ok(ulaw) = BASE64.decode(media.payload) else { return unknown("payload that is no base64") };
-                let (mut narrow, mut pcm) = (Vec::new(), Vec::new());
-                g711::decode_ulaw(&ulaw, &mut narrow);
-                self.up.push(&narrow, &mut pcm);
-                vec![Incoming::Audio(pcm)]
+        let event = std::mem::take(&mut message.event);
+        match (event.as_str(), message) {
+            ("media", FromServer { media: Some(media), .. }) => {
+                let audio = BASE64.decode(media.payload).ok().and_then(|coded| self.voice.decode(&coded));
+                audio.map_or_else(|| unknown("payload that is no audio"), |pcm| vec![Incoming::Audio(pcm)])
             }
-            ("mark", _, Some(mark)) => vec![Incoming::Mark(mark.name)],
-            ("clear", ..) => {
-                self.up.flush(&mut Vec::new());
+            ("mark", FromServer { mark: Some(mark), .. }) => vec![Incoming::Mark(mark.name)],
+            ("clear", _) => {
+                self.voice.clear();
                 vec![Incoming::Clear]
             }
-            (event, ..) => unknown(format!("event `{event}`")),
+            ("dtmf", FromServer { dtmf: Some(dtmf), .. }) if self.brand == Brand::Signalwire => {
+                vec![Incoming::Dtmf(dtmf.digit)]
+            }
+            (event, _) => unknown(format!("event `{event}`")),
         }
     }
 }
@@ -200,11 +271,18 @@ impl Dialect for Twilio {
 mod tests {
     use super::*;
 
+    fn streams(brand: Brand) -> MediaStreams {
+        let parameters = vec![("token".to_owned(), "t".to_owned())];
+        MediaStreams::new(brand, "CA1".to_owned(), parameters, Format::PCMU_8K).expect("µ-law is known")
+    }
+
+    fn json(message: &Message) -> Value {
+        serde_json::from_str(message.to_text().expect("text")).expect("JSON")
+    }
+
     #[test]
     fn twilio_counts_its_messages_and_is_strict_about_ours() {
-        let mut twilio = Twilio::new("CA1".to_owned(), vec![("token".to_owned(), "t".to_owned())]);
-        let json =
-            |message: &Message| -> Value { serde_json::from_str(message.to_text().expect("text")).expect("JSON") };
+        let mut twilio = streams(Brand::Twilio);
         let hello = twilio.hello();
         assert_eq!(json(&hello[1])["start"]["customParameters"]["token"], "t");
         let media = json(&twilio.audio(&[0; 320])[0]);
@@ -219,8 +297,19 @@ mod tests {
         let payload = BASE64.encode([0xff; 160]);
         let audio = read(json!({"event": "media", "streamSid": sid, "media": {"payload": payload}}));
         assert_eq!(audio, Some(Incoming::Audio(vec![0; 320])));
-        for wrong in [json!({"event": "clear"}), json!({"event": "hangup", "streamSid": sid}), json!([])] {
+        let keys = json!({"event": "dtmf", "streamSid": sid, "dtmf": {"digit": "5"}});
+        for wrong in [json!({"event": "clear"}), json!({"event": "hangup", "streamSid": sid}), json!([]), keys] {
             assert!(matches!(read(wrong), Some(Incoming::Unknown(_))));
         }
+    }
+
+    #[test]
+    fn signalwire_names_its_stream_once_and_takes_keys() {
+        let mut signalwire = streams(Brand::Signalwire);
+        assert_eq!(json(&signalwire.hello()[1])["streamSid"], Value::Null);
+        let sid = signalwire.stream_sid.clone();
+        let keys = json!({"event": "dtmf", "streamSid": sid, "dtmf": {"digit": "5"}});
+        assert_eq!(signalwire.read(Message::text(keys.to_string())), [Incoming::Dtmf("5".to_owned())]);
+        assert_eq!(json(&signalwire.dtmf(Digit::new('5').expect("a key"))[0])["dtmf"]["duration"], 120);
     }
 }

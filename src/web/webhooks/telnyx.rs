@@ -1,0 +1,242 @@
+//! Telnyx' webhooks, both signed with Ed25519: Call Control, events in JSON that we answer with commands to Telnyx' API, and
+//! TeXML, forms that we answer with XML.
+//!
+//! ```text
+//! call.initiated ──▶ answer with stream ── our socket closes ──▶ streaming.stopped ──▶ hangup, transfer, or speak first
+//!     ├─▶ too many from this number: reject
+//!     └─▶ all lines busy: answer ──▶ call.answered ──▶ speak ──▶ call.speak.ended ──▶ hangup
+//! ```
+//!
+//! Call Control keeps our state for us: what a call is about to hear goes along as `client_state`. Commands carry an id
+//! made from the event's, so a redelivered webhook does nothing twice.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use super::form::{self, FormProvider};
+use super::incoming::{APOLOGY_SENTENCE, Announcement, BUSY_SENTENCE, Next, NotTaken};
+use super::{Inner, WebhookState, now, twiml};
+use crate::telephony::signature::SignatureError;
+use crate::telephony::signature::ed25519::{SIGNATURE_HEADER, TIMESTAMP_HEADER, verify};
+use crate::telephony::telnyx::played;
+use crate::web::carrier::{Ask, Content, Credentials};
+use crate::web::gate::unix_s;
+
+/// Call ids longer than this are no call ids.
+const MAX_CALL_ID: usize = 256;
+
+pub(super) static TEXML: FormProvider = FormProvider {
+    provider: "telnyx",
+    path: "/voice/telnyx/texml",
+    key: "telnyx.public_key",
+    call_id: "CallSid",
+    dialled: "DialCallStatus",
+    verify: |inner, signed| {
+        verify_request(inner, signed.header(TIMESTAMP_HEADER), signed.header(SIGNATURE_HEADER), signed.body)
+    },
+    stream: |inner, offer| {
+        let settings = &inner.gate.providers.telnyx;
+        let rate = played(settings.codec, settings.l16_byte_order).rate.0.to_string();
+        let codec = settings.codec.as_str();
+        let attributes = [
+            ("track", "inbound_track"),
+            ("codec", codec),
+            ("bidirectionalMode", "rtp"),
+            ("bidirectionalCodec", codec),
+            ("bidirectionalSamplingRate", rate.as_str()),
+        ];
+        twiml::stream(&inner.media_url("telnyx"), offer, &attributes)
+    },
+    say: "Say",
+    reject: twiml::reject,
+    dial: twiml::dial,
+    failure: |form| {
+        let failed = form.get("StreamEvent").is_some_and(|event| event == "stream-failed" || event == "stream-error");
+        failed.then(|| form.get("StreamError").cloned().unwrap_or_default())
+    },
+};
+
+/// Both ways.
+pub(super) fn routes() -> Router<WebhookState> {
+    form::routes(&TEXML).route("/voice/telnyx/incoming", post(event))
+}
+
+fn verify_request(inner: &Inner, timestamp: &str, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
+    verify(&inner.gate.providers.telnyx.public_key, timestamp, body, signature, unix_s())
+}
+
+/// What a webhook holds, as far as it concerns us.
+#[derive(Deserialize)]
+struct Envelope {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(default)]
+    id: String,
+    event_type: String,
+    #[serde(default)]
+    payload: Payload,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Payload {
+    call_control_id: String,
+    direction: String,
+    from: String,
+    to: String,
+    client_state: Option<String>,
+}
+
+/// What a caller who will hear a sentence and nothing else is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Farewell {
+    Busy,
+    Sorry,
+}
+
+impl Farewell {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "warmline:busy",
+            Self::Sorry => "warmline:sorry",
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Busy => BUSY_SENTENCE,
+            Self::Sorry => APOLOGY_SENTENCE,
+        }
+    }
+
+    /// As it came back with an event.
+    fn of(client_state: Option<&str>) -> Option<Self> {
+        let word = BASE64.decode(client_state?).ok()?;
+        [Self::Busy, Self::Sorry].into_iter().find(|one| one.word().as_bytes() == word)
+    }
+
+    /// As it goes along with a command.
+    fn client_state(self) -> String {
+        BASE64.encode(self.word())
+    }
+}
+
+async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Err(error) = verify_request(inner, header(TIMESTAMP_HEADER), header(SIGNATURE_HEADER), &body) {
+        inner.not_signed("telnyx", "telnyx.public_key", error);
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let Ok(Envelope { data }) = serde_json::from_slice::<Envelope>(&body) else {
+        return (StatusCode::BAD_REQUEST, "no event").into_response();
+    };
+    let call_id = data.payload.call_control_id.as_str();
+    let in_a_path = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
+    if call_id.is_empty() || call_id.len() > MAX_CALL_ID || !call_id.chars().all(in_a_path) {
+        return (StatusCode::BAD_REQUEST, "call_control_id is missing").into_response();
+    }
+    handle(inner, &data).await;
+    StatusCode::OK.into_response()
+}
+
+async fn handle(inner: &Inner, data: &Data) {
+    let payload = &data.payload;
+    let farewell = Farewell::of(payload.client_state.as_deref());
+    match (data.event_type.as_str(), farewell) {
+        // Calls we make have no business here.
+        ("call.initiated", _) if payload.direction == "incoming" => initiated(inner, data).await,
+        ("call.answered", Some(farewell)) => speak(inner, data, farewell).await,
+        ("call.speak.ended", Some(_)) => command(inner, data, "hangup", json!({})).await,
+        ("streaming.stopped", None) => match inner.next(&payload.call_control_id) {
+            Next::Hangup(None) => command(inner, data, "hangup", json!({})).await,
+            Next::Hangup(Some(BUSY_SENTENCE)) => speak(inner, data, Farewell::Busy).await,
+            Next::Hangup(Some(_)) => speak(inner, data, Farewell::Sorry).await,
+            Next::Transfer(transfer) => {
+                command(inner, data, "transfer", json!({"to": transfer.target.reveal()})).await;
+            }
+        },
+        ("streaming.failed", None) => {
+            warn!("Telnyx could not open a call's media stream");
+            speak(inner, data, Farewell::Sorry).await;
+        }
+        (event, _) => debug!(event, "Telnyx reports"),
+    }
+}
+
+async fn initiated(inner: &Inner, data: &Data) {
+    let Payload { call_control_id, from, to, .. } = &data.payload;
+    let call = Announcement { provider: "telnyx", call_id: call_control_id, from, to };
+    match inner.announce(now(), call) {
+        Ok(token) => {
+            let settings = &inner.gate.providers.telnyx;
+            let codec = settings.codec.as_str();
+            let answer = json!({
+                "stream_url": inner.media_url("telnyx"),
+                "stream_track": "inbound_track",
+                "stream_codec": codec,
+                // Without this our audio is ignored.
+                "stream_bidirectional_mode": "rtp",
+                "stream_bidirectional_codec": codec,
+                "stream_bidirectional_sampling_rate": played(settings.codec, settings.l16_byte_order).rate.0,
+                "stream_bidirectional_target_legs": "self",
+                "stream_auth_token": token.expose(),
+                "custom_parameters": [
+                    {"name": "token", "value": token.expose()},
+                    {"name": "call_id", "value": call_control_id},
+                ],
+            });
+            command(inner, data, "answer", answer).await;
+        }
+        Err(NotTaken::TooOften) => command(inner, data, "reject", json!({"cause": "USER_BUSY"})).await,
+        Err(NotTaken::Busy) => {
+            command(inner, data, "answer", json!({"client_state": Farewell::Busy.client_state()})).await;
+        }
+    }
+}
+
+/// Says a sentence; the call is hung up when it was heard.
+async fn speak(inner: &Inner, data: &Data, farewell: Farewell) {
+    let said = json!({
+        "payload": farewell.sentence(),
+        "voice": "female",
+        "language": "en-US",
+        "client_state": farewell.client_state(),
+    });
+    command(inner, data, "speak", said).await;
+}
+
+/// Sends one command about the event's call.
+async fn command(inner: &Inner, data: &Data, action: &'static str, mut body: Value) {
+    let settings = &inner.gate.providers.telnyx;
+    if settings.api_key.expose().is_empty() {
+        if inner.gate.first_warning("telnyx.api_key") {
+            warn!("Telnyx' calls can't be answered: `telnyx.api_key` is not set");
+        }
+        return;
+    }
+    body["command_id"] = Value::from(format!("{}-{action}", data.id));
+    let url = format!("{}/v2/calls/{}/actions/{action}", settings.api_url, data.payload.call_control_id);
+    let ask = Ask {
+        method: Method::POST,
+        url,
+        credentials: Credentials::Bearer(&settings.api_key),
+        content: Content::Json(body),
+        // Telnyx knows a repeated command by its id.
+        repeatable: true,
+    };
+    inner.carrier.command(action, ask).await;
+}

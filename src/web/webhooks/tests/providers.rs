@@ -1,0 +1,297 @@
+//! SignalWire's, Telnyx' and Plivo's webhooks, asked as these do.
+
+use axum::extract::Request as ApiRequest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::telephony::signature::{ed25519, plivo};
+use crate::web::gate::unix_s;
+
+/// The public half of the vectors' key.
+const PUBLIC_KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+
+fn telnyx_key() -> ed25519::SigningKey {
+    ed25519::SigningKey::from_seed(&BASE64.encode((0..32).collect::<Vec<u8>>())).expect("a seed")
+}
+
+fn server_of(sections: &str) -> Server {
+    server(&format!("[server]\npublic_url = \"{BASE}\"\ncalls_per_minute_per_caller = 3\n{sections}"))
+}
+
+async fn post(server: &Server, path: &str, headers: &[(&str, String)], body: String) -> (StatusCode, String) {
+    let request = headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, value));
+    server.ask(request.body(Body::from(body)).expect("a request")).await
+}
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn tampered(body: &str) -> String {
+    body.replace("15005550006", "15005550007")
+}
+
+fn attribute(document: &str, name: &str) -> String {
+    let (_, rest) = document.split_once(&format!(" {name}=\"")).unwrap_or_else(|| panic!("no {name} in {document}"));
+    rest.split_once('"').expect("quoted").0.to_owned()
+}
+
+#[tokio::test]
+async fn signalwire_joins_a_stream_with_its_codec_and_a_bearer_token() {
+    let server = server_of("[signalwire]\nsigning_key = \"key\"\ncodec = \"L16@16000h\"");
+    let body = encoded(CALL);
+    for header in ["x-signalwire-signature", TWILIO_HEADER] {
+        let path = "/voice/signalwire/incoming";
+        let signature = sign_twilio("key", &format!("{BASE}{path}"), &owned(CALL));
+        let (status, document) = post(&server, path, &[(header, signature.clone())], body.clone()).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(attribute(&document, "url"), "wss://voice.example.com/media/signalwire");
+        assert_eq!(attribute(&document, "codec"), "L16@16000h");
+        let token = Secret::new(attribute(&document, "authBearerToken"));
+        assert!(server.gate.tokens.redeem(now(), "signalwire", "CA1", &token).is_ok(), "{document}");
+        let refused = post(&server, path, &[(header, signature)], tampered(&body)).await;
+        assert_eq!(refused.0, StatusCode::FORBIDDEN);
+    }
+    let path = "/voice/signalwire/after";
+    let signature = sign_twilio("key", &format!("{BASE}{path}"), &owned(&[("CallSid", "CA9")]));
+    let (_, document) = post(&server, path, &[(TWILIO_HEADER, signature)], encoded(&[("CallSid", "CA9")])).await;
+    assert!(document.contains(APOLOGY_SENTENCE), "a call nobody knows: {document}");
+}
+
+#[tokio::test]
+async fn plivo_joins_a_stream_once_for_each_nonce() {
+    let server = server_of("[plivo]\nauth_token = \"MAXinventedtoken\"");
+    let call = [("CallUUID", "12345678-0000-4000-8000-0000000cafe0"), ("From", "15005550006"), ("To", "15005550001")];
+    let path = "/voice/plivo/incoming";
+    let ask = async |nonce: &str, body: String| {
+        let signature = plivo::sign("MAXinventedtoken", &format!("{BASE}{path}"), Some(&owned(&call)), nonce);
+        let headers = [(plivo::SIGNATURE_HEADER, signature), (plivo::NONCE_HEADER, nonce.to_owned())];
+        post(&server, path, &headers, body).await
+    };
+    let (status, document) = ask("1", encoded(&call)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(document.contains(">wss://voice.example.com/media/plivo</Stream>"), "the address is text: {document}");
+    assert!(document.contains("<Redirect>https://voice.example.com/voice/plivo/after</Redirect>"), "{document}");
+    assert_eq!(attribute(&document, "contentType"), "audio/x-mulaw;rate=8000");
+    let headers = attribute(&document, "extraHeaders");
+    let token = headers.strip_prefix("token=").expect("a token");
+    assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric()), "Plivo takes letters and digits only");
+    let grant = server.gate.tokens.redeem(now(), "plivo", call[0].1, &Secret::new(token.to_owned()));
+    assert_eq!(grant.expect("a good token").from, Some(Pii::new("15005550006".to_owned())));
+    assert_eq!(ask("1", encoded(&call)).await.0, StatusCode::FORBIDDEN, "the same once more");
+    assert_eq!(ask("2", tampered(&encoded(&call))).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(ask("", encoded(&call)).await.0, StatusCode::FORBIDDEN);
+    *server.house.0.lock().expect("not poisoned") = Err(AdmitError::Busy);
+    let (_, document) = ask("3", encoded(&call)).await;
+    assert!(document.contains(&format!("<Speak>{BUSY_SENTENCE}</Speak><Hangup/>")), "{document}");
+    *server.house.0.lock().expect("not poisoned") = Ok(());
+    ask("4", encoded(&call)).await;
+    let (_, document) = ask("5", encoded(&call)).await;
+    assert!(document.contains("<Hangup reason=\"busy\"/>"), "too often: {document}");
+}
+
+#[tokio::test]
+async fn plivos_vectors_are_taken_as_they_are() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../../tests/fixtures/signatures.json")).expect("JSON");
+    let vector = &vectors["plivo_post_with_query"];
+    let text = |key: &str| vector[key].as_str().expect("text").to_owned();
+    let config =
+        format!("[server]\npublic_url = \"https://agent.example.com\"\n[plivo]\nauth_token = {}", vector["auth_token"]);
+    let config = Config::parse(&config, std::iter::empty()).expect("valid");
+    let gate = Arc::new(Gate::new(&config));
+    let fields: Vec<(String, String)> = vector["params"]
+        .as_object()
+        .expect("parameters")
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()))
+        .collect();
+    let verified = plivo::verify(
+        gate.providers.plivo.auth_token.expose(),
+        &text("url"),
+        Some(&fields),
+        &text("value"),
+        &text("nonce"),
+        now(),
+        &gate.replays,
+    );
+    assert_eq!(verified, Ok(()));
+}
+
+#[tokio::test]
+async fn texml_asks_for_rtp_in_both_directions() {
+    let server = server_of(&format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\"\ncodec = \"G722\""));
+    let (path, body) = ("/voice/telnyx/texml/incoming", encoded(CALL));
+    let signed = |stamp: i64, body: &str| {
+        let signature = telnyx_key().sign(&stamp.to_string(), body.as_bytes());
+        [(ed25519::TIMESTAMP_HEADER, stamp.to_string()), (ed25519::SIGNATURE_HEADER, signature)]
+    };
+    let (status, document) = post(&server, path, &signed(unix_s(), &body), body.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    let expected = [
+        ("url", "wss://voice.example.com/media/telnyx"),
+        ("bidirectionalMode", "rtp"),
+        ("codec", "G722"),
+        ("bidirectionalCodec", "G722"),
+        ("bidirectionalSamplingRate", "16000"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(attribute(&document, name), value, "{document}");
+    }
+    assert!(document.contains("<Parameter name=\"call_id\" value=\"CA1\"/>"), "{document}");
+    assert!(server.gate.tokens.redeem(now(), "telnyx", "CA1", &token_of(&document)).is_ok());
+    for (headers, body) in [
+        (signed(unix_s(), &body), tampered(&body)),
+        (signed(unix_s() - 400, &body), body.clone()),
+        ([(ed25519::TIMESTAMP_HEADER, unix_s().to_string()), (ed25519::SIGNATURE_HEADER, String::new())], body),
+    ] {
+        assert_eq!(post(&server, path, &headers, body).await.0, StatusCode::FORBIDDEN);
+    }
+}
+
+/// Telnyx' API: keeps what it was asked.
+struct Api {
+    base: String,
+    asked: Arc<Mutex<Vec<(String, String, Value)>>>,
+    _server: JoinSet<()>,
+}
+
+impl Api {
+    async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+        let seen = asked.clone();
+        let take = move |request: ApiRequest| {
+            let seen = seen.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = to_bytes(body, 100_000).await.expect("short");
+                let key = parts.headers.get("authorization").and_then(|key| key.to_str().ok()).unwrap_or_default();
+                let line = format!("{} {}", parts.method, parts.uri.path());
+                let body = serde_json::from_slice(&body).expect("JSON");
+                seen.lock().expect("not poisoned").push((line, key.to_owned(), body));
+                axum::Json(json!({"data": {"result": "ok"}}))
+            }
+        };
+        let mut server = JoinSet::new();
+        server.spawn(async move { drop(axum::serve(listener, Router::new().fallback(take)).await) });
+        Self { base, asked, _server: server }
+    }
+
+    /// What was asked since the last time: the line without the call's path, and the body.
+    fn take(&self) -> Vec<(String, Value)> {
+        let asked = std::mem::take(&mut *self.asked.lock().expect("not poisoned"));
+        let one = |(line, key, body): (String, String, Value)| {
+            assert_eq!(key, "Bearer KEY");
+            (line.strip_prefix("POST /v2/calls/v3:call/actions/").expect("a command").to_owned(), body)
+        };
+        asked.into_iter().map(one).collect()
+    }
+}
+
+/// As Telnyx posts an event.
+async fn tell(server: &Server, event: &str, payload: Value) -> StatusCode {
+    let mut payload = payload;
+    payload["call_control_id"] = "v3:call".into();
+    let body = json!({"data": {"id": "e1", "event_type": event, "payload": payload}}).to_string();
+    let stamp = unix_s().to_string();
+    let signature = telnyx_key().sign(&stamp, body.as_bytes());
+    let headers = [(ed25519::TIMESTAMP_HEADER, stamp), (ed25519::SIGNATURE_HEADER, signature)];
+    post(server, "/voice/telnyx/incoming", &headers, body).await.0
+}
+
+#[tokio::test]
+async fn call_control_is_answered_with_a_stream_and_hung_up_after_it() {
+    let api = Api::open().await;
+    let keys = format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\"\napi_key = \"KEY\"\napi_url = \"{}\"", api.base);
+    let server = server_of(&keys);
+    let call = json!({"direction": "incoming", "from": "+15005550006", "to": "+15005550001"});
+    assert_eq!(tell(&server, "call.initiated", call.clone()).await, StatusCode::OK);
+    let [(action, body)] = &api.take()[..] else { panic!("one command") };
+    assert_eq!((action.as_str(), &body["command_id"]), ("answer", &json!("e1-answer")));
+    assert_eq!(body["stream_url"], "wss://voice.example.com/media/telnyx");
+    assert_eq!(
+        (&body["stream_bidirectional_mode"], &body["stream_bidirectional_codec"], &body["stream_codec"]),
+        (&json!("rtp"), &json!("PCMU"), &json!("PCMU"))
+    );
+    let token = Secret::new(body["stream_auth_token"].as_str().expect("a token").to_owned());
+    assert_eq!(body["custom_parameters"][0]["value"], json!(token.expose()));
+    let grant = server.gate.tokens.redeem(now(), "telnyx", "v3:call", &token).expect("a good token");
+    assert_eq!(grant.from, Some(Pii::new("+15005550006".to_owned())));
+
+    server.gate.outcomes.record(now(), "v3:call", StreamOutcome::Ended);
+    tell(&server, "streaming.stopped", json!({})).await;
+    assert_eq!(api.take(), [("hangup".to_owned(), json!({"command_id": "e1-hangup"}))]);
+    let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
+    server.gate.outcomes.record(now(), "v3:call", StreamOutcome::Transfer(transfer));
+    tell(&server, "streaming.stopped", json!({})).await;
+    assert_eq!(api.take(), [("transfer".to_owned(), json!({"to": "+15005550123", "command_id": "e1-transfer"}))]);
+
+    // Something broke: a sentence first, and what was said comes back as our own state.
+    tell(&server, "streaming.failed", json!({})).await;
+    let [(action, body)] = &api.take()[..] else { panic!("one command") };
+    assert_eq!((action.as_str(), &body["payload"]), ("speak", &json!(APOLOGY_SENTENCE)));
+    tell(&server, "call.speak.ended", json!({"client_state": body["client_state"]})).await;
+    assert_eq!(api.take()[0].0, "hangup");
+
+    for (event, payload) in [
+        ("call.hangup", json!({})),
+        ("call.speak.ended", json!({})),
+        ("call.initiated", json!({"direction": "outgoing"})),
+        ("call.answered", json!({"client_state": "c29tZWJvZHkgZWxzZSdz"})),
+    ] {
+        assert_eq!(tell(&server, event, payload).await, StatusCode::OK);
+        assert_eq!(api.take(), [], "{event}");
+    }
+}
+
+#[tokio::test]
+async fn call_control_says_that_all_lines_are_busy_and_rejects_a_flood() {
+    let api = Api::open().await;
+    let keys = format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\"\napi_key = \"KEY\"\napi_url = \"{}\"", api.base);
+    let server = server_of(&keys);
+    let call = json!({"direction": "incoming", "from": "+15005550006", "to": "+15005550001"});
+    *server.house.0.lock().expect("not poisoned") = Err(AdmitError::Busy);
+    tell(&server, "call.initiated", call.clone()).await;
+    let [(action, body)] = &api.take()[..] else { panic!("one command") };
+    assert_eq!((action.as_str(), &body["stream_url"]), ("answer", &Value::Null));
+    tell(&server, "call.answered", json!({"client_state": body["client_state"]})).await;
+    let [(action, body)] = &api.take()[..] else { panic!("one command") };
+    assert_eq!((action.as_str(), &body["payload"]), ("speak", &json!(BUSY_SENTENCE)));
+    for _ in 0..2 {
+        tell(&server, "call.initiated", call.clone()).await;
+    }
+    api.take();
+    tell(&server, "call.initiated", call).await;
+    assert_eq!(api.take()[0].0, "reject");
+}
+
+#[tokio::test]
+async fn events_that_are_not_telnyxs_or_name_no_call_are_refused() {
+    let server = server_of(&format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\""));
+    let path = "/voice/telnyx/incoming";
+    let vectors: Value =
+        serde_json::from_str(include_str!("../../../../tests/fixtures/signatures.json")).expect("JSON");
+    let vector = &vectors["telnyx"];
+    let header = |name: &'static str| (name, vector["headers"][name].as_str().expect("text").to_owned());
+    let headers = [header(ed25519::TIMESTAMP_HEADER), header(ed25519::SIGNATURE_HEADER)];
+    let body = vector["body"].as_str().expect("text").to_owned();
+    assert_eq!(post(&server, path, &headers, body).await.0, StatusCode::FORBIDDEN, "well signed, long ago");
+    let event = |id: &str| json!({"data": {"event_type": "call.initiated", "payload": {"call_control_id": id}}});
+    for body in [event("").to_string(), event("../x").to_string(), event(&"v".repeat(300)).to_string(), "{".to_owned()]
+    {
+        let stamp = unix_s().to_string();
+        let signature = telnyx_key().sign(&stamp, body.as_bytes());
+        let headers = [(ed25519::TIMESTAMP_HEADER, stamp), (ed25519::SIGNATURE_HEADER, signature)];
+        assert_eq!(post(&server, path, &headers, body).await.0, StatusCode::BAD_REQUEST);
+    }
+}
