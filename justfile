@@ -36,8 +36,9 @@ screenshots:
     npm ci --prefix tests/e2e --no-audit --no-fund
     node tests/e2e/gallery.mjs
 
-# Fuzz TARGET (`media`: what providers send; `ct2`: model files) for SECONDS; needs a nightly compiler and cargo-fuzz
-fuzz TARGET="media" SECONDS="60":
+# Fuzz TARGET (`media`: what providers send; `handshake`: how they ask; `ct2`: model files) for SECONDS, `media` with one
+# PROVIDER only or with all; needs a nightly compiler and cargo-fuzz
+fuzz TARGET="media" SECONDS="60" PROVIDER="":
     tests/fuzz/seed
-    CARGO_TARGET_DIR="{{ cache }}/target-fuzz" cargo +nightly fuzz run --fuzz-dir tests/fuzz {{ TARGET }} -- \
+    WARMLINE_FUZZ_PROVIDER="{{ PROVIDER }}" CARGO_TARGET_DIR="{{ cache }}/target-fuzz" cargo +nightly fuzz run --fuzz-dir tests/fuzz {{ TARGET }} -- \
         -max_total_time={{ SECONDS }} -timeout=10

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Usage: tests/official/check.py WARMLINE
+
+Lets the providers' own libraries be the other side: they sign the webhooks that the program WARMLINE verifies, and know
+every element, attribute and field of what it answers. Needs the packages of requirements.txt; starts its own server on
+the loopback, without models. Exits with 1 when something does not fit.
+"""
+
+import base64
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import typing
+import urllib.error
+import urllib.parse
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+
+import telnyx
+from nacl.signing import SigningKey
+from plivo.utils import signature_v3
+from plivo.xml import streamElement
+from telnyx.types.calls import action_answer_params
+from twilio.request_validator import RequestValidator
+from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+
+CALL = {"From": "+15005550006", "To": "+15005550001", "CallStatus": "ringing", "Direction": "inbound"}
+KEY = SigningKey(bytes(range(32)))
+failures = []
+
+
+def expect(what, found, wanted=True):
+    """Notes what does not fit, and goes on."""
+    print(f"{'ok  ' if found == wanted else 'FAIL'} {what}")
+    if found != wanted:
+        failures.append(what)
+        print(f"     found {found!r}, wanted {wanted!r}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def post(url, body, headers, kind="application/x-www-form-urlencoded"):
+    """Status and body of a POST."""
+    request = urllib.request.Request(url, body.encode(), {"content-type": kind, **headers})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """Telnyx' API: keeps what it was asked."""
+
+    asked: typing.ClassVar[list] = []
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.append((self.path, self.headers["authorization"], body))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"data":{"result":"ok"}}')
+
+    def log_message(self, *_):
+        pass
+
+
+def twilio(base):
+    url, form = f"{base}/voice/twilio/incoming", {"CallSid": "CA1", **CALL}
+    headers = {"X-Twilio-Signature": RequestValidator("twilio-token").compute_signature(url, form)}
+    status, document = post(url, urllib.parse.urlencode(form), headers)
+    expect("Twilio's library signs, we take it", status, 200)
+    expect("… and not with another caller", post(url, urllib.parse.urlencode({**form, "From": "+1"}), headers)[0], 403)
+    stream = ElementTree.fromstring(document).find("Connect/Stream")
+    ours = Stream(url=stream.get("url"), status_callback=stream.get("statusCallback"))
+    for parameter in stream:
+        ours.parameter(name=parameter.get("name"), value=parameter.get("value"))
+    theirs = VoiceResponse()
+    connect = Connect()
+    connect.append(ours)
+    theirs.append(connect)
+    theirs.redirect(f"{base}/voice/twilio/after")
+    canonical = lambda text: ElementTree.canonicalize(text, strip_text=True)
+    expect("Twilio's library writes the same TwiML", canonical(document), canonical(str(theirs)))
+
+
+def plivo(base):
+    url, form = f"{base}/voice/plivo/incoming", {"CallUUID": "c-1", **CALL}
+
+    def headers(nonce):
+        text = signature_v3.construct_post_url(url, dict(form)).decode()
+        signature = signature_v3.get_signature_v3("plivo-token", text, nonce)
+        return {"X-Plivo-Signature-V3": signature.decode(), "X-Plivo-Signature-V3-Nonce": nonce}
+
+    status, document = post(url, urllib.parse.urlencode(form), headers("1"))
+    expect("Plivo's library signs, we take it", status, 200)
+    expect("… and not twice", post(url, urllib.parse.urlencode(form), headers("1"))[0], 403)
+    expect("… and not with another caller", post(url, urllib.parse.urlencode({**form, "From": "1"}), headers("2"))[0], 403)
+    stream = ElementTree.fromstring(document).find("Stream")
+    typed = {name: value == "true" if value in ("true", "false") else value for name, value in stream.attrib.items()}
+    typed["streamTimeout"] = int(typed["streamTimeout"])
+    theirs = ElementTree.fromstring(streamElement.StreamElement(stream.text, **typed).to_string())
+    expect("Plivo's library knows every attribute of ours", dict(theirs.attrib), dict(stream.attrib))
+    expect("… and the address as text", theirs.text.strip(), stream.text)
+
+
+def telnyx_signed(body):
+    stamp = str(int(time.time()))
+    signature = KEY.sign(f"{stamp}|{body}".encode()).signature
+    return {"telnyx-timestamp": stamp, "telnyx-signature-ed25519": base64.b64encode(signature).decode()}
+
+
+def call_control(base):
+    payload = {"call_control_id": "v3:call", "direction": "incoming", "from": CALL["From"], "to": CALL["To"]}
+    body = json.dumps({"data": {"id": "e-1", "record_type": "event", "event_type": "call.initiated", "payload": payload}})
+    headers = telnyx_signed(body)
+    client = telnyx.Telnyx(api_key="KEY", public_key=base64.b64encode(KEY.verify_key.encode()).decode())
+    event = client.webhooks.unwrap(body, headers=headers)
+    expect("Telnyx' library takes the event for one of theirs", event.data.event_type, "call.initiated")
+    status, _ = post(f"{base}/voice/telnyx/incoming", body, headers, "application/json")
+    expect("… and so do we", status, 200)
+    tampered = body.replace("v3:call", "v3:cell")
+    expect("… and not a changed one", post(f"{base}/voice/telnyx/incoming", tampered, headers, "application/json")[0], 403)
+    (path, key, answer) = Api.asked[-1]
+    expect("the command goes where it should", (path, key), ("/v2/calls/v3:call/actions/answer", "Bearer KEY"))
+    known = typing.get_type_hints(action_answer_params.ActionAnswerParams)
+    expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
+    for field in ("stream_track", "stream_codec", "stream_bidirectional_codec", "stream_bidirectional_mode"):
+        hint = str(known[field])
+        expect(f"… and the value of {field}", repr(answer[field]) in hint, True)
+
+
+def main(program):
+    port, api_port = free_port(), free_port()
+    base = f"http://127.0.0.1:{port}"
+    api = http.server.ThreadingHTTPServer(("127.0.0.1", api_port), Api)
+    threading.Thread(target=api.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "WARMLINE_SERVER__LISTEN": f"127.0.0.1:{port}",
+            "WARMLINE_SERVER__DATA_DIR": folder,
+            "WARMLINE_SERVER__CALLS_PER_MINUTE_PER_CALLER": "1000",
+            "WARMLINE_TWILIO__AUTH_TOKEN": "twilio-token",
+            "WARMLINE_PLIVO__AUTH_TOKEN": "plivo-token",
+            "WARMLINE_TELNYX__PUBLIC_KEY": base64.b64encode(KEY.verify_key.encode()).decode(),
+            "WARMLINE_TELNYX__API_KEY": "KEY",
+            "WARMLINE_TELNYX__API_URL": f"http://127.0.0.1:{api_port}",
+            "WARMLINE_STT__ENGINE": "off",
+            "WARMLINE_LLM__ENGINE": "off",
+            "WARMLINE_VAD__ENGINE": "energy",
+            "WARMLINE_TTS__ENGINE": "program",
+            "NO_PROXY": "127.0.0.1",
+        }
+        server = subprocess.Popen([program, "serve"], cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(200):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                if server.poll() is not None:
+                    sys.exit("the server did not start")
+                time.sleep(0.05)
+            twilio(base)
+            plivo(base)
+            call_control(base)
+        finally:
+            server.terminate()
+            server.wait(30)
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
