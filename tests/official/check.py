@@ -26,7 +26,7 @@ import telnyx
 from nacl.signing import SigningKey
 from plivo.utils import signature_v3
 from plivo.xml import streamElement
-from telnyx.types.calls import action_answer_params
+from telnyx.types.calls import action_answer_params, action_start_streaming_params
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
@@ -133,8 +133,15 @@ def call_control(base):
     tampered = body.replace("v3:call", "v3:cell")
     expect("… and not a changed one", post(f"{base}/voice/telnyx/incoming", tampered, headers, "application/json")[0], 403)
     (path, key, answer) = Api.asked[-1]
-    expect("the command goes where it should", (path, key), ("/v2/calls/v3:call/actions/answer", "Bearer KEY"))
+    expect("the first command goes where it should", (path, key), ("/v2/calls/v3:call/actions/answer", "Bearer KEY"))
     known = typing.get_type_hints(action_answer_params.ActionAnswerParams)
+    expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
+    payload = {"call_control_id": "v3:call", "client_state": answer["client_state"]}
+    body = json.dumps({"data": {"id": "e-2", "record_type": "event", "event_type": "call.answered", "payload": payload}})
+    post(f"{base}/voice/telnyx/incoming", body, telnyx_signed(body), "application/json")
+    (path, key, answer) = Api.asked[-1]
+    expect("so does the second", (path, key), ("/v2/calls/v3:call/actions/streaming_start", "Bearer KEY"))
+    known = typing.get_type_hints(action_start_streaming_params.ActionStartStreamingParams)
     expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
     for field in ("stream_track", "stream_codec", "stream_bidirectional_codec", "stream_bidirectional_mode"):
         hint = str(known[field])

@@ -2,12 +2,14 @@
 //! TeXML, forms that we answer with XML.
 //!
 //! ```text
-//! call.initiated ──▶ answer with stream ── our socket closes ──▶ streaming.stopped ──▶ hangup, transfer, or speak first
+//! call.initiated ──▶ answer ──▶ call.answered ──▶ streaming_start ── our socket closes ──▶ streaming.stopped
+//!     │                                                         hangup, transfer, or speak first ◀──┘
 //!     ├─▶ too many from this number: reject
 //!     └─▶ all lines busy: answer ──▶ call.answered ──▶ speak ──▶ call.speak.ended ──▶ hangup
 //! ```
 //!
-//! Call Control keeps our state for us: what a call is about to hear goes along as `client_state`. Commands carry an id
+//! Call Control keeps our state for us: what a call is about to hear, or the token of its stream, goes along as
+//! `client_state`. The command `answer` could open the stream itself, but takes neither token nor rate. Commands carry an id
 //! made from the event's, so a redelivered webhook does nothing twice.
 
 use axum::Router;
@@ -134,6 +136,15 @@ impl Farewell {
     }
 }
 
+/// Before the token of a call that is about to get its stream.
+const TALK: &str = "warmline:talk:";
+
+/// The token, as it came back with an event.
+fn talk_token(client_state: Option<&str>) -> Option<String> {
+    let word = String::from_utf8(BASE64.decode(client_state?).ok()?).ok()?;
+    word.strip_prefix(TALK).map(str::to_owned)
+}
+
 async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
     let inner = &*state.0;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -160,6 +171,11 @@ async fn handle(inner: &Inner, data: &Data) {
         // Calls we make have no business here.
         ("call.initiated", _) if payload.direction == "incoming" => initiated(inner, data).await,
         ("call.answered", Some(farewell)) => speak(inner, data, farewell).await,
+        ("call.answered", None) => {
+            if let Some(token) = talk_token(payload.client_state.as_deref()) {
+                start_stream(inner, data, &token).await;
+            }
+        }
         ("call.speak.ended", Some(_)) => command(inner, data, "hangup", json!({})).await,
         ("streaming.stopped", None) => match inner.next(&payload.call_control_id) {
             Next::Hangup(None) => command(inner, data, "hangup", json!({})).await,
@@ -182,30 +198,36 @@ async fn initiated(inner: &Inner, data: &Data) {
     let call = Announcement { provider: "telnyx", call_id: call_control_id, from, to };
     match inner.announce(now(), call) {
         Ok(token) => {
-            let settings = &inner.gate.providers.telnyx;
-            let codec = settings.codec.as_str();
-            let answer = json!({
-                "stream_url": inner.media_url("telnyx"),
-                "stream_track": "inbound_track",
-                "stream_codec": codec,
-                // Without this our audio is ignored.
-                "stream_bidirectional_mode": "rtp",
-                "stream_bidirectional_codec": codec,
-                "stream_bidirectional_sampling_rate": played(settings.codec, settings.l16_byte_order).rate.0,
-                "stream_bidirectional_target_legs": "self",
-                "stream_auth_token": token.expose(),
-                "custom_parameters": [
-                    {"name": "token", "value": token.expose()},
-                    {"name": "call_id", "value": call_control_id},
-                ],
-            });
-            command(inner, data, "answer", answer).await;
+            let state = BASE64.encode(format!("{TALK}{}", token.expose()));
+            command(inner, data, "answer", json!({"client_state": state})).await;
         }
         Err(NotTaken::TooOften) => command(inner, data, "reject", json!({"cause": "USER_BUSY"})).await,
         Err(NotTaken::Busy) => {
             command(inner, data, "answer", json!({"client_state": Farewell::Busy.client_state()})).await;
         }
     }
+}
+
+/// Joins an answered call to its stream.
+async fn start_stream(inner: &Inner, data: &Data, token: &str) {
+    let settings = &inner.gate.providers.telnyx;
+    let codec = settings.codec.as_str();
+    let start = json!({
+        "stream_url": inner.media_url("telnyx"),
+        "stream_track": "inbound_track",
+        "stream_codec": codec,
+        // Without this our audio is ignored.
+        "stream_bidirectional_mode": "rtp",
+        "stream_bidirectional_codec": codec,
+        "stream_bidirectional_sampling_rate": played(settings.codec, settings.l16_byte_order).rate.0,
+        "stream_bidirectional_target_legs": "self",
+        "stream_auth_token": token,
+        "custom_parameters": [
+            {"name": "token", "value": token},
+            {"name": "call_id", "value": data.payload.call_control_id},
+        ],
+    });
+    command(inner, data, "streaming_start", start).await;
 }
 
 /// Says a sentence; the call is hung up when it was heard.
