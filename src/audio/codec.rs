@@ -317,7 +317,7 @@ mod tests {
     }
 
     /// The file is what libg722 makes of the first 100 ms of [`tones`]. It hears its own code at 39.6 dB, filters settling
-    /// included, and we hear it at 30.9 dB: the decoders round differently, still with less noise than µ-law has on speech.
+    /// included, and we hear it at 30.9 dB: the decoders round differently.
     #[test]
     fn another_implementations_g722_is_understood() {
         let coded = include_bytes!("../../tests/fixtures/codec/g722-tones.bin");
