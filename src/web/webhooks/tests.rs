@@ -211,5 +211,5 @@ async fn a_page_is_told_why_there_is_no_call() {
 
 mod bandwidth;
 mod exotel;
-mod vonage;
 mod providers;
+mod vonage;
