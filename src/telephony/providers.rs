@@ -4,8 +4,8 @@
 use super::handshake::{Check, Opening, by_token};
 use super::protocol::MediaProtocol;
 use super::{
-    asterisk, audiocodes, audiohook, bandwidth, browser, exotel, freeswitch, jambonz, plivo, signalwire, telnyx, twilio,
-    vonage,
+    asterisk, audiocodes, audiohook, bandwidth, browser, exotel, freeswitch, jambonz, plivo, signalwire, telnyx,
+    twilio, vonage,
 };
 pub use crate::audio::codec::{Codec, Format};
 use crate::audio::units::SampleRate;

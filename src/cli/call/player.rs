@@ -136,11 +136,20 @@ pub struct CallPlayer {
 impl CallPlayer {
     /// Announces the call as its provider does and opens its stream.
     pub async fn connect(dial: &Dial) -> Result<Self, CallError> {
-        Self::open(announce(dial).await?, dial.patience, Manners::Good).await
+        Self::open_over(dial.conditions, announce(dial).await?, dial.patience, Manners::Good).await
     }
 
     /// Opens the stream of a call that is announced.
     pub(crate) async fn open(announced: Announced, patience: Duration, manners: Manners) -> Result<Self, CallError> {
+        Self::open_over(Conditions::default(), announced, patience, manners).await
+    }
+
+    async fn open_over(
+        conditions: Conditions,
+        announced: Announced,
+        patience: Duration,
+        manners: Manners,
+    ) -> Result<Self, CallError> {
         let Announced { request, dialect, afterwards } = announced;
         let url = request.uri().to_string();
         // Frames are small and often: the kernel must not wait for more before it sends one.
@@ -156,7 +165,7 @@ impl CallPlayer {
         let (tick, ticks) = watch::channel(0);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let opened = Instant::now();
-        let phone = Phone::new(socket, dialect, dial.conditions, shared.clone(), tick, opened).with(manners);
+        let phone = Phone::new(socket, dialect, conditions, shared.clone(), tick, opened).with(manners);
         let mut tasks = JoinSet::new();
         tasks.spawn(phone.run(inbox, afterwards));
         Ok(Self { commands, shared, ticks, opened, task: tasks })
