@@ -1,7 +1,7 @@
 //! Audio coding as streams: whatever a provider sends becomes linear PCM and back. PURE.
 //!
 //! G.711 and linear PCM have no memory; G.722 and Opus do, so each direction of a stream has one [`Decoder`] or
-//! [`Encoder`] for its whole life. Opus needs the feature `opus`; without it [`Codec::decoder`] says so.
+//! [`Encoder`] for its whole life. Opus needs the feature `opus`; without it [`Format::decoder`] says so.
 
 use std::fmt;
 
