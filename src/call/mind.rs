@@ -122,7 +122,15 @@ impl Mind {
     /// Answers `query` into `out`, tagged with `turn`. Dropping the future stops the model.
     pub async fn answer(self: Arc<Self>, turn: TurnId, query: String, history: History, out: mpsc::Sender<Finding>) {
         let out = Out { turn, out };
-        let hits = self.search(&query, &history);
+        let searching = {
+            let (mind, query, history) = (self.clone(), query.clone(), history.clone());
+            // Finding by meaning computes for tens of milliseconds: not on a worker that moves frames.
+            tokio::task::spawn_blocking(move || mind.search(&query, &history))
+        };
+        let hits = match searching.await {
+            Ok(hits) => hits,
+            Err(error) => return out.fail(format!("the search failed: {error}")).await,
+        };
         let evidence = self.evidence(&hits);
         out.send(Thought::Planned(evidence.clone())).await;
         let approved = hits.first().and_then(|hit| hit.approved.clone());
