@@ -17,12 +17,13 @@
 //! secrets (`[asterisk]`), the dialplan's questions (`web/webhooks/pbx.rs`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Deserialize;
 
 use super::handshake::{Arrival, LetIn, Opening, Refusal, check_basic};
 use super::json::{MAX_MESSAGE, Parameters, Text, given, one_key, parse};
+use super::lifecycle::START_TIMEOUT;
 use super::packer::{ClockedMarks, Shape};
 use super::protocol::{
     CloseReason, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart,
@@ -35,8 +36,6 @@ use crate::telemetry::{Pii, Secret};
 
 /// The subprotocol media connections ask for.
 pub const SUBPROTOCOL: &str = "media";
-/// How long a socket may be open before it says `MEDIA_START`.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames queued in Asterisk when it says `MEDIA_XOFF`: 18 s.
 pub const XOFF_FRAMES: u32 = 900;
 /// Larger control messages are ignored by Asterisk, with a line in its log.

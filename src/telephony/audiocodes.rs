@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::handshake::{Arrival, LetIn, Opening, Refusal, check_secret};
 use super::json::{Parameters, Text, base64, given, parse, payload, send};
+use super::lifecycle::START_TIMEOUT;
 use super::packer::Shape;
 use super::playout::Playout;
 use super::protocol::{
@@ -26,8 +27,6 @@ use super::stream::Stream;
 use crate::audio::codec::{Codec, Format};
 use crate::audio::units::{Millis, SampleRate};
 
-/// How long a socket may be open before its session begins.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the provider may take to end a session we are done with, and a probe to go away.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A `playStream` without audio for so long is over.

@@ -22,6 +22,7 @@ use self::message::{FromClient, Media, OpenParameters, ToClient, is_nobody, numb
 use self::outgoing::Outgoing;
 use super::handshake::{Arrival, LetIn, Opening, Refusal, check_secret};
 use super::json::{Text, given, one_key, parse, send};
+use super::lifecycle::START_TIMEOUT;
 use super::packer::Shape;
 use super::playout::Playout;
 use super::protocol::{
@@ -33,8 +34,6 @@ use super::stream::Stream;
 use crate::audio::codec::Format;
 use crate::audio::units::{Millis, SampleRate};
 
-/// How long a socket may be open before it says `open`.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the client may take to close, and a probe to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest binary message the reference takes.

@@ -7,12 +7,13 @@
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::handshake::Opening;
 use super::json::one_key;
+use super::lifecycle::START_TIMEOUT;
 use super::marks::Marks;
 use super::protocol::{
     Caption, CloseReason, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, Speaker, StopReason,
@@ -24,8 +25,6 @@ use crate::telemetry::Secret;
 
 /// The version of the dialect this server speaks.
 pub const VERSION: u32 = 1;
-/// How long a socket may be open before it says `start`.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Larger text messages are not looked at.
 pub const MAX_TEXT: usize = 64 * 1024;
 /// Longest audio message: 200 ms.

@@ -12,8 +12,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::handshake::{Arrival, LetIn, Opening, Refusal, check_basic};
-use super::json::{Parameters, Text, base64, given, one_key, parse, payload, send};
-use super::lifecycle::{Flow, Lifecycle, Started, Wire, stream_start};
+use super::json::{DigitBody, FormatBody, MediaBody, Name, NameBody, Parameters, Payload, Text, given, parse, send};
+use super::lifecycle::{Flow, Lifecycle, Started, Wire, before_start, stream_start};
 use super::packer::Shape;
 use super::protocol::{MarkId, MediaEvent, MediaProtocol, Output, ProtocolError};
 use super::stream::Stream;
@@ -47,20 +47,14 @@ struct Exotel;
 impl Wire for Exotel {
     fn start(&mut self, text: &str) -> Result<Option<Started>, ProtocolError> {
         let Head { event } = parse(text, "text")?;
-        match event.as_str() {
-            "start" => {}
-            "media" => return Err(ProtocolError::Order { event: "media" }),
-            "dtmf" => return Err(ProtocolError::Order { event: "dtmf" }),
-            "mark" => return Err(ProtocolError::Order { event: "mark" }),
-            "stop" => return Err(ProtocolError::Order { event: "stop" }),
-            // `connected`, and whatever else there may be one day.
-            _ => return Ok(None),
+        if event != "start" {
+            return before_start(&event);
         }
         let Start { start, stream_sid } = parse(text, "start")?;
         let missing = ProtocolError::Field { event: "start", field: "stream_sid" };
         let stream_id = given(start.stream_sid).or(given(stream_sid)).ok_or(missing)?;
         let call_id = given(start.call_sid).unwrap_or_default();
-        let format = start.media_format.unwrap_or_default().format()?;
+        let format = format(&start.media_format.unwrap_or_default())?;
         let stream = Stream::new(stream_id.clone(), format, format, SHAPE)?;
         let mut told = stream_start(stream_id, call_id, format, start.custom_parameters);
         told.from = given(start.from).map(Into::into).or(told.from);
@@ -79,18 +73,17 @@ impl Wire for Exotel {
         match event.as_str() {
             "media" => {
                 let Media { media, stream_sid } = parse(text, "media")?;
-                check_id(stream, "media", stream_sid)?;
-                let (number, at) = (media.chunk.and_then(|n| n.number()), media.timestamp.and_then(|at| at.millis()));
-                stream.receive(now, number, at, payload(&media.payload)?, outputs)?;
+                stream.check_id("media", "stream_sid", stream_sid.as_ref())?;
+                stream.receive(now, media.number(), media.at(), media.bytes()?, outputs)?;
             }
             "dtmf" => {
                 let Dtmf { dtmf, stream_sid } = parse(text, "dtmf")?;
-                check_id(stream, "dtmf", stream_sid)?;
-                outputs.push_back(Output::Event(MediaEvent::Dtmf(one_key(&dtmf.digit.0)?)));
+                stream.check_id("dtmf", "stream_sid", stream_sid.as_ref())?;
+                outputs.push_back(Output::Event(MediaEvent::Dtmf(dtmf.key()?)));
             }
             "mark" => {
                 let Mark { mark, stream_sid } = parse(text, "mark")?;
-                check_id(stream, "mark", stream_sid)?;
+                stream.check_id("mark", "stream_sid", stream_sid.as_ref())?;
                 stream.mark_named(&mark.name.0, outputs)?;
             }
             "stop" | "closed" => return Ok(Flow::Ended),
@@ -101,23 +94,15 @@ impl Wire for Exotel {
     }
 
     fn audio(&self, stream: &Stream, audio: Vec<u8>) -> Output {
-        send(&Outgoing::Media { stream_sid: &stream.id, media: OutMedia { payload: base64(&audio) } })
+        send(&Outgoing::Media { stream_sid: &stream.id, media: Payload::of(&audio) })
     }
 
     fn mark(&self, stream: &Stream, mark: MarkId) -> Option<Output> {
-        Some(send(&Outgoing::Mark { stream_sid: &stream.id, mark: OutMark { name: mark.0.to_string() } }))
+        Some(send(&Outgoing::Mark { stream_sid: &stream.id, mark: Name::of(mark) }))
     }
 
     fn clear(&self, stream: &Stream) -> Output {
         send(&Outgoing::Clear { stream_sid: &stream.id })
-    }
-}
-
-/// The id may be left out, but not be another stream's.
-fn check_id(stream: &Stream, event: &'static str, id: Option<Text>) -> Result<(), ProtocolError> {
-    match id {
-        Some(id) if id.0 != stream.id => Err(ProtocolError::Field { event, field: "stream_sid" }),
-        _ => Ok(()),
     }
 }
 
@@ -146,33 +131,18 @@ struct StartBody {
     #[serde(default, alias = "customParameters")]
     custom_parameters: Parameters,
     #[serde(default, alias = "mediaFormat")]
-    media_format: Option<MediaFormat>,
+    media_format: Option<FormatBody>,
 }
 
-#[derive(Default, Deserialize)]
-struct MediaFormat {
-    #[serde(default)]
-    encoding: Option<Text>,
-    #[serde(default, alias = "sampleRate")]
-    sample_rate: Option<Text>,
-}
-
-impl MediaFormat {
-    /// What is not said is the default of the applet: PCM at 8 kHz.
-    fn format(&self) -> Result<Format, ProtocolError> {
-        let codec = self.encoding.as_ref().map_or(Some(Codec::L16Le), |name| Codec::named(&name.0, Codec::L16Le));
-        let rate = self.sample_rate.as_ref().map_or(Some(8_000), Text::number);
-        match (codec, rate) {
-            (Some(codec @ Codec::L16Le), Some(rate @ (8_000 | 16_000 | 24_000))) => {
-                Ok(Format { codec, rate: SampleRate(rate as u32) })
-            }
-            (Some(Codec::Pcmu), Some(8_000)) => Ok(Format::PCMU_8K),
-            _ => {
-                let shown = |field: &Option<Text>| field.as_ref().map_or("?", |text| text.0.as_str()).to_owned();
-                let format = format!("{} {} Hz", shown(&self.encoding), shown(&self.sample_rate));
-                Err(ProtocolError::Unsupported { format: format.chars().take(80).collect() })
-            }
+/// What is not said is the default of the applet: PCM at 8 kHz.
+fn format(told: &FormatBody) -> Result<Format, ProtocolError> {
+    let codec = told.encoding.as_ref().map_or(Some(Codec::L16Le), |name| Codec::named(&name.0, Codec::L16Le));
+    match (codec, told.rate()) {
+        (Some(codec @ Codec::L16Le), Some(rate @ (8_000 | 16_000 | 24_000))) => {
+            Ok(Format { codec, rate: SampleRate(rate as u32) })
         }
+        (Some(Codec::Pcmu), Some(8_000)) => Ok(Format::PCMU_8K),
+        _ => Err(told.unsupported()),
     }
 }
 
@@ -184,52 +154,23 @@ struct Media {
 }
 
 #[derive(Deserialize)]
-struct MediaBody {
-    #[serde(default)]
-    chunk: Option<Text>,
-    #[serde(default)]
-    timestamp: Option<Text>,
-    payload: String,
-}
-
-#[derive(Deserialize)]
 struct Dtmf {
-    dtmf: DtmfBody,
+    dtmf: DigitBody,
     #[serde(default, alias = "streamSid")]
     stream_sid: Option<Text>,
-}
-
-#[derive(Deserialize)]
-struct DtmfBody {
-    digit: Text,
 }
 
 #[derive(Deserialize)]
 struct Mark {
-    mark: MarkBody,
+    mark: NameBody,
     #[serde(default, alias = "streamSid")]
     stream_sid: Option<Text>,
-}
-
-#[derive(Deserialize)]
-struct MarkBody {
-    name: Text,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Outgoing<'a> {
-    Media { stream_sid: &'a str, media: OutMedia },
-    Mark { stream_sid: &'a str, mark: OutMark },
+    Media { stream_sid: &'a str, media: Payload },
+    Mark { stream_sid: &'a str, mark: Name },
     Clear { stream_sid: &'a str },
-}
-
-#[derive(Serialize)]
-struct OutMedia {
-    payload: String,
-}
-
-#[derive(Serialize)]
-struct OutMark {
-    name: String,
 }

@@ -17,7 +17,7 @@
 //! is public.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handshake::{Arrival, Handshake, LetIn, Opening, Refusal, check_basic};
 use super::json::{MAX_MESSAGE, Parameters, Text, base64, given, one_key, parse, send};
+use super::lifecycle::START_TIMEOUT;
 use super::packer::{ClockedMarks, Shape};
 use super::protocol::{
     CloseReason, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart, Transfer,
@@ -37,8 +38,6 @@ use crate::telemetry::{Pii, Secret};
 
 /// The subprotocol of `mod_audio_fork`.
 pub const FORK_SUBPROTOCOL: &str = "audio.drachtio.org";
-/// How long a socket may be open before anything comes.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Both modules buffer seconds at most.
 const MAX_AUDIO: usize = 256 * 1024;
 /// Where each message becomes a file of its own, a message is this long.

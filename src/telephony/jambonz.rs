@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handshake::{Arrival, LetIn, Opening, Refusal, check_basic};
 use super::json::{Parameters, Text, given, one_key, parse, send};
+use super::lifecycle::START_TIMEOUT;
 use super::packer::Shape;
 use super::protocol::{
     CloseReason, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart, WsMessage,
@@ -26,8 +27,6 @@ use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, SampleRate};
 use crate::telemetry::Secret;
 
-/// How long a socket may be open before its first text.
-pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest binary message: half a second at the highest rate.
 const MAX_AUDIO: usize = 64 * 1024;
 /// Playback waits for so much audio before it begins, and holds a part of it back: silence that pushes the rest out.

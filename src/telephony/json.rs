@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::protocol::{Digit, Output, ProtocolError, WsMessage};
+use super::protocol::{Digit, MarkId, Output, ProtocolError, WsMessage};
 use crate::audio::units::Millis;
 
 /// Larger messages are not looked at: the largest honest one, a start full of parameters, is far smaller.
@@ -104,6 +104,119 @@ impl<'de> Deserialize<'de> for Parameters {
             _ => {}
         }
         Ok(Self(all))
+    }
+}
+
+/// `media` as Twilio's dialect and its relatives have it.
+#[derive(Debug, Deserialize)]
+pub struct MediaBody {
+    #[serde(default)]
+    track: Option<Text>,
+    #[serde(default)]
+    chunk: Option<Text>,
+    #[serde(default)]
+    timestamp: Option<Text>,
+    payload: String,
+}
+
+impl MediaBody {
+    /// Whether it is what the caller says, and not our own voice.
+    pub fn is_callers(&self) -> bool {
+        self.track.as_ref().is_none_or(|track| track.0.starts_with("inbound"))
+    }
+
+    /// Its number among the messages with audio.
+    pub fn number(&self) -> Option<u64> {
+        self.chunk.as_ref().and_then(Text::number)
+    }
+
+    /// Its place in the stream.
+    pub fn at(&self) -> Option<Millis> {
+        self.timestamp.as_ref().and_then(Text::millis)
+    }
+
+    /// The audio.
+    pub fn bytes(&self) -> Result<Vec<u8>, ProtocolError> {
+        payload(&self.payload)
+    }
+}
+
+/// `dtmf` of the same dialects.
+#[derive(Debug, Deserialize)]
+pub struct DigitBody {
+    digit: Text,
+}
+
+impl DigitBody {
+    /// The key.
+    pub fn key(&self) -> Result<Digit, ProtocolError> {
+        one_key(&self.digit.0)
+    }
+}
+
+/// `mark` of the same dialects, coming back.
+#[derive(Debug, Deserialize)]
+pub struct NameBody {
+    /// The mark's name.
+    pub name: Text,
+}
+
+/// What a `start` says about its audio.
+#[derive(Debug, Default, Deserialize)]
+pub struct FormatBody {
+    /// The codec's name, in the provider's spelling.
+    #[serde(default)]
+    pub encoding: Option<Text>,
+    /// Samples a second.
+    #[serde(default, alias = "sampleRate")]
+    pub sample_rate: Option<Text>,
+    /// Voices in it.
+    #[serde(default)]
+    pub channels: Option<Text>,
+}
+
+impl FormatBody {
+    /// Samples a second; 8,000 where nothing is said, nothing where nonsense is.
+    pub fn rate(&self) -> Option<u64> {
+        self.sample_rate.as_ref().map_or(Some(8_000), Text::number)
+    }
+
+    /// Whether there is one voice in it, as far as it says.
+    pub fn is_mono(&self) -> bool {
+        self.channels.as_ref().is_none_or(|channels| channels.0 == "1")
+    }
+
+    /// The error that names a format nobody here speaks.
+    pub fn unsupported(&self) -> ProtocolError {
+        let shown = |field: &Option<Text>| field.as_ref().map_or("?", |text| text.0.as_str()).to_owned();
+        let format = format!("{} {} Hz {} ch", shown(&self.encoding), shown(&self.sample_rate), shown(&self.channels));
+        ProtocolError::Unsupported { format: format.chars().take(80).collect() }
+    }
+}
+
+/// Audio on its way out.
+#[derive(Debug, Serialize)]
+pub struct Payload {
+    payload: String,
+}
+
+impl Payload {
+    /// `audio` in base64.
+    pub fn of(audio: &[u8]) -> Self {
+        Self { payload: base64(audio) }
+    }
+}
+
+/// A mark on its way out.
+#[derive(Debug, Serialize)]
+pub struct Name {
+    name: String,
+}
+
+impl Name {
+    /// Its number is its name.
+    pub fn of(mark: MarkId) -> Self {
+        Self { name: mark.0.to_string() }
     }
 }
 

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use super::json::{MAX_MESSAGE, Parameters};
 use super::packer::ClockedMarks;
 use super::protocol::{
-    CloseReason, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason, StreamStart,
-    WsMessage,
+    CloseReason, Digit, MarkId, MediaCommand, MediaEvent, MediaProtocol, Output, ProtocolError, StopReason,
+    StreamStart, WsMessage,
 };
 use super::stream::Stream;
 use crate::audio::codec::Format;
@@ -46,6 +46,11 @@ pub trait Wire: Send {
     fn mark(&self, stream: &Stream, mark: MarkId) -> Option<Output>;
     /// Throws away what the provider has queued.
     fn clear(&self, stream: &Stream) -> Output;
+    /// A key towards the caller; nothing where the dialect has none.
+    fn key(&self, stream: &Stream, digit: Digit) -> Option<Output> {
+        let _ = (stream, digit);
+        None
+    }
 }
 
 /// A stream that has started.
@@ -79,6 +84,13 @@ pub fn stream_start(stream_id: String, call_id: String, format: Format, paramete
         to: parameters.remove("to").map(Into::into),
         parameters,
     }
+}
+
+/// What a message called `event` means before the start, if it is not the start itself: an error for those that belong to
+/// an open stream, nothing for the rest (`connected`, and whatever else there may be one day).
+pub fn before_start(event: &str) -> Result<Option<Started>, ProtocolError> {
+    let early = ["media", "dtmf", "mark", "playedStream", "stop"].into_iter().find(|known| *known == event);
+    early.map_or(Ok(None), |event| Err(ProtocolError::Order { event }))
 }
 
 /// A socket of that dialect.
@@ -189,8 +201,9 @@ impl<W: Wire> MediaProtocol for Lifecycle<W> {
                 stream.cleared(outputs);
                 outputs.extend(clocked.cleared().map(|mark| Output::Event(MediaEvent::MarkDiscarded(mark))));
             }
-            // No dialect here can show a line or press a key.
-            MediaCommand::Caption(_) | MediaCommand::Dtmf(_) => {}
+            MediaCommand::Dtmf(digit) => outputs.extend(wire.key(stream, digit)),
+            // No dialect here can show a line.
+            MediaCommand::Caption(_) => {}
             MediaCommand::Transfer(_) | MediaCommand::Hangup => self.end(StopReason::Hangup, Some(CloseReason::Normal)),
         }
         Ok(())

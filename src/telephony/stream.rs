@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::json::Text;
 use super::marks::Marks;
 use super::packer::{Packer, Shape};
 use super::protocol::{MarkId, MediaEvent, Output, ProtocolError};
@@ -49,6 +50,11 @@ impl Stream {
             marks: Marks::default(),
             order: None,
         })
+    }
+
+    /// An id in a message may be left out, but not be another stream's.
+    pub fn check_id(&self, event: &'static str, field: &'static str, id: Option<&Text>) -> Result<(), ProtocolError> {
+        if id.is_none_or(|id| id.0 == self.id) { Ok(()) } else { Err(ProtocolError::Field { event, field }) }
     }
 
     /// Lets the audio tell which way round linear samples are, in both directions; until it does, they are as given.
