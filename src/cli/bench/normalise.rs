@@ -14,6 +14,8 @@
 //!
 //! How words are aligned says [`super::wer`]; there, words written as one and apart are equal.
 
+use crate::dialog::words::{TENS, UNITS};
+
 /// The words of `text` as they are compared.
 pub fn normalise(text: &str) -> Vec<String> {
     words(text, false)
@@ -323,30 +325,6 @@ fn small(word: &str) -> bool {
         || ordinal(word).is_some()
         || word.starts_with(|c: char| c.is_ascii_digit())
 }
-
-const UNITS: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 fn cardinal(word: &str) -> Option<u64> {
     let at = |words: &[&str]| words.iter().position(|known| *known == word).map(|index| index as u64);

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::dialog::words::{TENS, UNITS};
+
 /// What a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
@@ -510,32 +512,9 @@ enum Scale {
 }
 
 fn unit(word: &str) -> Option<i64> {
-    const UNITS: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
     UNITS.iter().position(|unit| *unit == word).map(|value| value as i64)
 }
 
 fn ten(word: &str) -> Option<i64> {
-    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     TENS.iter().position(|ten| *ten == word).map(|value| (value as i64 + 2) * 10)
 }

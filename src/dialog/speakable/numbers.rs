@@ -1,28 +1,7 @@
 //! Numbers as words, American style: no `and` before the last part, years in pairs, long strings digit by digit.
 
-const SMALL: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
-const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+use crate::dialog::words::{TENS, UNITS};
+
 const SCALES: [(u64, &str); 4] =
     [(1_000_000_000_000, "trillion"), (1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")];
 /// Numbers of more digits are read digit by digit.
@@ -40,19 +19,19 @@ pub fn cardinal(number: u64) -> String {
         }
     }
     if rest >= 100 {
-        add(&mut words, SMALL[(rest / 100) as usize]);
+        add(&mut words, UNITS[(rest / 100) as usize]);
         add(&mut words, "hundred");
         rest %= 100;
     }
     match rest {
-        0 if words.is_empty() => add(&mut words, SMALL[0]),
+        0 if words.is_empty() => add(&mut words, UNITS[0]),
         0 => {}
-        1..20 => add(&mut words, SMALL[rest as usize]),
+        1..20 => add(&mut words, UNITS[rest as usize]),
         _ => {
-            add(&mut words, TENS[(rest / 10) as usize]);
+            add(&mut words, TENS[(rest / 10) as usize - 2]);
             if !rest.is_multiple_of(10) {
                 words.push('-');
-                words.push_str(SMALL[(rest % 10) as usize]);
+                words.push_str(UNITS[(rest % 10) as usize]);
             }
         }
     }
@@ -122,7 +101,7 @@ pub fn year(year: u64) -> String {
 
 /// Each digit by name, other characters left out. Zero is `zero`: `oh` would be a letter in an order number.
 pub fn digits(text: &str) -> String {
-    let names: Vec<&str> = text.chars().filter_map(|c| c.to_digit(10)).map(|digit| SMALL[digit as usize]).collect();
+    let names: Vec<&str> = text.chars().filter_map(|c| c.to_digit(10)).map(|digit| UNITS[digit as usize]).collect();
     names.join(" ")
 }
 
