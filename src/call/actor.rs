@@ -148,6 +148,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         turns: Turns::default(),
         response: None,
         items: HashMap::new(),
+        filler: None,
         ended: false,
         said_ended: false,
         commands,
@@ -182,6 +183,8 @@ struct Actor {
     response: Option<Response>,
     /// Texts of items on their way.
     items: HashMap<ItemId, (String, Option<TurnId>)>,
+    /// The last item that only said that the answer takes a while.
+    filler: Option<ItemId>,
     ended: bool,
     /// The desk knows that the conversation with the agent is over.
     said_ended: bool,

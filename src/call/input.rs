@@ -274,6 +274,8 @@ pub enum Phrase {
     GreetingRest,
     /// Nothing was understood; say it again.
     Repeat,
+    /// The answer takes a while: the line is not dead.
+    Filler,
     /// Nothing in the notes fits; the one clarifying question.
     Clarify,
     /// What is it about? To a greeting, or a question that was only announced.

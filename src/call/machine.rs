@@ -34,6 +34,8 @@ use crate::store::{CallOutcome, HandoffOutcome};
 
 /// How long an answer may take until its first sentence before the caller is put through. The engines' own deadlines are shorter.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
+/// A caller who waits for an answer this long hears that it is being looked for: silence sounds like a dead line.
+const FILLER_AFTER: Duration = Duration::from_millis(2_500);
 /// How long a spoken item may take to be heard before it is given up.
 const ITEM_PATIENCE: Duration = Duration::from_secs(45);
 /// How long the introduction may take before caller and agent are joined anyway.
@@ -132,6 +134,8 @@ pub struct CallMachine {
     recording: bool,
     /// The answer being made.
     thinking: Option<Thinking>,
+    /// When the caller ended the turn that is being answered, until they were told that it takes a while.
+    asked_at: Option<Instant>,
     /// An utterance whose transcript is awaited.
     decoding: Option<(TurnId, Instant)>,
     silence_since: Option<Instant>,
@@ -192,6 +196,7 @@ impl CallMachine {
             notice: None,
             recording: false,
             thinking: None,
+            asked_at: None,
             decoding: None,
             silence_since: Some(now),
             speech_since: None,
@@ -266,13 +271,21 @@ impl CallMachine {
         let thinking = self.stalled_at();
         let decoding = self.decoding.map(|(_, since)| since + ANSWER_PATIENCE);
         let speech = self.speech_since.map(|since| since + SPEECH_PATIENCE);
-        [by_state, item, thinking, decoding, speech].into_iter().flatten().min()
+        [by_state, item, thinking, decoding, speech, self.filler_at()].into_iter().flatten().min()
     }
 
     /// When an answer is given up: nothing of it came yet, or what came was heard and the rest does not come.
     fn stalled_at(&self) -> Option<Instant> {
         let thinking = self.thinking.as_ref().filter(|thinking| thinking.said == 0 || self.outstanding.is_empty())?;
         Some(thinking.since + ANSWER_PATIENCE)
+    }
+
+    /// When the caller is told that the answer takes a while: nothing is heard and something is awaited.
+    fn filler_at(&self) -> Option<Instant> {
+        let silent = self.state == State::Assisting && self.outstanding.is_empty() && self.speech_since.is_none();
+        let awaited = self.decoding.is_some()
+            || self.thinking.as_ref().is_some_and(|thinking| thinking.committed && thinking.said == 0);
+        self.asked_at.filter(|_| silent && awaited).map(|asked| asked + FILLER_AFTER)
     }
 
     /// The deadline passed.
@@ -295,6 +308,12 @@ impl CallMachine {
         }
         if self.speech_since.is_some_and(|since| now >= since + SPEECH_PATIENCE) {
             self.speech_dropped(now);
+        }
+        if self.filler_at().is_some_and(|at| now >= at) {
+            self.asked_at = None;
+            // Too short to be cut, and what cut it would cost the answer.
+            self.say(now, Phrase::Filler, false, actions);
+            return;
         }
         match self.state.clone() {
             State::Assisting => self.prompt_silence(now, actions),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::input::HandoffNews;
+use crate::call::input::{HandoffNews, Phrase};
 use crate::engine::stt::Transcript;
 use crate::handoff::AgentId;
 use crate::telephony::protocol::{Digit, StopReason};
@@ -265,6 +265,26 @@ fn engines_that_never_answer_are_engines_that_failed() {
     deaf.step(CallInput::TurnEnded(TurnId(1)));
     deaf.pass(Duration::from_secs(21));
     assert_eq!(deaf.requests(), [HandoffReason::EngineFailed]);
+}
+
+#[test]
+fn a_slow_answer_is_announced_once_and_still_comes() {
+    let mut call = Call::greeted();
+    call.caller_says("do you sell olive trees");
+    assert!(!said(&call.pass(Duration::from_millis(2_400)), &Phrase::Filler), "not while a pause is normal");
+    assert!(said(&call.pass(Duration::from_millis(200)), &Phrase::Filler));
+    call.hear_all();
+    assert!(!said(&call.pass(Duration::from_secs(5)), &Phrase::Filler), "once a question");
+    call.answered("Yes, in spring.");
+    assert!(call.log.iter().any(|action| matches!(action, CallAction::Say { words: Words::Answer(..), .. })));
+    assert_eq!(call.requests(), []);
+    call.hear_all();
+    // A transcript that does not come is waited for in the same way, and words over the filler take nothing away.
+    call.step(CallInput::SpeechStarted);
+    call.turns += 1;
+    call.step(CallInput::TurnEnded(TurnId(call.turns)));
+    assert!(said(&call.pass(FILLER_AFTER), &Phrase::Filler));
+    assert!(call.step(CallInput::BargeIn).is_empty());
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub enum PhrasesError {
 struct File {
     version: u32,
     repeat: String,
+    /// Files from before there was this sentence stay good.
+    #[serde(default = "default_filler")]
+    filler: String,
     clarify: String,
     /// Files from before there was this sentence stay good.
     #[serde(default = "default_prompt")]
@@ -60,6 +63,10 @@ struct File {
     is_assistant: String,
     goodbye: String,
     stopping: String,
+}
+
+fn default_filler() -> String {
+    "One moment, please.".to_owned()
 }
 
 fn default_prompt() -> String {
@@ -119,6 +126,7 @@ impl Phrases {
             Phrase::Notice => &self.notice,
             Phrase::GreetingRest => &self.greeting_rest,
             Phrase::Repeat => &file.repeat,
+            Phrase::Filler => &file.filler,
             Phrase::Clarify => &file.clarify,
             Phrase::Prompt => &file.prompt,
             Phrase::SilencePrompt => &file.silence_prompt,
@@ -156,6 +164,7 @@ impl Phrases {
             Phrase::EngineApology,
             Phrase::NobodyAvailable,
             Phrase::Repeat,
+            Phrase::Filler,
             Phrase::Clarify,
             Phrase::Prompt,
             Phrase::SilencePrompt,

@@ -115,7 +115,10 @@ impl Actor {
     pub(super) async fn item_started(&mut self, item: ItemId) {
         let now = Instant::now();
         let Some((text, _)) = self.items.get(&item).cloned() else { return };
-        if let Some(response) = self.response.take() {
+        // The answer is what comes after it.
+        if self.filler != Some(item)
+            && let Some(response) = self.response.take()
+        {
             self.journal.responded(response.turn, response.timings(now));
         }
         self.journal.item_started(item, self.at(now));

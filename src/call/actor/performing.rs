@@ -6,7 +6,7 @@ use tracing::warn;
 use super::Actor;
 use crate::audio::units::{Millis, SampleRate};
 use crate::call::hold;
-use crate::call::input::{CallAction, ItemId, Signals, Words};
+use crate::call::input::{CallAction, ItemId, Phrase, Signals, Words};
 use crate::call::machine::State;
 use crate::call::message::{self, Message};
 use crate::call::recorder::Recorder;
@@ -101,6 +101,9 @@ impl Actor {
     }
 
     pub(super) async fn say(&mut self, item: ItemId, words: Words, interruptible: bool) {
+        if words == Words::Fixed(Phrase::Filler) {
+            self.filler = Some(item);
+        }
         let (text, turn) = match words {
             Words::Fixed(phrase) => (self.services.phrases.text(&phrase), None),
             Words::Answer(turn, text) => (text, Some(turn)),

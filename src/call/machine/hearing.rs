@@ -24,6 +24,7 @@ impl CallMachine {
         self.speech_since = None;
         if self.listens_for_words() {
             self.decoding = Some((turn, now));
+            self.asked_at = Some(now);
         }
     }
 

@@ -438,6 +438,7 @@ fn name(phrase: &Phrase) -> &'static str {
         Phrase::Greeting | Phrase::GreetingRest => "greeting",
         Phrase::Notice => "notice",
         Phrase::Repeat => "repeat",
+        Phrase::Filler => "filler",
         Phrase::Clarify => "clarify",
         Phrase::Prompt => "prompt",
         Phrase::SilencePrompt => "silence_prompt",
