@@ -2,6 +2,8 @@
 
 pub(crate) mod engines;
 
+pub use self::engines::OwnEngines;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +76,15 @@ impl Admission for Directory {
 impl App {
     /// Loads everything and listens. Engines warm up while calls are taken already.
     pub async fn start(config: Config) -> Result<Self, CliError> {
+        Self::begin(config, None).await
+    }
+
+    /// The same with other ears and another mouth than the configuration names.
+    pub async fn start_with(config: Config, engines: OwnEngines) -> Result<Self, CliError> {
+        Self::begin(config, Some(engines)).await
+    }
+
+    async fn begin(config: Config, own: Option<OwnEngines>) -> Result<Self, CliError> {
         let config = Arc::new(config);
         let listener = bind(config.server.listen).await?;
         let address = listener.local_addr().unwrap_or(config.server.listen);
@@ -109,7 +120,7 @@ impl App {
 
         let phrases = Phrases::load(&config.dialog, &config.recording)
             .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
-        let engines = engines::start(&config, &phrases, &ready, &serving, &stop_all).await?;
+        let engines = engines::start(&config, own, &phrases, &ready, &serving, &stop_all).await?;
 
         let (scribe, writing) = scribe::open(store.clone());
         serving.spawn(writing);

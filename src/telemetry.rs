@@ -1,6 +1,7 @@
 //! Span, field and metric names in one dictionary, logging set-up, and [`Pii`], the wrapper that keeps people out of logs.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -110,10 +111,16 @@ pub const BUCKETS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0,
 /// How often [`keep_metrics`] tidies up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts collecting metrics. Once a process; `/metrics` renders the handle.
+/// Starts collecting metrics; `/metrics` renders the handle. A process collects once: later calls get the same handle.
 pub fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
     let handle = metrics_builder().install_recorder()?;
     describe();
+    *installed = Some(handle.clone());
     Ok(handle)
 }
 

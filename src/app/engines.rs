@@ -23,6 +23,7 @@ use crate::engine::llm::fake::FakeLlm;
 use crate::engine::llm::openai::{Endpoint, OpenAiClient};
 use crate::engine::llm::worker::{self, WorkerSpec};
 use crate::engine::llm::{ChatMessage, LanguageModel};
+use crate::engine::stt::SpeechToText;
 use crate::engine::stt::scheduler::SttScheduler;
 use crate::engine::tts::TextToSpeech;
 use crate::engine::tts::program::ProgramVoice;
@@ -38,6 +39,28 @@ const MOST_THREADS: usize = 4;
 /// How long a language model may take to load when nothing can be done without it.
 const MODEL_START: Duration = Duration::from_secs(180);
 
+/// Engines somebody else made, to be used instead of those the configuration names: tests bring fakes.
+pub struct OwnEngines {
+    /// Detects voice.
+    pub vad: Arc<dyn VadFactory>,
+    /// Recognises speech.
+    pub stt: Arc<dyn SpeechToText>,
+    /// Speaks.
+    pub tts: Arc<dyn TextToSpeech>,
+}
+
+impl OwnEngines {
+    fn under(self, budget: &CpuBudget, config: &Config) -> Result<Loaded, CliError> {
+        let stt = SttScheduler::start(self.stt, budget.clone(), &config.stt)
+            .map_err(|error| unusable(error, "Check `stt.workers`."))?;
+        let voice = Voice::new(self.tts, budget.clone(), VoiceOptions::from(&config.tts));
+        Ok((self.vad, Some(Arc::new(stt)), voice))
+    }
+}
+
+/// Ears and mouth.
+type Loaded = (Arc<dyn VadFactory>, Option<Arc<SttScheduler>>, Voice);
+
 /// What calls need.
 pub struct Engines {
     pub vad: Arc<dyn VadFactory>,
@@ -48,9 +71,10 @@ pub struct Engines {
     pub preparing: watch::Receiver<usize>,
 }
 
-/// Loads all of them. A missing file is an error that names it and the command that gets it.
+/// Loads all of them, or takes `own`. A missing file is an error that names it and the command that gets it.
 pub async fn start(
     config: &Arc<Config>,
+    own: Option<OwnEngines>,
     phrases: &Phrases,
     ready: &Arc<watch::Sender<Readiness>>,
     tracker: &TaskTracker,
@@ -65,8 +89,9 @@ pub async fn start(
     let (vad, stt, voice) = {
         let (config, budget) = (config.clone(), budget.clone());
         // Loading reads hundreds of megabytes: not on a tokio worker.
-        tokio::task::spawn_blocking(move || {
-            Ok::<_, CliError>((load_vad(&config)?, load_stt(&config, &budget)?, load_voice(&config, &budget)?))
+        tokio::task::spawn_blocking(move || match own {
+            Some(own) => own.under(&budget, &config),
+            None => Ok((load_vad(&config)?, load_stt(&config, &budget)?, load_voice(&config, &budget)?)),
         })
         .await
         .map_err(|error| CliError::failed(format!("engines could not be loaded: {error}"), ""))??
@@ -228,7 +253,6 @@ pub fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttSch
         SttMode::Off => Ok(None),
         #[cfg(feature = "whisper")]
         SttMode::Whisper => {
-            use crate::engine::stt::SpeechToText;
             use crate::engine::stt::scheduler::{Recognisers, worker_count};
             use crate::engine::stt::whisper::Whisper;
             let workers = worker_count(&config.stt);

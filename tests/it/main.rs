@@ -2,6 +2,7 @@
 
 mod cli;
 mod conformance;
+mod conversations;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;

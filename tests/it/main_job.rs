@@ -2,17 +2,13 @@
 //!
 //! Needs the fetched models and Debian's `pocketsphinx-testdata` (a person reading short commands); `scripts/test` has both.
 
-use std::f32::consts::TAU;
 use std::path::Path;
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use warmline::app::App;
-use warmline::audio::units::{Millis, SampleRate};
+use warmline::audio::units::Millis;
 use warmline::cli::call::event::Event;
 use warmline::cli::call::player::{CallPlayer, Dial};
 use warmline::config::Config;
@@ -22,6 +18,9 @@ use warmline::engine::stt::{SpeechToText, Utterance};
 use warmline::models::{self, ModelKind};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
+
+use crate::support::agent::Agent;
+use crate::support::tones::{best_share, tone};
 
 /// Says "go forward ten meters", recorded from a person, 16 kHz.
 const RECORDING: &str = "/usr/share/pocketsphinx/test/data/goforward.raw";
@@ -40,29 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn recorded_speech() -> Vec<i16> {
     let bytes = std::fs::read(RECORDING).expect("apt-get install pocketsphinx-testdata");
     bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
-}
-
-fn tone(hertz: f32, span: Millis) -> Vec<i16> {
-    let samples = SampleRate::WIDEBAND.samples_in(span);
-    (0..samples).map(|n| ((TAU * hertz * n as f32 / 16_000.0).sin() * 9_000.0) as i16).collect()
-}
-
-/// Share of the energy of `pcm` that lies at `hertz` (Goertzel).
-fn share(pcm: &[i16], hertz: f32) -> f32 {
-    let coefficient = 2.0 * (TAU * hertz / 16_000.0).cos();
-    let (mut a, mut b, mut energy) = (0.0f32, 0.0f32, 1.0f32);
-    for sample in pcm {
-        let x = f32::from(*sample);
-        let next = x + coefficient * a - b;
-        (b, a) = (a, next);
-        energy += x * x;
-    }
-    2.0 * (a * a + b * b - coefficient * a * b) / (energy * pcm.len().max(1) as f32)
-}
-
-/// The loudest share of any half second.
-fn best_share(pcm: &[i16], hertz: f32) -> f32 {
-    pcm.chunks(8_000).map(|part| share(part, hertz)).fold(0.0, f32::max)
 }
 
 struct Site {
@@ -117,58 +93,8 @@ impl Site {
     }
 
     async fn agent(&self) -> Agent {
-        let mut request = format!("{}/agent/ws", self.base.replace("http", "ws")).into_client_request().expect("a URL");
-        request.headers_mut().insert("cookie", self.cookie.parse().expect("a header"));
-        request.headers_mut().insert("origin", self.base.parse().expect("a header"));
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("the desk answers");
-        Agent { socket, heard: Vec::new() }
-    }
-}
-
-struct Agent {
-    socket: tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>,
-    heard: Vec<i16>,
-}
-
-impl Agent {
-    async fn say(&mut self, message: Value) {
-        self.socket.send(Message::Text(message.to_string().into())).await.expect("sent");
-    }
-
-    /// The next message of this type; voice is kept meanwhile.
-    async fn expect(&mut self, wanted: &str) -> Value {
-        let next = async {
-            loop {
-                match self.socket.next().await.expect("open").expect("readable") {
-                    Message::Text(text) => {
-                        let message: Value = serde_json::from_str(&text).expect("JSON");
-                        if message["type"] == wanted {
-                            return message;
-                        }
-                    }
-                    Message::Binary(bytes) => {
-                        self.heard.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
-                    }
-                    _ => {}
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("no `{wanted}` came"))
-    }
-
-    /// Speaks in 20 ms frames at their pace, listening meanwhile.
-    async fn speak(&mut self, pcm: &[i16]) {
-        let mut pace = tokio::time::interval(Duration::from_millis(20));
-        for frame in pcm.chunks(320) {
-            pace.tick().await;
-            let bytes: Vec<u8> = frame.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-            self.socket.send(Message::Binary(bytes.into())).await.expect("sent");
-            while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::ZERO, self.socket.next()).await {
-                if let Message::Binary(bytes) = message {
-                    self.heard.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
-                }
-            }
-        }
+        let headers = [("cookie", self.cookie.clone()), ("origin", self.base.clone())];
+        Agent::connect(&self.base, &headers, PATIENCE).await
     }
 }
 

@@ -1,0 +1,74 @@
+//! An agent's side of `docs/agent-protocol.md`, as far as tests need it.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// A person at the desk.
+pub struct Agent {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    patience: Duration,
+    /// What the caller said, 16 kHz.
+    pub heard: Vec<i16>,
+}
+
+impl Agent {
+    /// Sits down at the server at `base`, identified by these headers.
+    pub async fn connect(base: &str, headers: &[(&'static str, String)], patience: Duration) -> Self {
+        let mut request = format!("{}/agent/ws", base.replace("http", "ws")).into_client_request().expect("a URL");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("the desk answers");
+        Self { socket, patience, heard: Vec::new() }
+    }
+
+    /// Sends a message.
+    pub async fn say(&mut self, message: Value) {
+        self.socket.send(Message::Text(message.to_string().into())).await.expect("sent");
+    }
+
+    /// The next message of this type; voice is kept meanwhile.
+    pub async fn expect(&mut self, wanted: &str) -> Value {
+        let patience = self.patience;
+        let next = async {
+            loop {
+                match self.socket.next().await.expect("open").expect("readable") {
+                    Message::Text(text) => {
+                        let message: Value = serde_json::from_str(&text).expect("JSON");
+                        if message["type"] == wanted {
+                            return message;
+                        }
+                    }
+                    Message::Binary(bytes) => self.hear(&bytes),
+                    _ => {}
+                }
+            }
+        };
+        tokio::time::timeout(patience, next).await.unwrap_or_else(|_| panic!("no `{wanted}` came"))
+    }
+
+    /// Speaks in 20 ms frames at their pace, listening meanwhile.
+    pub async fn speak(&mut self, pcm: &[i16]) {
+        let mut pace = tokio::time::interval(Duration::from_millis(20));
+        for frame in pcm.chunks(320) {
+            pace.tick().await;
+            let bytes: Vec<u8> = frame.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+            self.socket.send(Message::Binary(bytes.into())).await.expect("sent");
+            while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::ZERO, self.socket.next()).await {
+                if let Message::Binary(bytes) = message {
+                    self.hear(&bytes);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        self.heard.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+    }
+}

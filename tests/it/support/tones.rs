@@ -1,0 +1,29 @@
+//! Tones to say, and how much of one is in what was heard.
+
+use std::f32::consts::TAU;
+
+use warmline::audio::units::{Millis, SampleRate};
+
+/// A sine at 16 kHz.
+pub fn tone(hertz: f32, span: Millis) -> Vec<i16> {
+    let samples = SampleRate::WIDEBAND.samples_in(span);
+    (0..samples).map(|n| ((TAU * hertz * n as f32 / 16_000.0).sin() * 9_000.0) as i16).collect()
+}
+
+/// Share of the energy of `pcm` that lies at `hertz` (Goertzel).
+fn share(pcm: &[i16], hertz: f32) -> f32 {
+    let coefficient = 2.0 * (TAU * hertz / 16_000.0).cos();
+    let (mut a, mut b, mut energy) = (0.0f32, 0.0f32, 1.0f32);
+    for sample in pcm {
+        let x = f32::from(*sample);
+        let next = x + coefficient * a - b;
+        (b, a) = (a, next);
+        energy += x * x;
+    }
+    2.0 * (a * a + b * b - coefficient * a * b) / (energy * pcm.len().max(1) as f32)
+}
+
+/// The loudest share of any half second.
+pub fn best_share(pcm: &[i16], hertz: f32) -> f32 {
+    pcm.chunks(8_000).map(|part| share(part, hertz)).fold(0.0, f32::max)
+}
