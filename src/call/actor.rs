@@ -116,6 +116,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
     let policy = CallPolicy {
         record: settings.record,
         silence_prompt: Duration::from_secs(settings.turn.silence_prompt_s.into()),
+        filler: Some(settings.turn.filler_ms).filter(|ms| *ms > 0).map(|ms| Duration::from_millis(ms.into())),
         announce_every: Duration::from_secs(settings.handoff.announce_every_s.into()),
         min_confidence: Probability::clamped(settings.handoff.min_confidence),
         forbidden_topics: settings.handoff.forbidden_topics.clone(),

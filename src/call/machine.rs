@@ -34,8 +34,6 @@ use crate::store::{CallOutcome, HandoffOutcome};
 
 /// How long an answer may take until its first sentence before the caller is put through. The engines' own deadlines are shorter.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
-/// A caller who waits for an answer this long hears that it is being looked for: silence sounds like a dead line.
-const FILLER_AFTER: Duration = Duration::from_millis(2_500);
 /// How long a spoken item may take to be heard before it is given up.
 const ITEM_PATIENCE: Duration = Duration::from_secs(45);
 /// How long the introduction may take before caller and agent are joined anyway.
@@ -60,6 +58,8 @@ pub struct CallPolicy {
     pub record: bool,
     /// Silence of the caller after which the assistant asks.
     pub silence_prompt: Duration,
+    /// A caller who waits for an answer this long hears that it is being looked for: silence sounds like a dead line.
+    pub filler: Option<Duration>,
     /// Between announcements to a waiting caller.
     pub announce_every: Duration,
     /// Confidence below which a transcript counts as unsure.
@@ -285,7 +285,7 @@ impl CallMachine {
         let silent = self.state == State::Assisting && self.outstanding.is_empty() && self.speech_since.is_none();
         let awaited = self.decoding.is_some()
             || self.thinking.as_ref().is_some_and(|thinking| thinking.committed && thinking.said == 0);
-        self.asked_at.filter(|_| silent && awaited).map(|asked| asked + FILLER_AFTER)
+        Some(self.asked_at.filter(|_| silent && awaited)? + self.policy.filler?)
     }
 
     /// The deadline passed.

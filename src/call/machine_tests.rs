@@ -13,10 +13,13 @@ struct Call {
     log: Vec<CallAction>,
 }
 
+const FILLER_AFTER: Duration = Duration::from_millis(2_500);
+
 fn policy() -> CallPolicy {
     CallPolicy {
         record: true,
         silence_prompt: Duration::from_secs(8),
+        filler: Some(FILLER_AFTER),
         announce_every: Duration::from_secs(25),
         min_confidence: Probability::clamped(0.45),
         forbidden_topics: vec!["lawsuit".to_owned()],

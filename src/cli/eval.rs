@@ -174,6 +174,8 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
         policy: CallPolicy {
             record: config.recording.enabled,
             silence_prompt: seconds(config.turn.silence_prompt_s),
+            // A scripted caller takes what is said first for the answer.
+            filler: None,
             announce_every: seconds(handoff.announce_every_s),
             min_confidence: Probability::clamped(handoff.min_confidence),
             forbidden_topics: handoff.forbidden_topics.clone(),

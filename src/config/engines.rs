@@ -94,6 +94,8 @@ pub struct TurnConfig {
     pub max_utterance_s: u32,
     /// Silence of the caller after which the assistant asks.
     pub silence_prompt_s: u32,
+    /// Wait for an answer after which the caller hears that it is being looked for; 0: never.
+    pub filler_ms: u32,
 }
 
 impl Default for TurnConfig {
@@ -106,6 +108,7 @@ impl Default for TurnConfig {
             barge_in_ms: 320,
             max_utterance_s: 25,
             silence_prompt_s: 8,
+            filler_ms: 2_500,
         }
     }
 }
@@ -120,6 +123,7 @@ impl Section for TurnConfig {
         problems.range("turn.barge_in_ms", self.barge_in_ms, 60..=2_000);
         problems.range("turn.max_utterance_s", self.max_utterance_s, 5..=28);
         problems.range("turn.silence_prompt_s", self.silence_prompt_s, 2..=120);
+        problems.range("turn.filler_ms", self.filler_ms, 0..=20_000);
     }
 }
 

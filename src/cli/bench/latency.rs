@@ -92,6 +92,8 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
     let secret = Secret::new("bench".to_owned());
     config.server.listen = free_address()?;
     config.server.public_url = String::new();
+    // It is no answer.
+    config.turn.filler_ms = 0;
     config.server.data_dir = folder.path().to_owned();
     config.server.calls_per_minute_per_caller = 10_000;
     config.providers.twilio.auth_token = secret.clone();

@@ -29,6 +29,8 @@ pub(super) async fn run(args: &Args, mut config: Config) -> Result<Vec<Metric>, 
     let folder = tempfile::tempdir().map_err(|error| CliError::failed(format!("no temporary folder: {error}"), ""))?;
     config.server.listen = free_address()?;
     config.server.public_url = String::new();
+    // It is no answer.
+    config.turn.filler_ms = 0;
     config.server.data_dir = folder.path().to_owned();
     config.server.max_calls = args.most + 1;
     config.server.calls_per_minute_per_caller = 10_000;
