@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use self::hearing::{Response, Turns};
 use super::CallId;
+use super::completeness::Completeness;
 use super::handle::{CallCommand, LegIo};
 use super::hold;
 use super::input::{CallInput, HandoffNews, ItemId, TurnId};
@@ -28,6 +29,8 @@ use super::journal::Journal;
 use super::machine::{CallMachine, CallPolicy};
 use super::message::Message;
 use super::mind::{Mind, Thought};
+use super::overlap::{Overlap, OverlapRules};
+use super::patience::Pace;
 use super::playback::Playback;
 use super::recorder::Recorder;
 use super::speech::{Finding, Speech, stt_failed};
@@ -136,6 +139,9 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         playback: Playback::default(),
         marks_sent: 0,
         detector: TurnDetector::new(&settings.turn, settings.vad_threshold),
+        pace: Pace::new(&settings.turn),
+        overlap: Overlap::new(OverlapRules::new(settings.vad_threshold, Millis(settings.turn.barge_in_ms))),
+        stream_clock: None,
         vad,
         speech,
         journal,
@@ -170,6 +176,10 @@ struct Actor {
     playback: Playback,
     marks_sent: u64,
     detector: TurnDetector,
+    pace: Pace,
+    overlap: Overlap,
+    /// Where the caller's stream lies on the call's clock: what to add to the place of a frame, in milliseconds.
+    stream_clock: Option<i64>,
     vad: Box<dyn VoiceActivity>,
     speech: Speech,
     journal: Journal,
@@ -294,6 +304,8 @@ impl Actor {
                 // A speculation that failed costs nothing unless the turn has ended meanwhile.
                 if early.is_final {
                     self.heard(turn, Err(stt_failed(&error))).await;
+                } else {
+                    self.looks(id, Completeness::Unclear).await;
                 }
             }
             Finding::Partial(turn, number, result) => self.partial(turn, number, result).await,

@@ -11,8 +11,10 @@ pub enum Completeness {
     /// Nothing speaks for one or the other.
     #[default]
     Unclear,
-    /// In the middle of a sentence, or of a number or name that is being dictated.
+    /// In the middle of a sentence.
     Unfinished,
+    /// In the middle of a number, a name or an address that is being dictated: its groups have long pauses between them.
+    Dictating,
 }
 
 /// Words nobody ends with: what follows them is still to come.
@@ -29,8 +31,10 @@ const ASKS: &[&str] = &["what", "where", "who", "which", "how"];
 const NUMBER_WORDS: &[&str] = &[
     "zero", "oh", "nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "double", "triple",
 ];
-/// A number with this many digits is probably whole: telephone and card numbers.
-const WHOLE_NUMBER: usize = 10;
+/// A number with this many digits is probably whole: a telephone's …
+const TELEPHONE: std::ops::RangeInclusive<usize> = 10..=11;
+/// … or a card's. In between it is a card's whose last group is missing.
+const CARD: usize = 15;
 /// From this many digits on, more may follow: a house number or a time is shorter.
 const DICTATION: usize = 3;
 
@@ -39,15 +43,19 @@ pub fn completeness(text: &str) -> Completeness {
     let text = text.trim().trim_end_matches(['"', '\'', ')', '”', '’']);
     let words: Vec<String> = text.split_whitespace().map(bare).filter(|word| !word.is_empty()).collect();
     let Some(last) = words.last() else { return Completeness::Unclear };
-    if text.ends_with("...") || text.ends_with(['…', '-', '–', '—', ',', ':', ';']) {
+    let trails_off = text.ends_with("...") || text.ends_with(['…', '-', '–', '—', ',', ':', ';']);
+    if trails_off && dictated(&words) == 0 {
         return Completeness::Unfinished;
     }
     match dictated(&words) {
-        WHOLE_NUMBER.. => return Completeness::Unclear,
-        DICTATION.. => return Completeness::Unfinished,
-        _ => {}
+        0..DICTATION => {}
+        digits if TELEPHONE.contains(&digits) || digits >= CARD => return Completeness::Unclear,
+        _ => return Completeness::Dictating,
     }
-    if spelt(&words) || HESITATES.contains(&last.as_str()) {
+    if spelt(&words) || address_goes_on(&words) {
+        return Completeness::Dictating;
+    }
+    if HESITATES.contains(&last.as_str()) {
         return Completeness::Unfinished;
     }
     let question = text.ends_with('?') || ASKS.contains(&words[0].as_str());
@@ -78,6 +86,17 @@ fn dictated(words: &[String]) -> usize {
         plain.then(|| word.chars().filter(char::is_ascii_digit).count()).filter(|digits| *digits > 0)
     };
     words.iter().rev().map_while(digits).sum()
+}
+
+/// An e-mail address without its end: "jane at", "jane dot", "jane at example".
+fn address_goes_on(words: &[String]) -> bool {
+    let said = |word: &&str| words.iter().rev().take(6).any(|known| known == word);
+    let Some(last) = words.last() else { return false };
+    let ends = ["com", "org", "net", "uk", "de", "edu", "gov", "co.uk"];
+    let joint = matches!(last.as_str(), "dot" | "underscore" | "dash" | "hyphen");
+    let written = last.contains('@') && !ends.iter().any(|end| last.ends_with(&format!(".{end}")));
+    let spoken = said(&"at") && said(&"dot") && !ends.contains(&last.as_str()) && last == "at";
+    joint || written || spoken
 }
 
 /// Two letters or more in a row at the end, as in "L A R", or joined as in "L-A-R".
@@ -122,13 +141,20 @@ mod tests {
             ("Because I", Unfinished),
             ("It is from –", Unfinished),
             // Dictation: numbers and names come in groups with pauses between them.
-            ("My order number is 4 5 1.", Unfinished),
-            ("It's 555-01.", Unfinished),
-            ("four five one", Unfinished),
-            ("double seven three", Unfinished),
+            ("My order number is 4 5 1.", Dictating),
+            ("It's 555-01.", Dictating),
+            ("four five one", Dictating),
+            ("four five one,", Dictating),
+            ("double seven three", Dictating),
             ("My number is 020 7946 0991.", Unclear),
-            ("It is L-A-R", Unfinished),
-            ("That's L A R K.", Unfinished),
+            ("4929 1234 5678", Dictating),
+            ("4929 1234 5678 9010", Unclear),
+            ("It is L-A-R", Dictating),
+            ("That's L A R K.", Dictating),
+            ("It's jane dot", Dictating),
+            ("It's jane dot smith at", Dictating),
+            ("jane@example", Dictating),
+            ("It's jane@example.com.", Finished),
             // Not dictation.
             ("I bought two.", Finished),
             ("At 5.", Finished),

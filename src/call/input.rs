@@ -27,8 +27,10 @@ pub enum CallInput {
     Began,
     /// The caller makes voice.
     SpeechStarted,
-    /// The caller has spoken over playback long enough to mean it.
+    /// The caller speaks over playback, and sounds as if they meant it.
     BargeIn,
+    /// What had begun was no caller after all.
+    SpeechDiscarded,
     /// An utterance is over; its transcript will come as [`CallInput::Heard`].
     TurnEnded(TurnId),
     /// What the utterance said.
@@ -176,7 +178,11 @@ pub enum CallAction {
         /// False: barge-in does not stop it.
         interruptible: bool,
     },
-    /// Stop speaking now, at the provider too.
+    /// Stop speaking now, at the provider too, and keep what was not heard.
+    PausePlayback,
+    /// Go on speaking where the pause came.
+    ResumePlayback,
+    /// Stop speaking now, at the provider too, and drop what was not heard.
     ClearPlayback {
         /// Also items that may not be interrupted by the caller's voice.
         everything: bool,
@@ -282,6 +288,8 @@ pub enum Phrase {
     Prompt,
     /// Are you still there?
     SilencePrompt,
+    /// The caller asked for a moment.
+    TakeYourTime,
     /// A person is being found.
     Connecting,
     /// Recognition, model or voice failed; a person is being found.

@@ -32,7 +32,7 @@ use crate::audio::units::{Millis, Probability};
 use crate::handoff::HandoffReason;
 use crate::store::{CallOutcome, HandoffOutcome};
 
-/// How long an answer may take until its first sentence before the caller is put through. The engines' own deadlines are shorter.
+/// How long an answer may take until its first sentence, and from one to the next, before the caller is put through. The engines' own deadlines are shorter.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a spoken item may take to be heard before it is given up.
 const ITEM_PATIENCE: Duration = Duration::from_secs(45);
@@ -44,6 +44,10 @@ const GOODBYE_PATIENCE: Duration = Duration::from_secs(8);
 const NUMBER_PATIENCE: Duration = Duration::from_secs(30);
 /// How long voice may go on before its end is no longer awaited; the turn detector cuts far earlier.
 const SPEECH_PATIENCE: Duration = Duration::from_secs(60);
+/// What stopped us and then came to nothing keeps us silent for so long.
+const PAUSE_PATIENCE: Duration = Duration::from_millis(1_500);
+/// A caller who asked for a moment is given this many silences before the assistant asks.
+const TAKEN_TIME: u32 = 4;
 /// Prompts into silence before the caller is put through.
 const SILENCE_PROMPTS: u32 = 2;
 /// Unsure turns in a row before the caller is put through.
@@ -148,15 +152,16 @@ pub struct CallMachine {
     last_query: Option<String>,
     /// What was said to it, to be said again on request.
     last_answer: Vec<Words>,
-    /// Cut by a barge-in that may turn out to be none.
-    interrupted: Vec<(Words, String)>,
+    /// A barge-in that may turn out to be none stopped us.
+    paused: Option<Instant>,
+    /// The caller asked for a moment, and has said nothing since.
+    taking_time: bool,
     handoff: Handoff,
 }
 
 #[derive(Clone, Debug)]
 struct Outstanding {
     item: ItemId,
-    words: Words,
     interruptible: bool,
     since: Instant,
 }
@@ -205,7 +210,8 @@ impl CallMachine {
             prompted: false,
             last_query: None,
             last_answer: Vec::new(),
-            interrupted: Vec::new(),
+            paused: None,
+            taking_time: false,
             handoff: Handoff::None,
         }
     }
@@ -231,7 +237,8 @@ impl CallMachine {
                 self.silence_since = None;
                 self.speech_since = Some(now);
             }
-            CallInput::BargeIn => self.barge_in(actions),
+            CallInput::BargeIn => self.barge_in(now, actions),
+            CallInput::SpeechDiscarded => self.speech_discarded(now, actions),
             CallInput::TurnEnded(turn) => self.turn_ended(now, turn),
             CallInput::Heard { turn, result, interrupted } => self.heard(now, turn, result, interrupted, actions),
             CallInput::HeardEarly { turn, transcript } => self.heard_early(now, turn, &transcript, actions),
@@ -260,7 +267,7 @@ impl CallMachine {
             return None;
         }
         let by_state = match &self.state {
-            State::Assisting => self.silence_since.map(|since| since + self.policy.silence_prompt),
+            State::Assisting => self.silence_since.map(|since| since + self.silence_allowed()),
             State::Waiting { announce_at, .. } => Some(*announce_at),
             State::Introducing { until, .. } | State::Callback { until, .. } | State::Ending { until, .. } => {
                 Some(*until)
@@ -271,7 +278,8 @@ impl CallMachine {
         let thinking = self.stalled_at();
         let decoding = self.decoding.map(|(_, since)| since + ANSWER_PATIENCE);
         let speech = self.speech_since.map(|since| since + SPEECH_PATIENCE);
-        [by_state, item, thinking, decoding, speech, self.filler_at()].into_iter().flatten().min()
+        let paused = self.pause_ends();
+        [by_state, item, thinking, decoding, speech, paused, self.filler_at()].into_iter().flatten().min()
     }
 
     /// When an answer is given up: nothing of it came yet, or what came was heard and the rest does not come.
@@ -315,6 +323,9 @@ impl CallMachine {
             self.say(now, Phrase::Filler, false, actions);
             return;
         }
+        if self.pause_ends().is_some_and(|at| now >= at) {
+            self.resume(now, actions);
+        }
         match self.state.clone() {
             State::Assisting => self.prompt_silence(now, actions),
             State::Waiting { announce_at, position, told_nobody } if now >= announce_at => {
@@ -341,7 +352,7 @@ impl CallMachine {
         let item = ItemId(self.next_item);
         self.next_item += 1;
         self.silence_since = None;
-        self.outstanding.push_back(Outstanding { item, words: words.clone(), interruptible, since: now });
+        self.outstanding.push_back(Outstanding { item, interruptible, since: now });
         actions.push(CallAction::Say { item, words, interruptible });
         item
     }
@@ -359,14 +370,45 @@ impl CallMachine {
         self.say(now, Phrase::GreetingRest, true, actions);
     }
 
-    /// The caller's words stop ours, those excepted that must be heard.
-    fn barge_in(&mut self, actions: &mut Vec<CallAction>) {
-        if self.state != State::Assisting || !self.outstanding.iter().any(|item| item.interruptible) {
-            return;
+    /// The caller's voice stops ours, what must be heard excepted; their words decide whether it stays stopped.
+    fn barge_in(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        if self.state == State::Assisting && self.paused.is_none() && self.can_be_interrupted() {
+            self.paused = Some(now);
+            actions.push(CallAction::PausePlayback);
         }
-        self.interrupted.clear();
-        actions.push(CallAction::ClearPlayback { everything: false });
-        self.drop_answer(actions);
+    }
+
+    fn can_be_interrupted(&self) -> bool {
+        self.outstanding.iter().any(|item| item.interruptible)
+    }
+
+    /// It was meant: what was not heard will not be.
+    fn stop_speaking(&mut self, actions: &mut Vec<CallAction>) {
+        if self.paused.is_some() || self.can_be_interrupted() {
+            self.clear(false, actions);
+        }
+    }
+
+    /// It was nothing: what was stopped goes on.
+    fn resume(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        if self.paused.take().is_some() {
+            // Being heard takes its time from here on.
+            if let Some(front) = self.outstanding.front_mut() {
+                front.since = now;
+            }
+            actions.push(CallAction::ResumePlayback);
+        }
+    }
+
+    /// A pause that no words explain ends by itself.
+    fn pause_ends(&self) -> Option<Instant> {
+        let awaited = self.speech_since.is_some() || self.decoding.is_some();
+        self.paused.filter(|_| !awaited).map(|since| since + PAUSE_PATIENCE)
+    }
+
+    fn clear(&mut self, everything: bool, actions: &mut Vec<CallAction>) {
+        self.paused = None;
+        actions.push(CallAction::ClearPlayback { everything });
     }
 
     fn drop_answer(&mut self, actions: &mut Vec<CallAction>) {
@@ -377,7 +419,7 @@ impl CallMachine {
 
     fn item_over(&mut self, now: Instant, item: ItemId, cut: Option<String>, actions: &mut Vec<CallAction>) {
         let Some(at) = self.outstanding.iter().position(|outstanding| outstanding.item == item) else { return };
-        let over = self.outstanding.remove(at).expect("the position was just found");
+        self.outstanding.remove(at);
         // The clock of the next one starts when this one ends.
         if let Some(front) = self.outstanding.front_mut() {
             front.since = now;
@@ -385,7 +427,6 @@ impl CallMachine {
         match cut {
             None => actions.push(CallAction::RememberAssistant { item, heard: String::new(), cut: false }),
             Some(heard) => {
-                self.interrupted.push((over.words, heard.clone()));
                 actions.push(CallAction::RememberAssistant { item, heard, cut: true });
                 if self.notice == Some(item) {
                     self.notice = None;
@@ -471,7 +512,7 @@ impl CallMachine {
         }
         self.drop_answer(actions);
         actions.push(CallAction::Hold(false));
-        actions.push(CallAction::ClearPlayback { everything: true });
+        self.clear(true, actions);
         self.end_with(now, Phrase::Stopping, CallOutcome::Interrupted, actions);
     }
 

@@ -292,17 +292,75 @@ fn a_slow_answer_is_announced_once_and_still_comes() {
 
 #[test]
 fn a_noise_that_stopped_us_is_followed_by_what_was_cut() {
+    for noise in ["", "mm-hm"] {
+        let mut call = Call::greeted();
+        call.caller_says("what about delivery");
+        call.answered("Delivery takes two days.");
+        assert_eq!(call.step(CallInput::BargeIn), [CallAction::PausePlayback]);
+        assert!(call.step(CallInput::BargeIn).is_empty(), "once");
+        let turn = TurnId(9);
+        call.step(CallInput::SpeechStarted);
+        call.step(CallInput::TurnEnded(turn));
+        let actions = call.step(CallInput::Heard { turn, result: Ok(transcript(noise, -0.1)), interrupted: true });
+        assert_eq!(actions.last(), Some(&CallAction::ResumePlayback));
+        assert!(!actions.iter().any(|a| matches!(a, CallAction::Say { .. } | CallAction::ClearPlayback { .. })));
+    }
+}
+
+#[test]
+fn words_that_stopped_us_have_the_floor() {
+    let mut call = Call::greeted();
+    call.caller_says("what about delivery");
+    let turn = TurnId(call.turns);
+    call.step(CallInput::AnswerSentence { turn, text: "Delivery takes two days.".to_owned() });
+    call.step(CallInput::SpeechStarted);
+    call.step(CallInput::BargeIn);
+    // The first words are enough: the old answer is void, the new one is prepared.
+    let next = TurnId(turn.0 + 1);
+    let actions = call.step(CallInput::HeardEarly { turn: next, transcript: transcript("and to Ireland", -0.1) });
+    let [
+        CallAction::ClearPlayback { everything: false },
+        CallAction::CancelAnswer(cancelled),
+        CallAction::Answer { query, .. },
+    ] = &actions[..]
+    else {
+        panic!("{actions:?}");
+    };
+    assert_eq!((*cancelled, query.as_str()), (turn, "and to Ireland"), "not joined to the question that was answered");
+    // Without early words the final ones do the same.
     let mut call = Call::greeted();
     call.caller_says("what about delivery");
     call.answered("Delivery takes two days.");
-    let item = call.machine.outstanding[0].item;
-    let actions = call.step(CallInput::BargeIn);
-    assert!(actions.contains(&CallAction::ClearPlayback { everything: false }));
-    call.step(CallInput::ItemCut { item, heard: "Delivery".to_owned() });
-    let actions = call.step(CallInput::Heard { turn: TurnId(9), result: Ok(transcript("", 0.0)), interrupted: true });
-    assert!(actions.iter().any(
-        |a| matches!(a, CallAction::Say { words: Words::Answer(_, text), .. } if text == "Delivery takes two days.")
-    ));
+    call.step(CallInput::BargeIn);
+    assert!(call.caller_says("and to Ireland").contains(&CallAction::ClearPlayback { everything: false }));
+}
+
+#[test]
+fn a_pause_that_nothing_explains_ends() {
+    let mut call = Call::greeted();
+    call.caller_says("what about delivery");
+    call.answered("Delivery takes two days.");
+    call.step(CallInput::BargeIn);
+    assert_eq!(call.pass(PAUSE_PATIENCE), [CallAction::ResumePlayback]);
+    call.step(CallInput::SpeechStarted);
+    call.step(CallInput::BargeIn);
+    assert!(call.pass(PAUSE_PATIENCE * 3).is_empty(), "the caller is still speaking");
+    assert_eq!(call.step(CallInput::SpeechDiscarded), [CallAction::ResumePlayback], "or it was our echo");
+}
+
+#[test]
+fn a_caller_who_asks_for_a_moment_gets_it() {
+    let mut call = Call::greeted();
+    assert!(said(&call.caller_says("Hold on, let me find it."), &Phrase::TakeYourTime));
+    call.hear_all();
+    assert!(call.pass(Duration::from_secs(31)).is_empty(), "four times as long");
+    assert!(!said(&call.caller_says("One moment."), &Phrase::TakeYourTime), "once is enough");
+    assert!(said(&call.pass(Duration::from_secs(32)), &Phrase::SilencePrompt));
+    call.hear_all();
+    assert!(said(&call.pass(Duration::from_secs(8)), &Phrase::SilencePrompt), "then as always");
+    call.hear_all();
+    call.pass(Duration::from_secs(8));
+    assert_eq!(call.requests(), [HandoffReason::Silence]);
 }
 
 #[test]
@@ -460,6 +518,8 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
         29 => CallInput::SpokeOn(turn),
         30 => CallInput::Dtmf(digit('#')),
         31 => text("goodbye"),
+        32 => CallInput::SpeechDiscarded,
+        33 => text("one moment"),
         _ => CallInput::ServerStopping,
     }
 }
@@ -477,7 +537,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
-        script in prop::collection::vec((0u8..33, 1u32..12, 0u64..9_000), 1..80)
+        script in prop::collection::vec((0u8..35, 1u32..12, 0u64..9_000), 1..80)
     ) {
         let mut call = Call::with(policy());
         let mut ledger = Ledger::default();

@@ -1,9 +1,11 @@
-//! One caller's visit. PURE: [`machine`], [`turn`], [`completeness`], [`playback`], [`hold`], [`message`]. RUNTIME:
-//! [`actor`], [`directory`], [`handle`], [`journal`], [`mind`], [`recorder`], [`speech`].
+//! One caller's visit. PURE: [`machine`], [`turn`], [`patience`], [`completeness`], [`overlap`], [`echo`], [`sound`],
+//! [`playback`], [`hold`], [`message`]. RUNTIME: [`actor`], [`directory`], [`handle`], [`journal`], [`mind`],
+//! [`recorder`], [`speech`].
 
 pub mod actor;
 pub mod completeness;
 pub mod directory;
+pub mod echo;
 pub mod handle;
 pub mod hold;
 pub mod input;
@@ -11,8 +13,11 @@ pub mod journal;
 pub mod machine;
 pub mod message;
 pub mod mind;
+pub mod overlap;
+pub mod patience;
 pub mod playback;
 pub mod recorder;
+pub mod sound;
 pub mod speech;
 pub mod turn;
 

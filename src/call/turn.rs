@@ -1,5 +1,5 @@
 //! Who has the floor: from a probability of voice for each 20 ms to "the caller began", "the caller may have finished",
-//! "the caller has finished", "the caller speaks over us". PURE.
+//! "the caller has finished". PURE.
 //!
 //! ```text
 //!            voice ≥ min_speech            silence ≥ speculate             silence ≥ hangover
@@ -11,14 +11,16 @@
 //! `TurnEnded` carries is the very audio of the last `Speculate` that still stands, so its transcript can be used as is.
 //!
 //! Time is the media's: a frame that never came is silence, and [`TurnDetector::advance`] says that time passed when no
-//! frame comes at all. Not here: what the caller said ([`super::completeness`] judges the words) and whether "mm-hm"
-//! over playback is meant as an interruption; a sound longer than `barge_in_ms` is taken for one.
+//! frame comes at all. Two clocks end a turn: the silence that policy asks for ([`Patience`]), and, while a speculation is
+//! being recognised, the time recognition takes: without its words nothing could be answered anyhow. Not here: what the
+//! caller said ([`super::completeness`] judges the words), and sounds over playback ([`super::overlap`]).
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use super::completeness::Completeness;
+use super::patience::Patience;
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, Probability, SampleRate};
 use crate::config::TurnConfig;
@@ -31,14 +33,12 @@ const TAIL: Millis = Millis(200);
 const CANDIDATE_GAP: Millis = Millis(100);
 /// Voice after a speculation counts from this length on, so that a click does not void it.
 const RESUME: Millis = Millis(60);
-/// A pause this long makes what is said over playback a new attempt to interrupt.
-const OVERLAP_GAP: Millis = Millis(160);
 /// A voice that goes on may be this much less probable than one that begins.
 const HYSTERESIS: f32 = 0.15;
-/// An unfinished sentence is waited for this much longer than the hangover: (times, by).
-const UNFINISHED: (u32, u32) = (3, 2);
 /// From this share of the longest utterance on, any short pause ends it, so that it is not cut within a word: (times, by).
 const NEARLY_TOO_LONG: (u32, u32) = (4, 5);
+/// What has gone on for longer than this is a caller's, whatever else is heard besides.
+const DISCARDED: Millis = Millis(1_500);
 /// A frame this far in the past means that the stream's clock began anew.
 const CLOCK_RESTART: Millis = Millis(1_000);
 const RATE: SampleRate = SampleRate::WIDEBAND;
@@ -78,7 +78,7 @@ pub enum TurnEnd {
     StreamEnded,
 }
 
-/// What the detector noticed. Between a `SpeechStarted` and the next there is exactly one `TurnEnded`.
+/// What the detector noticed. Between a `SpeechStarted` and the next there is exactly one `TurnEnded` or `Discarded`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TurnEvent {
     /// The caller speaks, since `at`.
@@ -111,17 +111,15 @@ pub enum TurnEvent {
         /// Why.
         end: TurnEnd,
     },
-    /// The caller speaks over playback and means it.
-    BargeIn {
-        /// When this was decided.
-        at: Millis,
-    },
+    /// What had begun was no caller: the utterance is dropped.
+    Discarded,
 }
 
 /// Follows one caller.
 #[derive(Debug)]
 pub struct TurnDetector {
     rules: Rules,
+    patience: Patience,
     /// Where the next frame belongs; none before the first.
     expected: Option<Millis>,
     /// The last [`LEAD_IN`] of audio while nobody speaks.
@@ -134,12 +132,8 @@ pub struct TurnDetector {
 struct Rules {
     begins: f32,
     goes_on: f32,
-    hangover: Millis,
-    finished_hangover: Millis,
-    unfinished_hangover: Millis,
     speculate: Millis,
     min_speech: Millis,
-    barge_in: Millis,
     max_utterance: Millis,
     nearly_too_long: Millis,
 }
@@ -156,9 +150,6 @@ struct Open {
     started: bool,
     /// Voice without a pause up to now.
     run: Millis,
-    /// Voice over playback since the last real pause.
-    overlap: Millis,
-    barged_in: bool,
     speculation: Option<Speculation>,
 }
 
@@ -166,7 +157,8 @@ struct Open {
 struct Speculation {
     id: SpeculationId,
     audio: UtteranceAudio,
-    looks: Completeness,
+    /// Once its transcript is there.
+    looks: Option<Completeness>,
 }
 
 impl TurnDetector {
@@ -177,15 +169,12 @@ impl TurnDetector {
             rules: Rules {
                 begins: threshold.get(),
                 goes_on: threshold.get() - HYSTERESIS,
-                hangover: Millis(config.hangover_ms),
-                finished_hangover: Millis(config.finished_hangover_ms.min(config.hangover_ms)),
-                unfinished_hangover: Millis(config.hangover_ms * UNFINISHED.0 / UNFINISHED.1),
                 speculate: Millis(config.speculate_ms.min(config.hangover_ms)),
                 min_speech: Millis(config.min_speech_ms),
-                barge_in: Millis(config.barge_in_ms),
                 max_utterance,
                 nearly_too_long: Millis(max_utterance.0 * NEARLY_TOO_LONG.0 / NEARLY_TOO_LONG.1),
             },
+            patience: Patience::new(config),
             expected: None,
             lead_in: VecDeque::new(),
             open: None,
@@ -193,10 +182,27 @@ impl TurnDetector {
         }
     }
 
-    /// Takes the next frame (16 kHz), how probably it is voice, and whether the caller hears us meanwhile.
+    /// From now on this much silence is waited for.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    /// What is going on is no caller: what began no more than [`DISCARDED`] ago is dropped.
+    pub fn discard(&mut self, events: &mut Vec<TurnEvent>) {
+        let now = self.expected.unwrap_or_default();
+        if self
+            .open
+            .take_if(|open| now.saturating_sub(open.first_voice_at) <= DISCARDED)
+            .is_some_and(|open| open.started)
+        {
+            events.push(TurnEvent::Discarded);
+        }
+    }
+
+    /// Takes the next frame (16 kHz) and how probably it is the caller's voice.
     ///
     /// Frames missing before it count as silence; a frame from the past is dropped.
-    pub fn push(&mut self, frame: &AudioFrame, voice: Probability, playing: bool, events: &mut Vec<TurnEvent>) {
+    pub fn push(&mut self, frame: &AudioFrame, voice: Probability, events: &mut Vec<TurnEvent>) {
         let expected = self.expected.unwrap_or(frame.at);
         if frame.at + CLOCK_RESTART < expected {
             self.finish(events);
@@ -207,7 +213,7 @@ impl TurnDetector {
         // Less than a frame off is jitter of the stamp and not a hole: the samples follow one another.
         let at = self.expected.unwrap_or(frame.at);
         self.expected = Some(at + frame.span());
-        self.step(at, &frame.pcm, frame.span(), voice.get(), playing, events);
+        self.step(at, &frame.pcm, frame.span(), voice.get(), events);
     }
 
     /// The stream has reached `at`: where no frame came there was silence.
@@ -221,7 +227,7 @@ impl TurnDetector {
                 return;
             }
             self.expected = Some(expected + Millis::FRAME);
-            self.step(expected, &[0; RATE.samples_in(Millis::FRAME)], Millis::FRAME, 0.0, false, events);
+            self.step(expected, &[0; RATE.samples_in(Millis::FRAME)], Millis::FRAME, 0.0, events);
         }
     }
 
@@ -232,7 +238,7 @@ impl TurnDetector {
             && let Some(speculation) = &mut open.speculation
             && speculation.id == id
         {
-            speculation.looks = looks;
+            speculation.looks = Some(looks);
             self.maybe_end(events);
         }
     }
@@ -254,7 +260,7 @@ impl TurnDetector {
         self.open.as_ref().filter(|open| open.started).map(Open::audio)
     }
 
-    fn step(&mut self, at: Millis, pcm: &[i16], span: Millis, voice: f32, playing: bool, events: &mut Vec<TurnEvent>) {
+    fn step(&mut self, at: Millis, pcm: &[i16], span: Millis, voice: f32, events: &mut Vec<TurnEvent>) {
         let goes_on = self.open.as_ref().is_some_and(|open| open.run > Millis::ZERO);
         let voiced = voice >= if goes_on { self.rules.goes_on } else { self.rules.begins };
         if self.open.is_none() {
@@ -266,7 +272,7 @@ impl TurnDetector {
         }
         let Some(open) = &mut self.open else { return };
         open.pcm.extend_from_slice(pcm);
-        open.hear(&self.rules, at, span, voiced, playing, events);
+        open.hear(&self.rules, at, span, voiced, events);
         if !open.started && open.silence(at + span) >= CANDIDATE_GAP {
             let pcm = std::mem::take(&mut open.pcm);
             self.open = None;
@@ -291,7 +297,7 @@ impl TurnDetector {
             self.speculations += 1;
             let audio = open.audio();
             events.push(TurnEvent::Speculate { id, audio: audio.clone() });
-            open.speculation = Some(Speculation { id, audio, looks: Completeness::Unclear });
+            open.speculation = Some(Speculation { id, audio, looks: None });
         }
     }
 
@@ -303,8 +309,21 @@ impl TurnDetector {
         let length = now.saturating_sub(open.at);
         if length >= self.rules.max_utterance {
             self.end(TurnEnd::TooLong, events);
-        } else if open.run == Millis::ZERO && open.silence(now) >= self.rules.wait(open, length) {
+        } else if open.run == Millis::ZERO && open.silence(now) >= self.wait(open, length) {
             self.end(TurnEnd::Silence, events);
+        }
+    }
+
+    /// Silence that ends this utterance.
+    fn wait(&self, open: &Open, length: Millis) -> Millis {
+        if length >= self.rules.nearly_too_long {
+            return self.rules.speculate;
+        }
+        match &open.speculation {
+            Some(Speculation { looks: Some(looks), .. }) => self.patience.after(*looks),
+            // Its words will be there soon; until then nothing could be answered.
+            Some(_) => self.patience.hangover.max(self.rules.speculate + self.patience.tail),
+            None => self.patience.hangover,
         }
     }
 
@@ -319,20 +338,6 @@ impl TurnDetector {
     }
 }
 
-impl Rules {
-    /// Silence that ends this utterance.
-    fn wait(&self, open: &Open, length: Millis) -> Millis {
-        if length >= self.nearly_too_long {
-            return self.speculate;
-        }
-        match open.speculation.as_ref().map_or(Completeness::Unclear, |speculation| speculation.looks) {
-            Completeness::Finished => self.finished_hangover,
-            Completeness::Unclear => self.hangover,
-            Completeness::Unfinished => self.unfinished_hangover,
-        }
-    }
-}
-
 impl Open {
     fn new(at: Millis, lead_in: &mut VecDeque<i16>) -> Self {
         Self {
@@ -343,8 +348,6 @@ impl Open {
             voiced: Millis::ZERO,
             started: false,
             run: Millis::ZERO,
-            overlap: Millis::ZERO,
-            barged_in: false,
             speculation: None,
         }
     }
@@ -353,21 +356,9 @@ impl Open {
         now.saturating_sub(self.last_voice_at)
     }
 
-    fn hear(
-        &mut self,
-        rules: &Rules,
-        at: Millis,
-        span: Millis,
-        voiced: bool,
-        playing: bool,
-        events: &mut Vec<TurnEvent>,
-    ) {
+    fn hear(&mut self, rules: &Rules, at: Millis, span: Millis, voiced: bool, events: &mut Vec<TurnEvent>) {
         let now = at + span;
         self.run = if voiced { self.run + span } else { Millis::ZERO };
-        if self.silence(now) >= OVERLAP_GAP || !playing {
-            self.overlap = Millis::ZERO;
-        }
-        self.barged_in &= playing;
         if !voiced {
             return;
         }
@@ -384,13 +375,6 @@ impl Open {
         if !self.started && self.voiced >= rules.min_speech {
             self.started = true;
             events.push(TurnEvent::SpeechStarted { at: self.first_voice_at });
-        }
-        if playing {
-            self.overlap = self.overlap + span;
-            if self.started && !self.barged_in && self.overlap >= rules.barge_in {
-                self.barged_in = true;
-                events.push(TurnEvent::BargeIn { at: now });
-            }
         }
     }
 

@@ -9,16 +9,14 @@ use super::*;
 enum Part {
     Voice(u32),
     Silence(u32),
-    /// Voice while the caller hears us.
-    Over(u32),
-    /// Silence while the caller hears us.
-    Under(u32),
     /// Frames that never come.
     Lost(u32),
     /// The transcript of the newest speculation arrives.
     Looks(Completeness),
     /// Time passes without frames.
     Advance(u32),
+    /// It was an echo.
+    Discard,
     Finish,
 }
 use Part::*;
@@ -36,21 +34,19 @@ impl Caller {
         Self { detector, at: Millis::ZERO, newest: None, events: Vec::new() }
     }
 
-    fn frames(&mut self, ms: u32, voice: f32, playing: bool) {
+    fn frames(&mut self, ms: u32, voice: f32) {
         for _ in 0..ms / 20 {
             // The sample value says when it was heard, so that a test can tell which audio an utterance holds.
             let frame = AudioFrame::new(self.at, RATE, vec![(self.at.0 / 20) as i16; 320]);
-            self.detector.push(&frame, Probability::clamped(voice), playing, &mut self.events);
+            self.detector.push(&frame, Probability::clamped(voice), &mut self.events);
             self.at = self.at + Millis::FRAME;
         }
     }
 
     fn play(&mut self, part: Part) {
         match part {
-            Voice(ms) => self.frames(ms, 0.9, false),
-            Silence(ms) => self.frames(ms, 0.1, false),
-            Over(ms) => self.frames(ms, 0.9, true),
-            Under(ms) => self.frames(ms, 0.1, true),
+            Voice(ms) => self.frames(ms, 0.9),
+            Silence(ms) => self.frames(ms, 0.1),
             Lost(ms) => self.at = self.at + Millis(ms),
             Looks(looks) => {
                 if let Some(TurnEvent::Speculate { id, .. }) =
@@ -66,6 +62,7 @@ impl Caller {
                 self.at = self.at + Millis(ms);
                 self.detector.advance(self.at, &mut self.events);
             }
+            Discard => self.detector.discard(&mut self.events),
             Finish => self.detector.finish(&mut self.events),
         }
     }
@@ -80,7 +77,7 @@ fn lines(events: &[TurnEvent]) -> Vec<String> {
             let speculation = speculation.map_or("-".to_owned(), |id| id.0.to_string());
             format!("ended {} {audio:?} {speculation} {end:?}", at.0)
         }
-        TurnEvent::BargeIn { at } => format!("barge-in {}", at.0),
+        TurnEvent::Discarded => "discarded".to_owned(),
     };
     events.iter().map(line).collect()
 }
@@ -199,48 +196,51 @@ fn a_sound_too_short_for_speech_stays_in_the_lead_in() {
 #[test]
 fn a_weaker_voice_goes_on_but_does_not_begin() {
     let mut caller = Caller::new(&TurnConfig::default());
-    caller.frames(400, 0.4, false);
+    caller.frames(400, 0.4);
     assert!(!caller.detector.caller_speaks());
-    caller.frames(200, 0.6, false);
-    caller.frames(400, 0.4, false);
+    caller.frames(200, 0.6);
+    caller.frames(400, 0.4);
     assert!(caller.detector.caller_speaks());
-    caller.frames(700, 0.3, false);
+    caller.frames(700, 0.3);
     assert!(!caller.detector.caller_speaks());
     let expected = "ended 1700 100..1180 (voice 400..1000) 0 Silence";
     assert_eq!(lines(&caller.events).last().map(String::as_str), Some(expected));
 }
 
 #[test]
-fn a_long_voice_over_playback_interrupts_it_once() {
-    check(
-        &[Under(1_000), Over(900), Voice(100), Silence(700)],
-        &[
-            "started 1000",
-            "barge-in 1320",
-            "speculate 0 700..2180 (voice 1000..2000)",
-            "ended 2700 700..2180 (voice 1000..2000) 0 Silence",
-        ],
+fn what_was_no_caller_is_dropped() {
+    check(&[Voice(600), Discard, Silence(900), Voice(80), Discard], &["started 0", "discarded"]);
+    let long = ["started 0", "ended 1600 0..1600 (voice 0..1600) - StreamEnded"];
+    check(&[Voice(1_600), Discard, Finish], &long);
+}
+
+#[test]
+fn a_transcript_on_its_way_is_waited_for() {
+    let mut caller = Caller::new(&TurnConfig::default());
+    let patience = Patience { tail: Millis(900), ..Patience::new(&TurnConfig::default()) };
+    caller.detector.set_patience(patience);
+    [Voice(600), Silence(1_000)].iter().for_each(|part| caller.play(*part));
+    assert_eq!(caller.events.len(), 2, "{:?}", caller.events);
+    caller.play(Looks(Completeness::Unclear));
+    assert!(lines(&caller.events)[2].starts_with("ended 1600"), "with the transcript there is nothing to wait for");
+    [Voice(600), Silence(1_400)].iter().for_each(|part| caller.play(*part));
+    assert!(
+        lines(&caller.events).last().expect("ended").starts_with("ended 3280"),
+        "180 ms and 900 ms after the voice"
     );
 }
 
 #[test]
-fn murmurs_over_playback_do_not_interrupt_however_many() {
-    let murmurs: Vec<_> = (0..5).flat_map(|_| [Over(260), Under(300)]).chain([Under(700)]).collect();
-    let mut caller = Caller::new(&TurnConfig::default());
-    murmurs.iter().for_each(|part| caller.play(*part));
-    assert!(!lines(&caller.events).iter().any(|line| line.starts_with("barge-in")), "{:?}", caller.events);
-}
-
-#[test]
-fn voice_before_playback_began_does_not_interrupt_it() {
-    check(&[Voice(1_000), Over(300), Finish], &["started 0", "ended 1300 0..1300 (voice 0..1300) - StreamEnded"]);
-}
-
-#[test]
-fn a_second_playback_can_be_interrupted_within_one_utterance() {
-    let script = [Over(400), Silence(100), Over(400), Finish];
-    let expected = ["started 0", "barge-in 320", "barge-in 820", "ended 900 0..900 (voice 0..900) - StreamEnded"];
-    check(&script, &expected);
+fn a_number_that_is_dictated_is_waited_for_longest() {
+    check(
+        &[Voice(600), Silence(300), Looks(Completeness::Dictating), Silence(900), Voice(300), Finish],
+        &[
+            "started 0",
+            "speculate 0 0..780 (voice 0..600)",
+            "resumed 0 at 1800",
+            "ended 2100 0..2100 (voice 0..2100) - StreamEnded",
+        ],
+    );
 }
 
 #[test]
@@ -272,9 +272,9 @@ fn a_turn_ends_without_any_frames_when_time_is_told() {
 #[test]
 fn late_and_repeated_frames_are_dropped() {
     let mut caller = Caller::new(&TurnConfig::default());
-    caller.frames(600, 0.9, false);
+    caller.frames(600, 0.9);
     caller.at = Millis(400);
-    caller.frames(200, 0.9, false);
+    caller.frames(200, 0.9);
     assert_eq!(caller.at, Millis(600));
     caller.play(Finish);
     assert_eq!(lines(&caller.events), ["started 0", "ended 600 0..600 (voice 0..600) - StreamEnded"]);
@@ -284,9 +284,9 @@ fn late_and_repeated_frames_are_dropped() {
 fn a_clock_that_begins_anew_ends_the_utterance_and_is_followed() {
     let mut caller = Caller::new(&TurnConfig::default());
     caller.at = Millis(50_000);
-    caller.frames(600, 0.9, false);
+    caller.frames(600, 0.9);
     caller.at = Millis::ZERO;
-    caller.frames(200, 0.9, false);
+    caller.frames(200, 0.9);
     let expected = ["started 50000", "ended 50600 50000..50600 (voice 50000..50600) - StreamEnded", "started 0"];
     assert_eq!(lines(&caller.events), expected);
 }
@@ -323,12 +323,11 @@ fn the_end_of_the_stream_ends_a_turn_but_no_mere_sound() {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    let looks = prop_oneof![Just(Completeness::Finished), Just(Completeness::Unclear), Just(Completeness::Unfinished)];
+    let looks = prop_oneof![Just(Completeness::Finished), Just(Completeness::Unclear), Just(Completeness::Dictating)];
     prop_oneof![
         4 => (1u32..90).prop_map(|frames| Voice(frames * 20)),
         4 => (1u32..60).prop_map(|frames| Silence(frames * 20)),
-        2 => (1u32..40).prop_map(|frames| Over(frames * 20)),
-        1 => (1u32..40).prop_map(|frames| Under(frames * 20)),
+        1 => Just(Discard),
         1 => (0u32..3_000).prop_map(Lost),
         1 => (0u32..3_000).prop_map(Advance),
         1 => looks.prop_map(Looks),
@@ -360,7 +359,10 @@ proptest! {
                     prop_assert!(speaking);
                     prop_assert_eq!(speculation.take().map(|(id, _)| id), Some(*id));
                 }
-                TurnEvent::BargeIn { .. } => prop_assert!(speaking),
+                TurnEvent::Discarded => {
+                    prop_assert!(speaking, "nothing to discard");
+                    (speaking, speculation) = (false, None);
+                }
                 TurnEvent::TurnEnded { at, audio, speculation: used, .. } => {
                     prop_assert!(speaking);
                     prop_assert_eq!(speculation.as_ref().map(|(id, _)| *id), *used);

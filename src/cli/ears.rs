@@ -19,6 +19,7 @@ use crate::audio::resample::{ResampleError, resample_all};
 use crate::audio::units::{Millis, Probability, SampleRate};
 use crate::audio::{g711, mix};
 use crate::call::completeness::{Completeness, completeness};
+use crate::call::patience::Pace;
 use crate::call::turn::{SpeculationId, TurnDetector, TurnEvent, UtteranceAudio};
 use crate::config::{Config, SttConfig, TurnConfig};
 use crate::engine::CancelFlag;
@@ -38,7 +39,8 @@ const EARLIEST_CUT: Millis = Millis(15_000);
 
 /// A loaded recogniser and voice detector.
 pub struct Ears {
-    stt: Arc<SttScheduler>,
+    /// None: all that is known of words is that there were some.
+    stt: Option<Arc<SttScheduler>>,
     vad: Arc<dyn VadFactory>,
     turn: TurnConfig,
     threshold: Probability,
@@ -77,6 +79,9 @@ struct Pending {
     ready_at: Millis,
     looks: Completeness,
     transcript: Transcript,
+    last_voice_at: Millis,
+    /// The detector knows of it.
+    told: bool,
 }
 
 impl Ears {
@@ -86,8 +91,14 @@ impl Ears {
         let stt = SttConfig { workers: 1, ..config.stt.clone() };
         let alone = Config { stt, ..config.clone() };
         let off = || CliError::usage("speech recognition is off", "Set `stt.engine` to `whisper`.");
+        let stt = engines::load_stt(&alone, &CpuBudget::from_config(&config.cpu))?.ok_or_else(off)?;
+        Ok(Self { stt: Some(stt), ..Self::deaf(config)? })
+    }
+
+    /// Hears turns, but no words.
+    pub fn deaf(config: &Config) -> Result<Self, CliError> {
         Ok(Self {
-            stt: engines::load_stt(&alone, &CpuBudget::from_config(&config.cpu))?.ok_or_else(off)?,
+            stt: None,
             vad: engines::load_vad(config)?,
             turn: config.turn.clone(),
             threshold: Probability::clamped(config.vad.threshold),
@@ -110,21 +121,28 @@ impl Ears {
     pub async fn listen(&self, pcm: &[i16]) -> Result<Vec<Turn>, CliError> {
         let mut vad = self.vad.open().map_err(|error| CliError::failed(explain(&error), ""))?;
         let mut detector = TurnDetector::new(&self.turn, self.threshold);
+        let mut pace = Pace::new(&self.turn);
         let (mut events, mut turns, mut pending) = (Vec::new(), Vec::new(), None);
         let mut at = Millis::ZERO;
         for frame in frames(pcm) {
             let voice = vad.push(&frame.pcm).map_err(|error| CliError::failed(explain(&error), ""))?;
-            detector.push(&frame, voice, false, &mut events);
+            detector.push(&frame, voice, &mut events);
             at = frame.at + frame.span();
-            self.follow(&mut events, &mut pending, &mut turns).await?;
-            if let Some(Pending { id, looks, .. }) = pending.as_ref().filter(|pending| pending.ready_at <= at) {
+            self.follow(&mut events, &mut pace, &mut pending, &mut turns).await?;
+            if let Some(Pending { id, looks, transcript, told, .. }) =
+                pending.as_mut().filter(|pending| pending.ready_at <= at)
+            {
+                if !std::mem::replace(told, true) {
+                    pace.recognised(Millis::from_duration(transcript.decode));
+                }
                 detector.transcript_looks(*id, *looks, &mut events);
-                self.follow(&mut events, &mut pending, &mut turns).await?;
+                self.follow(&mut events, &mut pace, &mut pending, &mut turns).await?;
             }
+            detector.set_patience(pace.patience());
         }
         detector.advance(at + AFTER, &mut events);
         detector.finish(&mut events);
-        self.follow(&mut events, &mut pending, &mut turns).await?;
+        self.follow(&mut events, &mut pace, &mut pending, &mut turns).await?;
         Ok(turns)
     }
 
@@ -132,6 +150,7 @@ impl Ears {
     async fn follow(
         &self,
         events: &mut Vec<TurnEvent>,
+        pace: &mut Pace,
         pending: &mut Option<Pending>,
         turns: &mut Vec<Turn>,
     ) -> Result<(), CliError> {
@@ -141,10 +160,16 @@ impl Ears {
                     let transcript = self.decode(&audio.pcm, audio.at, JobKind::Speculative).await?;
                     let asked_at = audio.at + SampleRate::WIDEBAND.span_of(audio.pcm.len());
                     let ready_at = asked_at + Millis::from_duration(transcript.decode);
-                    *pending = Some(Pending { id, ready_at, looks: completeness(&transcript.text), transcript });
+                    let (looks, last_voice_at) = (completeness(&transcript.text), audio.last_voice_at);
+                    *pending = Some(Pending { id, ready_at, looks, transcript, last_voice_at, told: false });
                 }
-                TurnEvent::SpeechResumed { .. } => *pending = None,
+                TurnEvent::SpeechResumed { at, .. } => {
+                    if let Some(pending) = pending.take() {
+                        pace.paused(at.saturating_sub(pending.last_voice_at));
+                    }
+                }
                 TurnEvent::TurnEnded { at, audio, speculation, .. } => {
+                    pace.ended(audio.last_voice_at);
                     let (heard_at, transcript) = match pending.take() {
                         Some(pending) if speculation == Some(pending.id) => (pending.ready_at, pending.transcript),
                         _ => {
@@ -154,16 +179,17 @@ impl Ears {
                     };
                     turns.push(Turn { audio, transcript, ended_at: at, heard_at, ready_at: heard_at.max(at) });
                 }
-                TurnEvent::SpeechStarted { .. } | TurnEvent::BargeIn { .. } => {}
+                TurnEvent::SpeechStarted { at } => pace.began(at, false),
+                TurnEvent::Discarded => {}
             }
         }
         Ok(())
     }
 
     async fn decode(&self, pcm: &[i16], at: Millis, kind: JobKind) -> Result<Transcript, CliError> {
+        let Some(stt) = &self.stt else { return Ok(Transcript::default()) };
         let utterance = Utterance { pcm: pcm.into(), at, hints: self.hints.clone() };
-        let transcript = self
-            .stt
+        let transcript = stt
             .transcribe(utterance, kind, PATIENCE, &CancelFlag::new())
             .await
             .map_err(|error| CliError::failed(explain(&error), ""))?;
@@ -173,10 +199,10 @@ impl Ears {
 
     /// How long a decode of `pcm` that is given up `after` its begin keeps its worker busy.
     pub async fn time_to_stop(&self, pcm: &[i16], after: Duration) -> Result<Duration, CliError> {
+        let Some(stt) = &self.stt else { return Ok(Duration::ZERO) };
         let cancel = CancelFlag::new();
         let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: self.hints.clone() };
-        let given_up = self
-            .stt
+        let given_up = stt
             .submit(utterance, JobKind::Final, PATIENCE, &cancel)
             .map_err(|error| CliError::failed(explain(&error), ""))?;
         tokio::time::sleep(after).await;
@@ -242,7 +268,7 @@ pub(super) mod tests {
     /// Ears that take every loud frame for voice and hear what `steps` say.
     pub fn fake(steps: impl IntoIterator<Item = Step>) -> Ears {
         Ears {
-            stt: Arc::new(SttScheduler::inline(Arc::new(FakeStt::new(steps).without_sleeping()))),
+            stt: Some(Arc::new(SttScheduler::inline(Arc::new(FakeStt::new(steps).without_sleeping())))),
             vad: Arc::new(FakeVad::loudness(1_000)),
             turn: TurnConfig::default(),
             threshold: Probability::clamped(0.5),

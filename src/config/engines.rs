@@ -80,7 +80,7 @@ impl Section for VadConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TurnConfig {
-    /// Silence after which the caller's turn is over.
+    /// Silence after which the caller's turn is over, until the caller's own pace is known.
     pub hangover_ms: u32,
     /// The same once the transcript looks finished.
     pub finished_hangover_ms: u32,
@@ -88,7 +88,7 @@ pub struct TurnConfig {
     pub speculate_ms: u32,
     /// Voice shorter than this is no utterance.
     pub min_speech_ms: u32,
-    /// Voice this long over playback stops it.
+    /// Voice this long over playback pauses it; words make that final, "mm-hm" and noises let it go on.
     pub barge_in_ms: u32,
     /// An utterance is cut here at the latest.
     pub max_utterance_s: u32,

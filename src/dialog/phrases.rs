@@ -44,6 +44,7 @@ struct File {
     #[serde(default = "default_prompt")]
     prompt: String,
     silence_prompt: String,
+    take_your_time: String,
     connecting: String,
     engine_apology: String,
     still_waiting_first: String,
@@ -130,6 +131,7 @@ impl Phrases {
             Phrase::Clarify => &file.clarify,
             Phrase::Prompt => &file.prompt,
             Phrase::SilencePrompt => &file.silence_prompt,
+            Phrase::TakeYourTime => &file.take_your_time,
             Phrase::Connecting => &file.connecting,
             Phrase::EngineApology => &file.engine_apology,
             Phrase::StillWaiting { position: 0 | 1 } => &file.still_waiting_first,
@@ -168,6 +170,7 @@ impl Phrases {
             Phrase::Clarify,
             Phrase::Prompt,
             Phrase::SilencePrompt,
+            Phrase::TakeYourTime,
             Phrase::IsAssistant,
             Phrase::AgentLost,
             Phrase::Requeued,

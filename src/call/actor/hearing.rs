@@ -7,13 +7,12 @@ use tokio::time::Instant;
 use super::Actor;
 use super::captions::Captions;
 use crate::audio::units::Millis;
-use crate::call::completeness::completeness;
+use crate::call::completeness::{Completeness, completeness};
 use crate::call::input::{CallInput, EngineFailed, TurnId};
 use crate::call::speech::Decode;
 use crate::call::turn::{SpeculationId, TurnEvent, UtteranceAudio};
 use crate::engine::CancelFlag;
 use crate::engine::stt::{Transcript, Utterance};
-use crate::telemetry::metric;
 use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
 
 /// Utterances and their transcripts.
@@ -23,6 +22,8 @@ pub(super) struct Turns {
     pub(super) current: TurnId2,
     /// Barge-in stopped playback for it.
     pub(super) interrupted: bool,
+    /// Since the last one ended the caller has heard something of us.
+    pub(super) answered: bool,
     /// Its speculation.
     pub(super) early: Option<Early>,
     /// What can be read of it while it goes on.
@@ -34,6 +35,9 @@ pub(super) type TurnId2 = u32;
 
 pub(super) struct Early {
     pub(super) id: SpeculationId,
+    /// When it was asked for, and where the voice before it ended.
+    pub(super) asked: Instant,
+    pub(super) last_voice_at: Millis,
     pub(super) cancel: CancelFlag,
     pub(super) result: Option<Transcript>,
     /// The turn ended while this was being recognised: what comes is final.
@@ -53,27 +57,33 @@ pub(super) struct Response {
 impl Actor {
     pub(super) async fn turn_event(&mut self, now: Instant, frame_at: Millis, event: TurnEvent) {
         match event {
-            TurnEvent::SpeechStarted { .. } => {
+            TurnEvent::SpeechStarted { at } => {
                 self.turns.current += 1;
-                self.turns.interrupted = false;
                 self.turns.captions.begin(now);
+                self.turns.interrupted = self.playback.is_paused();
+                self.pace.began(at, self.turns.answered);
+                self.detector.set_patience(self.pace.patience());
                 self.drop_early();
                 self.step(CallInput::SpeechStarted).await;
             }
             TurnEvent::Speculate { id, audio } => self.speculate(id, &audio),
-            TurnEvent::SpeechResumed { .. } => {
+            TurnEvent::SpeechResumed { at, .. } => {
+                if let Some(early) = &self.turns.early {
+                    self.pace.paused(at.saturating_sub(early.last_voice_at));
+                    self.detector.set_patience(self.pace.patience());
+                }
                 self.drop_early();
                 self.step(CallInput::SpokeOn(TurnId(self.turns.current))).await;
             }
-            TurnEvent::BargeIn { .. } => {
-                if self.playback.can_be_interrupted() {
-                    metrics::counter!(metric::BARGE_INS).increment(1);
-                    self.turns.interrupted = true;
-                    self.step(CallInput::BargeIn).await;
-                }
+            TurnEvent::Discarded => {
+                self.drop_early();
+                self.turns.captions.stop();
+                self.step(CallInput::SpeechDiscarded).await;
             }
             TurnEvent::TurnEnded { audio, speculation, .. } => {
                 let turn = TurnId(self.turns.current);
+                self.pace.ended(audio.last_voice_at);
+                self.turns.answered = false;
                 let last_voice = now - frame_at.saturating_sub(audio.last_voice_at).duration();
                 self.journal.caller_spoke(
                     turn,
@@ -118,7 +128,14 @@ impl Actor {
         let cancel = CancelFlag::new();
         let work = self.decode(audio, &cancel);
         if self.speech.hear_early(&stt, work, id) {
-            self.turns.early = Some(Early { id, cancel, result: None, is_final: false });
+            self.turns.early = Some(Early {
+                id,
+                asked: Instant::now(),
+                last_voice_at: audio.last_voice_at,
+                cancel,
+                result: None,
+                is_final: false,
+            });
         }
     }
 
@@ -153,6 +170,7 @@ impl Actor {
 
     pub(super) async fn early_transcript(&mut self, turn: TurnId, id: SpeculationId, transcript: Transcript) {
         let Some(early) = self.turns.early.as_mut().filter(|early| early.id == id) else { return };
+        self.pace.recognised(Millis::from_duration(early.asked.elapsed()));
         if early.is_final {
             self.turns.early = None;
             return self.heard(turn, Ok(transcript)).await;
@@ -161,6 +179,12 @@ impl Actor {
         early.result = Some(transcript.clone());
         self.caption(Speaker::Caller, transcript.text.clone(), false).await;
         self.step(CallInput::HeardEarly { turn, transcript }).await;
+        self.looks(id, looks).await;
+    }
+
+    /// Tells the detector what a transcript looks like, and does what follows.
+    pub(super) async fn looks(&mut self, id: SpeculationId, looks: Completeness) {
+        self.detector.set_patience(self.pace.patience());
         let mut noticed = Vec::new();
         self.detector.transcript_looks(id, looks, &mut noticed);
         let now = Instant::now();

@@ -7,15 +7,20 @@ use tracing::{debug, warn};
 
 use super::Actor;
 use crate::audio::frame::AudioFrame;
-use crate::audio::units::{Probability, SampleRate};
+use crate::audio::units::{Millis, Probability, SampleRate};
 use crate::call::handle::LEG_COMMANDS_RESERVED;
 use crate::call::input::{CallInput, ItemId};
+use crate::call::machine::State;
+use crate::call::overlap::OverlapEvent;
 use crate::call::playback::PlaybackOutput;
 use crate::call::recorder::Side;
 use crate::engine::vad::energy::EnergyVad;
 use crate::handoff::actor::AgentLeg;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
+
+/// A frame this far from where the stream's clock put the last ones begins a new clock.
+const CLOCK_JUMP_MS: i64 = 500;
 
 impl Actor {
     pub(super) async fn caller_frame(&mut self, frame: AudioFrame) {
@@ -38,13 +43,53 @@ impl Actor {
             let speech = message.speech();
             self.step(CallInput::MessageEnded { speech }).await;
         }
-        let playing = self.playback.is_active() && self.playback.is_audible(now.into_std()) && !self.bridged;
+        let at = self.place(now, frame.at);
+        let mut judged = Vec::new();
+        let heard = self.overlap.heard(at, &frame.pcm, voice, self.may_be_interrupted(now), &mut judged);
+        for event in judged {
+            self.overlapped(event).await;
+        }
         let mut noticed = Vec::new();
-        self.detector.push(&frame, voice, playing, &mut noticed);
+        if heard.echo_found {
+            self.detector.discard(&mut noticed);
+        }
+        self.detector.push(&frame, heard.voice, &mut noticed);
         for event in noticed {
             self.turn_event(now, frame.at, event).await;
         }
         self.caption_so_far(now);
+    }
+
+    /// The caller hears something of ours that their voice may stop.
+    fn may_be_interrupted(&self, now: Instant) -> bool {
+        *self.machine.state() == State::Assisting
+            && self.playback.is_audible(now.into_std())
+            && self.playback.can_be_interrupted()
+            && !self.playback.is_paused()
+    }
+
+    /// Where a frame of the caller's stream lies on the call's clock. Frames come in bursts; the least delayed one tells.
+    fn place(&mut self, now: Instant, frame_at: Millis) -> Millis {
+        let offset = i64::from(self.at(now).0) - i64::from(frame_at.0);
+        let known = self.stream_clock.filter(|known| (offset - known).abs() < CLOCK_JUMP_MS);
+        let clock = known.map_or(offset, |known| known.min(offset));
+        self.stream_clock = Some(clock);
+        Millis(u32::try_from(i64::from(frame_at.0) + clock).unwrap_or(0))
+    }
+
+    async fn overlapped(&mut self, event: OverlapEvent) {
+        match event {
+            OverlapEvent::Duck => self.playback.duck(true),
+            OverlapEvent::Resume => self.playback.duck(false),
+            OverlapEvent::Stop => {
+                metrics::counter!(metric::BARGE_INS).increment(1);
+                self.turns.interrupted = true;
+                self.step(CallInput::BargeIn).await;
+                if !self.playback.is_paused() {
+                    self.playback.duck(false);
+                }
+            }
+        }
     }
 
     pub(super) fn forward_to_agent(&self, frame: &AudioFrame) {
@@ -95,10 +140,14 @@ impl Actor {
                     if let Some(recorder) = &self.recorder {
                         recorder.push(Side::Ours, at, pcm.clone());
                     }
+                    self.overlap.played(at, &pcm);
                     self.send_audio(AudioFrame::new(at, SampleRate::WIDEBAND, pcm));
                 }
                 PlaybackOutput::Mark(mark) => self.send(MediaCommand::Mark(mark)).await,
-                PlaybackOutput::Clear => self.send(MediaCommand::Clear).await,
+                PlaybackOutput::Clear => {
+                    self.overlap.taken_back(self.at(Instant::now()));
+                    self.send(MediaCommand::Clear).await;
+                }
                 PlaybackOutput::Started(item) => self.item_started(item).await,
                 PlaybackOutput::Heard(item) => {
                     self.speech.forget(item);
@@ -115,6 +164,7 @@ impl Actor {
     pub(super) async fn item_started(&mut self, item: ItemId) {
         let now = Instant::now();
         let Some((text, _)) = self.items.get(&item).cloned() else { return };
+        self.turns.answered = true;
         // The answer is what comes after it.
         if self.filler != Some(item)
             && let Some(response) = self.response.take()

@@ -21,6 +21,12 @@ impl Actor {
         for action in actions {
             match action {
                 CallAction::Say { item, words, interruptible } => self.say(item, words, interruptible).await,
+                CallAction::PausePlayback => {
+                    let mut outputs = Vec::new();
+                    self.playback.pause(Instant::now().into_std(), &mut outputs);
+                    self.played(outputs).await;
+                }
+                CallAction::ResumePlayback => self.playback.resume(),
                 CallAction::ClearPlayback { everything } => {
                     let mut outputs = Vec::new();
                     self.playback.clear(Instant::now().into_std(), everything, &mut outputs);
@@ -45,6 +51,10 @@ impl Actor {
                 CallAction::RememberAssistant { item, heard, cut } => {
                     let Some((text, turn)) = self.items.remove(&item) else { continue };
                     let now = self.at(Instant::now());
+                    if !cut {
+                        self.pace.asked(&text);
+                        self.detector.set_patience(self.pace.patience());
+                    }
                     if let Some(line) = self.journal.assistant_said(item, turn, &text, cut.then_some(heard), now) {
                         self.tell_desk(line).await;
                     }

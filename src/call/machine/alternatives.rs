@@ -14,7 +14,7 @@ impl CallMachine {
     pub(super) fn take_message(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
         actions.push(CallAction::SuspendHandoff);
         actions.push(CallAction::Hold(false));
-        actions.push(CallAction::ClearPlayback { everything: true });
+        self.clear(true, actions);
         self.state = State::Message { recording: false };
         self.say(now, Phrase::MessagePrompt, false, actions);
     }
@@ -35,7 +35,7 @@ impl CallMachine {
     pub(super) fn call_back(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
         actions.push(CallAction::SuspendHandoff);
         actions.push(CallAction::Hold(false));
-        actions.push(CallAction::ClearPlayback { everything: true });
+        self.clear(true, actions);
         if self.policy.caller_number_known {
             return self.booked(now, None, actions);
         }
@@ -87,7 +87,7 @@ impl CallMachine {
             reason: HandoffReason::CallerAsked,
             signals: signals([("again", json!(true))]),
         });
-        actions.push(CallAction::ClearPlayback { everything: true });
+        self.clear(true, actions);
         self.say(now, phrase, false, actions);
     }
 }

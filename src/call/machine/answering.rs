@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{CallMachine, State, Thinking, signals};
 use crate::call::input::{CallAction, CallInput, EngineFailed, Phrase, TurnId, Words};
+use crate::call::patience::asks_for_time;
 use crate::dialog::intent;
 use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
@@ -33,11 +34,17 @@ impl CallMachine {
         if transcript.confidence() < self.policy.min_confidence {
             return;
         }
+        if self.paused.is_some() && !intent::backchannel(text) {
+            // These are words: what was stopped for them stays stopped, and what was being thought is void.
+            self.stop_speaking(actions);
+            self.drop_answer(actions);
+        }
         let decided_by_rule = intent::wants_person(text).is_some()
             || intent::backchannel(text)
             || intent::asks_if_human(text)
             || intent::asks_to_repeat(text)
             || intent::says_goodbye(text)
+            || asks_for_time(text)
             || intent::forbidden_topic(text, &self.policy.forbidden_topics).is_some()
             || intent::is_danger(text)
             || intent::is_angry(text)
@@ -119,6 +126,7 @@ impl CallMachine {
             CallInput::AnswerPlanned { evidence, .. } => thinking.evidence = Some(evidence),
             CallInput::AnswerSentence { text, .. } => {
                 thinking.said += 1;
+                thinking.since = now;
                 if thinking.said == 1 {
                     self.last_answer.clear();
                 }

@@ -1,11 +1,12 @@
 //! Words and silence of the caller: what follows from a transcript, and what a caller who says nothing is asked. PURE.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CallMachine, SILENCE_PROMPTS, State, UNSURE_TURNS, signals};
+use super::{CallMachine, SILENCE_PROMPTS, State, TAKEN_TIME, UNSURE_TURNS, signals};
 use crate::call::input::{CallAction, EngineFailed, Phrase, Signals, TurnId};
+use crate::call::patience::asks_for_time;
 use crate::dialog::intent;
 use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
@@ -17,6 +18,12 @@ impl CallMachine {
         if self.outstanding.is_empty() && self.thinking.is_none() && self.decoding.is_none() {
             self.silence_since = Some(now);
         }
+    }
+
+    /// It was our own echo.
+    pub(super) fn speech_discarded(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        self.speech_dropped(now);
+        self.resume(now, actions);
     }
 
     pub(super) fn turn_ended(&mut self, now: Instant, turn: TurnId) {
@@ -55,7 +62,7 @@ impl CallMachine {
             }
         };
         if transcript.text.is_empty() {
-            self.heard_nothing(now, turn, interrupted, actions);
+            self.heard_nothing(now, turn, actions);
             return;
         }
         if intent::backchannel(&transcript.text)
@@ -65,7 +72,7 @@ impl CallMachine {
             // "mm-hm" is no turn; what it stopped goes on.
             self.drop_thinking_of(turn, actions);
             actions.push(CallAction::RememberCaller { turn, transcript });
-            self.resume_interrupted(now, interrupted, actions);
+            self.went_on(now, actions);
             return;
         }
         actions.push(CallAction::RememberCaller { turn, transcript: transcript.clone() });
@@ -83,19 +90,10 @@ impl CallMachine {
         }
     }
 
-    pub(super) fn heard_nothing(
-        &mut self,
-        now: Instant,
-        turn: TurnId,
-        interrupted: bool,
-        actions: &mut Vec<CallAction>,
-    ) {
+    pub(super) fn heard_nothing(&mut self, now: Instant, turn: TurnId, actions: &mut Vec<CallAction>) {
         self.drop_thinking_of(turn, actions);
         if self.state == State::Assisting {
-            self.resume_interrupted(now, interrupted, actions);
-            if self.outstanding.is_empty() && self.thinking.is_none() {
-                self.silence_since = Some(now);
-            }
+            self.went_on(now, actions);
         }
     }
 
@@ -105,14 +103,9 @@ impl CallMachine {
         }
     }
 
-    /// A noise stopped us: say again what was not heard.
-    pub(super) fn resume_interrupted(&mut self, now: Instant, interrupted: bool, actions: &mut Vec<CallAction>) {
-        let cut = std::mem::take(&mut self.interrupted);
-        if interrupted {
-            for (words, _) in cut {
-                self.say_words(now, words, true, actions);
-            }
-        }
+    /// That was no turn: we go on where we were.
+    fn went_on(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        self.resume(now, actions);
         if self.outstanding.is_empty() && self.thinking.is_none() {
             self.silence_since = Some(now);
         }
@@ -127,7 +120,7 @@ impl CallMachine {
     ) {
         let text = transcript.text.as_str();
         self.silence_prompts = 0;
-        self.interrupted.clear();
+        let had_taken_time = std::mem::take(&mut self.taking_time);
         if let Some(request) = intent::wants_person(text) {
             self.drop_answer(actions);
             let signals =
@@ -149,9 +142,21 @@ impl CallMachine {
             self.drop_answer(actions);
             return self.hand_off(now, HandoffReason::Distress, signals, Some(Phrase::Connecting), actions);
         }
-        if self.outstanding.iter().any(|item| item.interruptible) {
-            // Too short to barge in by its length, but it was words: they have the floor.
-            actions.push(CallAction::ClearPlayback { everything: false });
+        // Even if it was too short to stop us: it was words, and they have the floor.
+        let was_paused = self.paused.is_some();
+        self.stop_speaking(actions);
+        if was_paused && self.thinking.as_ref().is_some_and(|thinking| thinking.turn != turn) {
+            self.drop_answer(actions);
+        }
+        if asks_for_time(text) {
+            self.drop_answer(actions);
+            self.taking_time = true;
+            if had_taken_time {
+                self.silence_since = Some(now);
+            } else {
+                self.say(now, Phrase::TakeYourTime, true, actions);
+            }
+            return;
         }
         if intent::asks_if_human(text) {
             self.drop_answer(actions);
@@ -246,9 +251,14 @@ impl CallMachine {
         }
     }
 
+    /// How long the caller may say nothing.
+    pub(super) fn silence_allowed(&self) -> Duration {
+        self.policy.silence_prompt * if self.taking_time { TAKEN_TIME } else { 1 }
+    }
+
     pub(super) fn prompt_silence(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
         let Some(since) = self.silence_since else { return };
-        if now < since + self.policy.silence_prompt {
+        if now < since + self.silence_allowed() {
             return;
         }
         if self.silence_prompts >= SILENCE_PROMPTS {
@@ -256,6 +266,7 @@ impl CallMachine {
             return self.hand_off(now, HandoffReason::Silence, signals, Some(Phrase::Connecting), actions);
         }
         self.silence_prompts += 1;
+        self.taking_time = false;
         self.say(now, Phrase::SilencePrompt, true, actions);
     }
 }

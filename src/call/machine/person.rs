@@ -25,11 +25,8 @@ impl CallMachine {
         self.handoff = Handoff::Open;
         self.unsure = 0;
         self.decoding = None;
-        self.interrupted.clear();
         self.silence_since = None;
-        if self.outstanding.iter().any(|item| item.interruptible) {
-            actions.push(CallAction::ClearPlayback { everything: false });
-        }
+        self.stop_speaking(actions);
         self.state = State::Waiting { announce_at: now + self.policy.announce_every, position: 1, told_nobody: false };
         match words {
             Some(phrase) => {
@@ -82,7 +79,7 @@ impl CallMachine {
         if self.handoff == Handoff::Bridged {
             self.close_handoff(HandoffOutcome::Bridged, actions);
         }
-        actions.push(CallAction::ClearPlayback { everything: true });
+        self.clear(true, actions);
         self.state = State::Assisting;
     }
 
@@ -102,7 +99,7 @@ impl CallMachine {
             }
             (State::Waiting { .. }, HandoffNews::Accepted { name, .. }) => {
                 actions.push(CallAction::Hold(false));
-                actions.push(CallAction::ClearPlayback { everything: true });
+                self.clear(true, actions);
                 if self.policy.record && !self.recording {
                     // The notice was cut or not reached yet; nothing is recorded until it was heard.
                     self.notice = Some(self.say(now, Phrase::Notice, false, actions));
@@ -112,13 +109,13 @@ impl CallMachine {
             }
             (State::Introducing { .. } | State::Bridged { .. }, HandoffNews::AgentLost) => {
                 actions.push(CallAction::Unbridge);
-                actions.push(CallAction::ClearPlayback { everything: true });
+                self.clear(true, actions);
                 self.state = State::AgentLost;
                 self.say(now, Phrase::AgentLost, false, actions);
             }
             (State::AgentLost, HandoffNews::AgentReturned) => {
                 actions.push(CallAction::Hold(false));
-                actions.push(CallAction::ClearPlayback { everything: true });
+                self.clear(true, actions);
                 self.bridge(actions);
             }
             (State::AgentLost | State::Introducing { .. } | State::Bridged { .. }, HandoffNews::Requeued) => {
@@ -154,7 +151,7 @@ impl CallMachine {
         actions.push(CallAction::SuspendHandoff);
         self.close_handoff(HandoffOutcome::BackToAssistant, actions);
         actions.push(CallAction::Hold(false));
-        actions.push(CallAction::ClearPlayback { everything: true });
+        self.clear(true, actions);
         self.state = State::Assisting;
         self.say(now, Phrase::BackToAssistant, true, actions);
     }

@@ -11,6 +11,7 @@ mod peer;
 mod recordings;
 mod retrieval;
 mod stt;
+mod turn;
 pub(super) mod wer;
 
 use clap::Subcommand;
@@ -40,6 +41,8 @@ enum Name {
     Retrieval(retrieval::Args),
     /// Speech to text: word error rate, time to the final transcript, words invented for noise
     Stt(stt::Args),
+    /// Turn-taking: callers cut off, time to grow quiet and to stop, what stops us and should not
+    Turn(turn::Args),
 }
 
 /// One number.
@@ -69,6 +72,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
         Name::Latency(latency) => latency::run(latency, config).await?,
         Name::Retrieval(retrieval) => retrieval::run(retrieval, config).await?,
         Name::Stt(stt) => stt::run(stt, config).await?,
+        Name::Turn(turn) => turn::run(turn, config).await?,
     };
     for metric in &metrics {
         if args.json {

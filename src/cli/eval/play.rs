@@ -344,7 +344,9 @@ impl<'a> Play<'a> {
                     }
                 }
                 CallAction::Finish(outcome) => self.outcome = Some(outcome),
-                CallAction::NoteTrigger { .. }
+                CallAction::PausePlayback
+                | CallAction::ResumePlayback
+                | CallAction::NoteTrigger { .. }
                 | CallAction::Bridge
                 | CallAction::Unbridge
                 | CallAction::Hold(_)
@@ -442,6 +444,7 @@ fn name(phrase: &Phrase) -> &'static str {
         Phrase::Clarify => "clarify",
         Phrase::Prompt => "prompt",
         Phrase::SilencePrompt => "silence_prompt",
+        Phrase::TakeYourTime => "take_your_time",
         Phrase::Connecting => "connecting",
         Phrase::EngineApology => "engine_apology",
         Phrase::StillWaiting { .. } => "still_waiting",

@@ -1,0 +1,112 @@
+use super::*;
+use crate::audio::units::SampleRate;
+
+const FRAME: usize = 320;
+
+fn rules() -> OverlapRules {
+    OverlapRules::new(Probability::clamped(0.5), Millis(320))
+}
+
+/// A voice of changing vowels.
+fn voice(ms: u32) -> Vec<i16> {
+    let sample = |n: usize| {
+        let t = n as f32 / 16_000.0;
+        let vowel = (t * 6.0) as usize % 3;
+        let (low, high) = [(300.0, 2_200.0), (700.0, 1_200.0), (500.0, 1_700.0)][vowel];
+        let pitch = |k: f32| (std::f32::consts::TAU * 120.0 * k * t).sin();
+        let near = |k: f32, f: f32| 1.0 / (1.0 + ((k * 120.0 - f) / 150.0).powi(2));
+        // Between two words there is a gap.
+        let loud = if t % 0.45 > 0.4 { 0.0 } else { 4_000.0 };
+        let sum: f32 = (1..28).map(|k| k as f32).map(|k| pitch(k) * (near(k, low) + 0.6 * near(k, high))).sum();
+        (sum * loud) as i16
+    };
+    (0..SampleRate::WIDEBAND.samples_in(Millis(ms))).map(sample).collect()
+}
+
+struct Line {
+    overlap: Overlap,
+    at: Millis,
+}
+
+impl Line {
+    fn new() -> Self {
+        let mut line = Self { overlap: Overlap::new(rules()), at: Millis::ZERO };
+        line.hear(&vec![0; 16 * 400], 0.0, true);
+        line
+    }
+
+    fn hear(&mut self, pcm: &[i16], voice: f32, open: bool) -> Vec<(u32, OverlapEvent)> {
+        let begin = self.at;
+        let mut all = Vec::new();
+        for frame in pcm.chunks_exact(FRAME) {
+            let mut events = Vec::new();
+            self.overlap.heard(self.at, frame, Probability::clamped(voice), open, &mut events);
+            self.at = self.at + Millis(20);
+            all.extend(events.into_iter().map(|event| (self.at.saturating_sub(begin).0, event)));
+        }
+        all
+    }
+}
+
+#[test]
+fn a_voice_ducks_at_once_and_stops_us_when_it_goes_on() {
+    let events = Line::new().hear(&voice(900), 0.9, true);
+    let [(duck, OverlapEvent::Duck), (stop, OverlapEvent::Stop)] = events[..] else { panic!("{events:?}") };
+    assert!(duck <= 20 && (160..=640).contains(&stop), "{events:?}");
+}
+
+#[test]
+fn a_click_and_a_short_sound_only_duck() {
+    let mut line = Line::new();
+    let click: Vec<i16> = (0..320).map(|n| if n < 80 { [20_000, -20_000][n / 3 % 2] } else { 0 }).collect();
+    let mut events = line.hear(&click, 0.1, true);
+    events.extend(line.hear(&vec![0; 16 * 400], 0.0, true));
+    assert!(matches!(events[..], [(_, OverlapEvent::Duck), (_, OverlapEvent::Resume)]), "{events:?}");
+    let mut events = line.hear(&voice(120), 0.9, true);
+    events.extend(line.hear(&vec![0; 16 * 400], 0.0, true));
+    assert!(matches!(events[..], [(_, OverlapEvent::Duck), (_, OverlapEvent::Resume)]), "{events:?}");
+}
+
+#[test]
+fn nothing_is_stopped_that_may_not_be() {
+    let mut line = Line::new();
+    assert!(line.hear(&voice(2_000), 0.9, false).is_empty());
+    line.hear(&voice(60), 0.9, true);
+    let events = line.hear(&voice(100), 0.9, false);
+    assert_eq!(events, [(20, OverlapEvent::Resume)], "playback ended meanwhile");
+}
+
+#[test]
+fn the_length_of_the_configuration_decides_how_soon() {
+    let stop_after = |barge_in| {
+        let mut line = Line::new();
+        line.overlap = Overlap::new(OverlapRules::new(Probability::clamped(0.5), Millis(barge_in)));
+        line.hear(&vec![0; 16 * 400], 0.0, true);
+        let events = line.hear(&voice(3_000), 0.9, true);
+        events.iter().find(|(_, event)| *event == OverlapEvent::Stop).expect("stops").0
+    };
+    let stops = [100, 320, 1_000].map(stop_after);
+    assert!(stops[0] <= stops[1] && stops[1] < stops[2] && stops[2] <= 2_020, "{stops:?}");
+}
+
+#[test]
+fn our_echo_is_no_voice() {
+    let mut line = Line::new();
+    let ours = voice(6_000);
+    let mut voiced = 0;
+    let mut events = Vec::new();
+    for (n, frame) in ours.chunks_exact(FRAME).enumerate() {
+        if n == 50 {
+            events.clear(); // a second of the greeting, which nothing stops, is enough to learn the path
+        }
+        line.overlap.played(line.at + Millis(40), frame);
+        let back = n
+            .checked_sub(9)
+            .map_or(vec![0; FRAME], |n| ours[n * FRAME..(n + 1) * FRAME].iter().map(|sample| sample / 6).collect());
+        let heard = line.overlap.heard(line.at, &back, Probability::clamped(0.9), true, &mut events);
+        voiced += usize::from(n > 100 && heard.voice.get() > 0.5);
+        line.at = line.at + Millis(20);
+    }
+    assert!(voiced < 20, "{voiced} of 200 frames");
+    assert!(!events.contains(&OverlapEvent::Stop), "{events:?}");
+}
