@@ -7,6 +7,7 @@ the loopback, without models. Exits with 1 when something does not fit.
 """
 
 import base64
+import hashlib
 import http.server
 import json
 import os
@@ -20,8 +21,10 @@ import typing
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 import xml.etree.ElementTree as ElementTree
 
+import jwt
 import telnyx
 from nacl.signing import SigningKey
 from plivo.utils import signature_v3
@@ -29,8 +32,11 @@ from plivo.xml import streamElement
 from telnyx.types.calls import action_answer_params, action_start_streaming_params
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+from vonage_jwt.verify_jwt import verify_signature
+from vonage_voice.models import connect_endpoints, ncco
 
 CALL = {"From": "+15005550006", "To": "+15005550001", "CallStatus": "ringing", "Direction": "inbound"}
+VONAGE_SECRET = "a secret of Vonage, of 32 bytes or more"
 KEY = SigningKey(bytes(range(32)))
 failures = []
 
@@ -148,6 +154,32 @@ def call_control(base):
         expect(f"… and the value of {field}", repr(answer[field]) in hint, True)
 
 
+def vonage(base):
+    url, secret = f"{base}/voice/vonage/incoming", VONAGE_SECRET
+    body = json.dumps({"uuid": "u-1", "conversation_uuid": "CON-1", "from": CALL["From"][1:], "to": CALL["To"][1:]})
+
+    def headers(covered=body, key=secret):
+        claims = {"iat": int(time.time()), "jti": str(uuid.uuid4()), "iss": "Vonage", "api_key": "k"}
+        claims["payload_hash"] = hashlib.sha256(covered.encode()).hexdigest()
+        token = jwt.encode(claims, key, algorithm="HS256")
+        expect("Vonage's library finds the signature it should", verify_signature(token, secret), key == secret)
+        return {"Authorization": f"Bearer {token}"}
+
+    status, answer = post(url, body, headers(), "application/json")
+    expect("… and so do we", status, 200)
+    expect("… and not with another caller", post(url, body.replace("6", "7"), headers(), "application/json")[0], 403)
+    expect("… nor by another key", post(url, body, headers(key=secret[::-1]), "application/json")[0], 403)
+    (action,) = json.loads(answer)
+    (endpoint,) = action.pop("endpoint")
+    # Their models drop what they do not know: what comes back whole was known.
+    theirs = connect_endpoints.WebsocketEndpoint(**{"contentType": endpoint["content-type"], **endpoint})
+    written = theirs.model_dump(mode="json", by_alias=True, exclude_none=True)
+    expect("Vonage's library knows every field of the endpoint", written, endpoint)
+    theirs = ncco.Connect(**{"from_": action["from"], **action}, endpoint=[theirs])
+    written = theirs.model_dump(mode="json", by_alias=True, exclude_none=True)
+    expect("… and every field of the action", {**action, "endpoint": [endpoint]}, written)
+
+
 def main(program):
     port, api_port = free_port(), free_port()
     base = f"http://127.0.0.1:{port}"
@@ -161,6 +193,7 @@ def main(program):
             "WARMLINE_SERVER__CALLS_PER_MINUTE_PER_CALLER": "1000",
             "WARMLINE_TWILIO__AUTH_TOKEN": "twilio-token",
             "WARMLINE_PLIVO__AUTH_TOKEN": "plivo-token",
+            "WARMLINE_VONAGE__SIGNATURE_SECRET": VONAGE_SECRET,
             "WARMLINE_TELNYX__PUBLIC_KEY": base64.b64encode(KEY.verify_key.encode()).decode(),
             "WARMLINE_TELNYX__API_KEY": "KEY",
             "WARMLINE_TELNYX__API_URL": f"http://127.0.0.1:{api_port}",
@@ -182,6 +215,7 @@ def main(program):
             twilio(base)
             plivo(base)
             call_control(base)
+            vonage(base)
         finally:
             server.terminate()
             server.wait(30)
