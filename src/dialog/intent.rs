@@ -70,7 +70,7 @@ impl Rule {
 /// Questions about us ("are you human?"), other people ("my insurance agent"), the past ("the agent I spoke with") and
 /// refusals ("I don't want an agent") are none. In doubt it is one: an unheard request is the worse mistake.
 pub fn wants_person(text: &str) -> Option<PersonRequest> {
-    clauses(text).iter().find_map(person::find)
+    joined(text).iter().find_map(person::find)
 }
 
 /// The same while the caller is still speaking: a bare word counts only once it can't become the start of something
@@ -86,5 +86,17 @@ pub fn wants_person_so_far(text: &str) -> Option<PersonRequest> {
                 .count()
                 > 1
     };
-    clauses(text).iter().filter_map(person::find).find(firm)
+    joined(text).iter().filter_map(person::find).find(firm)
+}
+
+/// The clauses, a "please" that stands alone put back: "the operator, please".
+fn joined(text: &str) -> Vec<super::words::Clause> {
+    let mut out: Vec<super::words::Clause> = Vec::new();
+    for clause in clauses(text) {
+        match out.last_mut() {
+            Some(last) if clause.len() == 1 && clause[0] == "please" => last.extend(clause),
+            _ => out.push(clause),
+        }
+    }
+    out
 }

@@ -16,7 +16,7 @@ const FILLERS: &[&str] = phrases![
     "on" "only" "immediately" "instead" "then" "and" "or" "ah" "another" "with" "me" "help" "your" "real" "live"
     "living" "actual" "proper" "bloody" "damn" "fucking" "this" "instant" "need" "want" "i" "speak" "talk" "get"
     "today" "actually" "maybe" "perhaps" "but" "try" "let" "us" "good" "morning" "afternoon" "evening" "there" "about"
-    "this" "regarding" "kindly" "quickly" "fast" "asap" "out" "shit" "jesus" "christ" "ffs" "crying" "loud"
+    "this" "regarding" "kindly" "quickly" "fast" "asap" "meet" "out" "shit" "jesus" "christ" "ffs" "crying" "loud"
 ];
 
 const CONTACT: &[&str] = words![
@@ -63,6 +63,7 @@ pub(super) fn find(clause: &Clause) -> Option<PersonRequest> {
         (Rule::Anyone, anyone),
         (Rule::Want, helped_by),
         (Rule::RealOne, real_one),
+        (Rule::Want, blurred),
     ];
     (0..clause.len()).find_map(|i| {
         RULES.iter().find_map(|&(rule, at)| {
@@ -477,6 +478,24 @@ fn real_one(words: &[String], i: usize) -> Option<usize> {
         .get(person.end)
         .is_some_and(|next| next.ends_with("ed") || words![is has did gave left does].contains(&next.as_str()));
     (!past && !acts && !person.definite && !not_request_at(words, person.end)).then_some(person.end)
+}
+
+/// What is left of a request on a noisy line: "I want to be human", "how can I get you to human", "I ask of me an operator".
+fn blurred(words: &[String], i: usize) -> Option<usize> {
+    const WISHES: &[&str] = words![want get give talk speak need like beg];
+    let past = words.iter().any(|word| PAST.contains(&word.as_str()));
+    if is(words, i, &["human", "humans"]) && words.len() <= 12 && !past && !asks_identity(words, i) {
+        let wished =
+            words[..i].iter().any(|word| WISHES.contains(&word.as_str())) || is(words, i + 2, &["talk", "speak"]);
+        let theirs = words.iter().any(|word| ["safe", "sound", "like", "look", "for", "hair"].contains(&word.as_str()));
+        return (wished && !theirs).then_some(i + 1);
+    }
+    let ends = |end: usize| end >= words.len() || (end + 1 == words.len() && is(words, end, &["please", "now"]));
+    if is(words, i, &["me"]) && i > 0 && is(words, i + 1, &["a", "an"]) {
+        let person = named_at(words, i + 1)?;
+        return (!person.vague && ends(person.end) && !past).then_some(person.end);
+    }
+    None
 }
 
 /// "a human would be nice", "what are my options for a person": the word, and a wish somewhere around it.
