@@ -249,7 +249,7 @@ fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
         vad_threshold: Probability::clamped(config.vad.threshold),
         recordings,
         record: config.recording.enabled,
-        hints: config.stt.hints.clone().into(),
+        hints: config.stt.all_hints(),
         stt_deadline: Duration::from_millis(config.stt.deadline_ms.into()),
     }
 }

@@ -102,7 +102,7 @@ impl Ears {
             vad: engines::load_vad(config)?,
             turn: config.turn.clone(),
             threshold: Probability::clamped(config.vad.threshold),
-            hints: config.stt.hints.clone().into(),
+            hints: config.stt.all_hints(),
             decoded: AtomicU64::new(0),
         })
     }

@@ -1,10 +1,12 @@
 //! `[models]`, `[cpu]`, `[vad]`, `[turn]`, `[stt]`, `[llm]`, `[tts]`: what hears, thinks and speaks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::dialog::intent::HINT;
 use crate::telemetry::Secret;
 
 /// Where models are kept.
@@ -174,6 +176,14 @@ impl Default for SttConfig {
             deadline_ms: 8_000,
             hints: vec!["Larkfield".to_owned()],
         }
+    }
+}
+
+impl SttConfig {
+    /// What recognition is told to expect: requests for a person, then the operator's names.
+    pub fn all_hints(&self) -> Arc<[String]> {
+        let person = (self.language == "en").then(|| HINT.to_owned());
+        person.into_iter().chain(self.hints.iter().cloned()).collect()
     }
 }
 

@@ -19,6 +19,11 @@ pub use small::{
     wants_callback, wants_message, yes_no,
 };
 
+/// What recognition is told to expect on every English line, before any names: on a noisy one "human" is else heard as
+/// "team". One hint and not six, so that the guard against echoed hints leaves alone a caller who says one of them.
+pub const HINT: &str =
+    "let me talk to a human being, an agent please, the operator, a representative, a real person, your manager please";
+
 /// The caller asked for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonRequest {
@@ -89,12 +94,13 @@ pub fn wants_person_so_far(text: &str) -> Option<PersonRequest> {
     joined(text).iter().filter_map(person::find).find(firm)
 }
 
-/// The clauses, a "please" that stands alone put back: "the operator, please".
+/// The clauses, a "please" that stands alone put back: "the operator, please", "please, the operator".
 fn joined(text: &str) -> Vec<super::words::Clause> {
+    let alone = |clause: &super::words::Clause| clause.len() == 1 && clause[0] == "please";
     let mut out: Vec<super::words::Clause> = Vec::new();
     for clause in clauses(text) {
         match out.last_mut() {
-            Some(last) if clause.len() == 1 && clause[0] == "please" => last.extend(clause),
+            Some(last) if alone(&clause) || alone(last) => last.extend(clause),
             _ => out.push(clause),
         }
     }

@@ -491,7 +491,21 @@ fn blurred(words: &[String], i: usize) -> Option<usize> {
         return (wished && !theirs).then_some(i + 1);
     }
     let ends = |end: usize| end >= words.len() || (end + 1 == words.len() && is(words, end, &["please", "now"]));
-    if is(words, i, &["me"]) && i > 0 && is(words, i + 1, &["a", "an"]) {
+    // Whatever was heard before it: "take this off to a human", "give me off this machine", "have somebody come please".
+    if starts(words, i, "to a human") && ends(i + 3) && !past && !asks_identity(words, i) {
+        return Some(i + 3);
+    }
+    if starts(words, i, "give me off this") && machine_at(words, i + 4).is_some() {
+        return Some(i + 5);
+    }
+    if is(words, i, &["have"])
+        && is(words, i + 1, &["somebody", "someone"])
+        && is(words, i + 2, &["come", "call", "ring"])
+    {
+        return (i == 0 && ends(i + 3)).then_some(i + 3);
+    }
+    let refused = ["not need", "not want", "not have", "not get"].iter().any(|phrase| holds(&words[..i], phrase));
+    if is(words, i, &["me"]) && i > 0 && is(words, i + 1, &["a", "an"]) && !refused {
         let person = named_at(words, i + 1)?;
         return (!person.vague && ends(person.end) && !past).then_some(person.end);
     }

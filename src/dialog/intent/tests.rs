@@ -25,33 +25,34 @@ fn every_row_is_told_right() {
     assert!(wrong.is_empty(), "{} of {} rows are told wrong:\n{}", wrong.len(), rows().count(), wrong.join("\n"));
 }
 
-/// What the rules reach on noisy lines today. Raise it when they get better, never lower it to pass.
-const HEARD_RIGHT: f64 = 0.8;
-const HEARD_FALSE: usize = 3;
+/// What was heard on noisy lines: told requests of all, and what was taken for one, of all that are none.
+fn heard(file: &str) -> (usize, usize, usize, usize, Vec<String>) {
+    let rows: Vec<Vec<&str>> =
+        file.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('\t').collect()).collect();
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter(|row| wants_person(row[3]).is_some() != (row[0] == "+"))
+        .map(|row| row.join(" | "))
+        .collect();
+    let asks = rows.iter().filter(|row| row[0] == "+").count();
+    let missed = wrong.iter().filter(|row| row.starts_with('+')).count();
+    (asks, missed, rows.len() - asks, wrong.len() - missed, wrong)
+}
 
 #[test]
 fn requests_are_told_from_what_was_heard_on_a_noisy_line() {
-    let rows: Vec<Vec<&str>> = include_str!("../../../tests/fixtures/intent/heard.tsv")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| line.split('\t').collect())
-        .collect();
-    let told = |row: &[&str]| wants_person(row[3]).is_some();
-    let (asks, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row[0] == "+");
-    let missed: Vec<_> = asks.iter().filter(|row| !told(row)).collect();
-    let wrong: Vec<_> = others.iter().filter(|row| told(row)).collect();
-    let sure = |row: &&&&Vec<&str>| row[1].parse::<f32>().expect("a number") >= 0.45;
-    let unnoticed = missed.iter().filter(sure).count();
-    let recall = 1.0 - missed.len() as f64 / asks.len() as f64;
+    let (asks, missed, others, taken, wrong) = heard(include_str!("../../../tests/fixtures/intent/heard.tsv"));
+    println!("fitting: {missed} of {asks} missed, {taken} of {others} taken for one: {wrong:#?}");
+    // What the rules reach. Lower them when the rules get better, never raise them to pass.
+    assert!(asks >= 100 && others >= 60 && missed <= 12 && taken <= 3);
+    let (asks, missed, others, taken, wrong) = heard(include_str!("../../../tests/fixtures/intent/heard_judging.tsv"));
+    let sure =
+        |row: &&String| row.split(" | ").nth(1).is_none_or(|sure| sure.parse::<f32>().is_ok_and(|sure| sure >= 0.45));
+    let unnoticed = wrong.iter().filter(|row| row.starts_with('+')).filter(sure).count();
     println!(
-        "asks {} recall {recall:.3}, missed and not asked again {unnoticed}; others {} false {}",
-        asks.len(),
-        others.len(),
-        wrong.len()
+        "judging: {missed} of {asks} missed, {unnoticed} so surely that nobody asks again; {taken} of {others} taken"
     );
-    println!("missed {missed:#?}\nfalse {wrong:#?}");
-    assert!(asks.len() >= 100 && others.len() >= 60);
-    assert!(recall >= HEARD_RIGHT && wrong.len() <= HEARD_FALSE, "{recall} {wrong:?}");
+    assert!(asks >= 100 && others >= 60 && missed <= 19 && taken <= 5);
 }
 
 /// `+ text` must answer true, `- text` false.

@@ -45,7 +45,7 @@ const SHORTEST_SEARCH: Millis = Millis(120);
 /// Whisper wants a second of input.
 const SHORTEST: usize = SampleRate::WIDEBAND.samples_in(Millis(1_100));
 /// Tokens of the prompt made of hints: each costs time in every decode.
-const HINT_TOKENS: usize = 48;
+const HINT_TOKENS: usize = 80;
 /// Tokens of a transcript: fast speech and dictated digits take 7 a second, timestamps included.
 const TOKENS_PER_SECOND: usize = 10;
 const SPARE_TOKENS: usize = 16;
