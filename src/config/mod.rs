@@ -7,6 +7,7 @@ mod dialog;
 mod engines;
 mod problems;
 mod providers;
+mod routing;
 mod server;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use providers::{
     PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig, TelnyxCodec, TelnyxConfig,
     TwilioConfig, VonageConfig,
 };
+pub use routing::RoutingConfig;
 pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};
 
 /// A part of the configuration: its defaults are documented in its own file.
@@ -68,6 +70,8 @@ pub struct Config {
     pub dialog: DialogConfig,
     /// `[handoff]`
     pub handoff: HandoffConfig,
+    /// `[routing]`
+    pub routing: RoutingConfig,
     /// `[recording]`
     pub recording: RecordingConfig,
 }
@@ -100,6 +104,7 @@ macro_rules! sections {
         $each!(tts, TtsConfig);
         $each!(dialog, DialogConfig);
         $each!(handoff, HandoffConfig);
+        $each!(routing, RoutingConfig);
         $each!(recording, RecordingConfig);
     };
 }

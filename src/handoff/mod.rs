@@ -1,7 +1,8 @@
-//! Giving a live call to a person. PURE: [`machine`], [`wire`]. RUNTIME: [`actor`].
+//! Giving a live call to a person. PURE: [`machine`], [`routing`], [`wire`]. RUNTIME: [`actor`].
 
 pub mod actor;
 pub mod machine;
+pub mod routing;
 pub mod wire;
 
 use std::fmt;

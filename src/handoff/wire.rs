@@ -223,6 +223,8 @@ pub enum AgentState {
     Missed,
     /// Away.
     Break,
+    /// Accepted a call and no sound came; not routed until acknowledged. Paid.
+    Error,
 }
 
 impl AgentState {
@@ -236,6 +238,7 @@ impl AgentState {
             Self::WrapUp => "wrap_up",
             Self::Missed => "missed",
             Self::Break => "break",
+            Self::Error => "error",
         }
     }
 }

@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
     "call/sound.rs",
     "call/turn.rs",
     "handoff/machine.rs",
+    "handoff/routing",
     "handoff/wire.rs",
     "dialog/brief.rs",
     "dialog/history.rs",
