@@ -1,8 +1,12 @@
-//! Giving a live call to a person. PURE: [`machine`], [`routing`], [`wire`]. RUNTIME: [`actor`].
+//! Giving a live call to a person. PURE: [`machine`], [`routing`], [`measures`], [`sim`],
+//! [`wire`]. RUNTIME: [`actor`], [`handle`].
 
 pub mod actor;
+pub mod handle;
 pub mod machine;
+pub mod measures;
 pub mod routing;
+pub mod sim;
 pub mod wire;
 
 use std::fmt;

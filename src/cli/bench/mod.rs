@@ -10,6 +10,7 @@ pub(super) mod normalise;
 mod peer;
 mod recordings;
 mod retrieval;
+mod routing;
 mod stt;
 mod turn;
 pub(super) mod wer;
@@ -39,6 +40,8 @@ enum Name {
     Latency(latency::Args),
     /// Finding an entry among many
     Retrieval(retrieval::Args),
+    /// Giving callers to agents: decision time with a full house, fairness and waits beside models of other routers
+    Routing(routing::Args),
     /// Speech to text: word error rate, time to the final transcript, words invented for noise
     Stt(stt::Args),
     /// Turn-taking: callers cut off, time to grow quiet and to stop, what stops us and should not
@@ -71,6 +74,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
         Name::Calls(calls) => calls::run(calls, config).await?,
         Name::Latency(latency) => latency::run(latency, config).await?,
         Name::Retrieval(retrieval) => retrieval::run(retrieval, config).await?,
+        Name::Routing(routing) => routing::run(routing, config).await?,
         Name::Stt(stt) => stt::run(stt, config).await?,
         Name::Turn(turn) => turn::run(turn, config).await?,
     };
