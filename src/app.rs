@@ -29,8 +29,7 @@ use crate::call::handle::AdmitError;
 use crate::cli::CliError;
 use crate::config::Config;
 use crate::dialog::phrases::Phrases;
-use crate::handoff::actor::{self as desk, DeskHandle};
-use crate::handoff::machine::DeskPolicy;
+use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, scribe};
 use crate::telemetry;
@@ -46,9 +45,6 @@ use crate::web::webhooks::{self, Admission, WebhookState};
 const GOODBYE_GRACE: Duration = Duration::from_secs(10);
 /// How long records, sockets and engines may take to close.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
-/// How long an idle agent's state is kept after the socket was lost.
-const PRESENCE_GRACE: Duration = Duration::from_secs(30);
-
 /// A server that listens.
 pub struct App {
     /// Where.
@@ -124,14 +120,12 @@ impl App {
 
         let (scribe, writing) = scribe::open(store.clone());
         serving.spawn(writing);
-        let policy = DeskPolicy {
-            offer_timeout: Duration::from_secs(config.handoff.offer_timeout_s.into()),
-            reoffer_after: Duration::from_secs(config.handoff.reoffer_after_s.into()),
-            resume: Duration::from_secs(config.handoff.resume_s.into()),
-            wrap_up: Duration::from_secs(config.handoff.wrap_up_s.into()),
-            presence_grace: PRESENCE_GRACE,
+        let desk_settings = DeskSettings {
+            plan: config.routing.plan(&config.handoff),
+            dispositions: config.handoff.dispositions.clone(),
+            language: config.stt.language.clone(),
         };
-        let (desk, running) = desk::open(policy, config.handoff.dispositions.clone(), scribe.clone(), stop_all.clone());
+        let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);
 
         let services = Arc::new(CallServices {

@@ -88,6 +88,11 @@ impl Journal {
         &self.history
     }
 
+    /// The caller's number.
+    pub fn caller(&self) -> Option<Pii<String>> {
+        self.call.from.clone()
+    }
+
     /// The transcript for a person who takes over.
     pub fn lines(&self) -> &[Line] {
         &self.lines

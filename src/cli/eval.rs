@@ -25,7 +25,6 @@ use crate::audio::units::Probability;
 use crate::call::machine::CallPolicy;
 use crate::config::{Config, LlmMode};
 use crate::dialog::phrases::Phrases;
-use crate::handoff::machine::DeskPolicy;
 
 /// Arguments of `warmline eval`.
 #[derive(Debug, clap::Args)]
@@ -181,13 +180,7 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             forbidden_topics: handoff.forbidden_topics.clone(),
             caller_number_known: true,
         },
-        desk: DeskPolicy {
-            offer_timeout: seconds(handoff.offer_timeout_s),
-            reoffer_after: seconds(handoff.reoffer_after_s),
-            resume: seconds(handoff.resume_s),
-            wrap_up: seconds(handoff.wrap_up_s),
-            presence_grace: seconds(60),
-        },
+        desk: Arc::new(config.routing.plan(handoff)),
     })
 }
 

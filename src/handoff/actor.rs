@@ -3,7 +3,8 @@
 //! Control path. Nobody waits for a slow agent: a socket whose queue is full is dropped, which the machine sees as a lost
 //! connection. Calls are told with `try_send`, so that desk and call can never wait for each other in a circle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,10 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::machine::{DeskAction, DeskInput, DeskMachine, DeskPolicy};
+pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask};
+
+use super::handle::DeskMessage;
+use super::machine::{DeskAction, DeskInput, DeskMachine};
+use super::routing::{Facts, Left, Plan};
 use super::wire::{AgentState, CallEnd, FromAgent, Line, Offer, OfferResult, PROTOCOL_VERSION, ToAgent};
-use super::{AgentId, HandoffId, HandoffReason, OfferId};
-use crate::audio::frame::AudioFrame;
+use super::{AgentId, HandoffId, OfferId};
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
@@ -26,8 +30,6 @@ use crate::telephony::protocol::Digit;
 
 /// Control: requests waiting for the desk. Senders wait when it is full.
 const DESK_INBOX: usize = 1_024;
-/// Control: messages waiting for one agent's socket. A socket this far behind is dropped.
-const AGENT_OUTBOX: usize = 256;
 /// Media: 400 ms of voice each way between caller and agent. When full the newest frame is dropped and counted.
 const LEG_FRAMES: usize = 20;
 /// Lines of a transcript kept for whoever is offered the call.
@@ -35,162 +37,28 @@ const LINES_KEPT: usize = 200;
 /// Between pings of an agent's client.
 pub const PING: Duration = Duration::from_secs(10);
 
-/// A caller who wants a person.
-#[derive(Debug)]
-pub struct HandoffTask {
-    /// Its id; the same id again returns the caller to the queue.
-    pub id: HandoffId,
-    /// The call.
-    pub call: CallId,
-    /// Why.
-    pub reason: HandoffReason,
-    /// Two lines for the agent.
-    pub summary: Vec<String>,
-    /// The provider's row name.
-    pub provider: &'static str,
-    /// What was said so far.
-    pub lines: Vec<Line>,
-    /// How to reach the call's actor.
-    pub commands: mpsc::Sender<CallCommand>,
+/// What the desk is told once.
+#[derive(Clone, Debug, Default)]
+pub struct DeskSettings {
+    /// Who gets which caller.
+    pub plan: Plan,
+    /// What agents may choose at wrap-up.
+    pub dispositions: Vec<String>,
+    /// The language callers are understood in.
+    pub language: String,
 }
 
-/// The agent's side of a bridge, for the call's actor.
-#[derive(Debug)]
-pub struct AgentLeg {
-    /// Caller's voice to the agent.
-    pub to_agent: mpsc::Sender<AudioFrame>,
-    /// Agent's voice to the caller.
-    pub from_agent: mpsc::Receiver<AudioFrame>,
-}
-
-/// To the task that owns an agent's socket.
-#[derive(Debug)]
-pub enum AgentOut {
-    /// Send this.
-    Message(ToAgent),
-    /// Voice flows through these from now on.
-    Leg {
-        /// Agent's voice to the caller.
-        to_caller: mpsc::Sender<AudioFrame>,
-        /// Caller's voice to the agent.
-        from_caller: mpsc::Receiver<AudioFrame>,
-    },
-    /// The conversation is over.
-    LegClosed,
-    /// Another tab took over: close.
-    Replaced,
-}
-
-#[derive(Debug)]
-enum DeskMessage {
-    Request(Box<HandoffTask>),
-    Suspend(HandoffId),
-    Close(HandoffId, HandoffOutcome),
-    Bridged(HandoffId),
-    Ended(HandoffId, CallEnd),
-    Line(HandoffId, Line),
-    CallerKey(HandoffId, Digit),
-    Connect { agent: AgentId, name: String, out: mpsc::Sender<AgentOut>, session: oneshot::Sender<u64> },
-    Disconnect { agent: AgentId, session: u64 },
-    FromAgent { agent: AgentId, session: u64, message: FromAgent },
-    Census(oneshot::Sender<DeskCensus>),
-}
-
-/// The desk in numbers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DeskCensus {
-    /// Callers waiting.
-    pub waiting: u32,
-    /// How long the first has waited.
-    pub longest: Duration,
-    /// Agents by state, those signed out not counted.
-    pub agents: BTreeMap<&'static str, u32>,
-}
-
-/// Speaks to the desk. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct DeskHandle {
-    inbox: mpsc::Sender<DeskMessage>,
-}
-
-impl DeskHandle {
-    async fn send(&self, message: DeskMessage) {
-        if self.inbox.send(message).await.is_err() {
-            warn!("The desk is gone; the server is stopping");
-        }
-    }
-
-    /// A caller wants a person, or returns to the queue.
-    pub async fn request(&self, task: HandoffTask) {
-        self.send(DeskMessage::Request(Box::new(task))).await;
-    }
-
-    /// The caller leaves the queue for now; how it ends follows with [`DeskHandle::close`].
-    pub async fn suspend(&self, handoff: HandoffId) {
-        self.send(DeskMessage::Suspend(handoff)).await;
-    }
-
-    /// The handoff is over. Frees an agent who is still on it.
-    pub async fn close(&self, handoff: HandoffId, outcome: HandoffOutcome) {
-        self.send(DeskMessage::Close(handoff, outcome)).await;
-    }
-
-    /// Caller and agent hear each other now.
-    pub async fn bridged(&self, handoff: HandoffId) {
-        self.send(DeskMessage::Bridged(handoff)).await;
-    }
-
-    /// The conversation ended.
-    pub async fn ended(&self, handoff: HandoffId, reason: CallEnd) {
-        self.send(DeskMessage::Ended(handoff, reason)).await;
-    }
-
-    /// Somebody said something in a call that waits for or speaks with an agent.
-    pub async fn line(&self, handoff: HandoffId, line: Line) {
-        self.send(DeskMessage::Line(handoff, line)).await;
-    }
-
-    /// The caller pressed a key while speaking with an agent.
-    pub async fn caller_key(&self, handoff: HandoffId, key: Digit) {
-        self.send(DeskMessage::CallerKey(handoff, key)).await;
-    }
-
-    /// An agent's client connected: gives its session number and the receiver of what it must be sent.
-    pub async fn connect(&self, agent: AgentId, name: String) -> Option<(u64, mpsc::Receiver<AgentOut>)> {
-        let (out, receiver) = mpsc::channel(AGENT_OUTBOX);
-        let (session, number) = oneshot::channel();
-        self.send(DeskMessage::Connect { agent, name, out, session }).await;
-        Some((number.await.ok()?, receiver))
-    }
-
-    /// An agent's client is gone.
-    pub async fn disconnect(&self, agent: AgentId, session: u64) {
-        self.send(DeskMessage::Disconnect { agent, session }).await;
-    }
-
-    /// An agent's client sent this.
-    pub async fn from_agent(&self, agent: AgentId, session: u64, message: FromAgent) {
-        self.send(DeskMessage::FromAgent { agent, session, message }).await;
-    }
-
-    /// The desk in numbers.
-    pub async fn census(&self) -> DeskCensus {
-        let (sender, receiver) = oneshot::channel();
-        self.send(DeskMessage::Census(sender)).await;
-        receiver.await.unwrap_or_default()
-    }
-}
-
-/// A desk and the future that runs it; the caller owns the task. `dispositions`: what agents may choose at wrap-up.
+/// A desk and the future that runs it; the caller owns the task.
 pub fn open(
-    policy: DeskPolicy,
-    dispositions: Vec<String>,
+    settings: DeskSettings,
     scribe: Scribe,
     cancel: CancellationToken,
 ) -> (DeskHandle, impl Future<Output = ()>) {
     let (sender, inbox) = mpsc::channel(DESK_INBOX);
+    let DeskSettings { plan, dispositions, language } = settings;
+    let now = Instant::now().into_std();
     let desk = Desk {
-        machine: DeskMachine::new(policy, rand::random()),
+        machine: DeskMachine::new(Arc::new(plan), now, Timestamp::now(), rand::random()),
         scribe,
         sessions_made: 0,
         agents: HashMap::new(),
@@ -198,6 +66,7 @@ pub fn open(
         offers: HashMap::new(),
         finished: HashMap::new(),
         dispositions,
+        language,
         told_queue: None,
     };
     (DeskHandle { inbox: sender }, desk.run(inbox, cancel))
@@ -234,6 +103,7 @@ struct Desk {
     /// At most one an agent, gone with wrap-up.
     finished: HashMap<AgentId, Finished>,
     dispositions: Vec<String>,
+    language: String,
     told_queue: Option<u32>,
 }
 
@@ -265,10 +135,13 @@ impl Desk {
     fn take(&mut self, message: DeskMessage, actions: &mut Vec<DeskAction>) {
         match message {
             DeskMessage::Request(task) => self.request(*task, actions),
-            DeskMessage::Suspend(handoff) => self.step(DeskInput::Withdrawn(handoff), actions),
+            DeskMessage::Suspend(handoff) => self.step(DeskInput::Left(handoff, Left::ForNow), actions),
             DeskMessage::Close(handoff, outcome) => self.close(handoff, outcome, actions),
-            DeskMessage::Bridged(handoff) => self.bridged(handoff),
-            DeskMessage::Ended(handoff, reason) => self.step(DeskInput::ConversationEnded(handoff, reason), actions),
+            DeskMessage::Bridged(handoff) => {
+                self.step(DeskInput::MediaUp(handoff), actions);
+                self.bridged(handoff);
+            }
+            DeskMessage::Ended(handoff, reason) => self.step(DeskInput::Ended(handoff, reason), actions),
             DeskMessage::Line(handoff, line) => self.line(handoff, line),
             DeskMessage::CallerKey(handoff, key) => self.caller_key(handoff, key),
             DeskMessage::Connect { agent, name, out, session } => self.connect(agent, name, out, session, actions),
@@ -288,6 +161,10 @@ impl Desk {
                 // The asker may have gone; then nobody needs the answer.
                 let _ = sender.send(DeskCensus { waiting, longest, agents: self.machine.census() });
             }
+            DeskMessage::Why(handoff, sender) => {
+                let _ = sender.send(self.machine.why(Instant::now().into_std(), handoff)); // As above.
+            }
+            DeskMessage::Reload(plan) => self.machine.reload(Instant::now().into_std(), plan, actions),
         }
     }
 
@@ -312,12 +189,20 @@ impl Desk {
             },
         };
         self.scribe.put(Record::Handoff(record.clone()));
+        let known = [("reason", task.reason.as_str()), ("provider", task.provider)];
+        let facts = Facts {
+            known: known.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            language: Some(self.language.clone()),
+            caller: task.caller.clone(),
+            ..Facts::default()
+        };
         self.tasks.insert(id, LiveTask { task, record, requested: Instant::now(), agent: None, bridged: false });
-        self.step(DeskInput::Requested(id), actions);
+        self.step(DeskInput::Requested(id, facts), actions);
     }
 
     fn close(&mut self, handoff: HandoffId, outcome: HandoffOutcome, actions: &mut Vec<DeskAction>) {
-        self.step(DeskInput::Withdrawn(handoff), actions);
+        let how = if outcome == HandoffOutcome::CallerHungUp { Left::HungUp } else { Left::Helped };
+        self.step(DeskInput::Left(handoff, how), actions);
         // The actions need the task once more: whom to tell that it ended.
         self.perform(std::mem::take(actions));
         if let Some(mut live) = self.tasks.remove(&handoff) {
@@ -402,13 +287,14 @@ impl Desk {
         let hello = ToAgent::Hello {
             version: PROTOCOL_VERSION,
             agent_id: agent.clone(),
-            name,
+            name: name.clone(),
             ping_ms: PING.as_millis() as u32,
             dispositions: self.dispositions.clone(),
+            break_codes: self.machine.plan().break_codes.keys().cloned().collect(),
         };
         self.tell(&agent, hello);
         self.told_queue = None;
-        self.step(DeskInput::Connected { agent, session: number }, actions);
+        self.step(DeskInput::Connected { agent, name, session: number }, actions);
     }
 
     /// Sends to an agent's client; one that does not read is dropped.
@@ -427,7 +313,11 @@ impl Desk {
 
     fn agent_says(&mut self, agent: AgentId, message: FromAgent, actions: &mut Vec<DeskAction>) {
         match message {
-            FromAgent::SetState { state } => self.step(DeskInput::StateChosen(agent, state), actions),
+            FromAgent::SetState { state, code } => {
+                let code = code.filter(|code| self.machine.plan().break_codes.contains_key(code));
+                self.step(DeskInput::StateChosen(agent, state, code), actions);
+            }
+            FromAgent::ExtendWrapUp => self.step(DeskInput::WrapUpExtended(agent), actions),
             FromAgent::Accept { offer_id } => self.step(DeskInput::Accepted(agent, offer_id), actions),
             FromAgent::Reject { offer_id, reason } => {
                 if let Some(offer) = self.offers.get_mut(&offer_id) {
@@ -448,7 +338,7 @@ impl Desk {
             FromAgent::End => {
                 self.tell_contact(&agent, HandoffNews::Ended);
                 if let Some(handoff) = self.machine.contact_of(&agent) {
-                    self.step(DeskInput::ConversationEnded(handoff, CallEnd::AgentEnded), actions);
+                    self.step(DeskInput::Ended(handoff, CallEnd::AgentEnded), actions);
                 }
             }
             FromAgent::WrapUp { call_id, note, disposition } => {
@@ -461,7 +351,7 @@ impl Desk {
                 }));
                 self.step(DeskInput::WrapUpDone(agent), actions);
             }
-            FromAgent::AcknowledgeMissed => self.step(DeskInput::MissedAcknowledged(agent), actions),
+            FromAgent::AcknowledgeMissed => self.step(DeskInput::Acknowledged(agent), actions),
             FromAgent::Ping { n } => self.tell(&agent, ToAgent::Pong { n }),
         }
     }
@@ -487,7 +377,9 @@ impl Desk {
     fn perform(&mut self, actions: Vec<DeskAction>) {
         for action in actions {
             match action {
-                DeskAction::Offer { offer, handoff, agent, until } => self.offer(offer, handoff, agent, until.into()),
+                DeskAction::Offer { offer, handoff, agent, until } => {
+                    self.offer(offer, handoff, agent, self.machine.instant(until).into())
+                }
                 DeskAction::OfferEnded { offer, handoff, agent, result } => {
                     self.offer_ended(offer, handoff, agent, result)
                 }
@@ -507,7 +399,7 @@ impl Desk {
                     let leg = self.open_leg(&agent);
                     self.tell_call(handoff, HandoffNews::AgentReturned, leg);
                 }
-                DeskAction::Requeued(handoff) => {
+                DeskAction::Requeued(handoff) | DeskAction::ConnectFailed { handoff, .. } => {
                     if let Some(live) = self.tasks.get_mut(&handoff) {
                         live.agent = None;
                         live.requested = Instant::now();
@@ -517,15 +409,25 @@ impl Desk {
                 DeskAction::Place { handoff, position, staffed } => {
                     self.tell_call(handoff, HandoffNews::Queued { position, staffed }, None);
                 }
+                DeskAction::Exit(handoff, exit) => {
+                    // The call tells the ways out there are, once, and the caller keeps the place until one is chosen:
+                    // nobody is sent away.
+                    info!(handoff.id = %handoff.0, exit = exit.as_str(), "The last step is over");
+                    self.tell_call(handoff, HandoffNews::Queued { position: 1, staffed: 0 }, None);
+                    let mut more = Vec::new();
+                    self.step(DeskInput::Requested(handoff, Facts::default()), &mut more);
+                    self.perform(more);
+                }
                 DeskAction::WrapUp { agent, handoff, reason, until } => {
-                    self.wrap_up(agent, handoff, reason, until.into());
+                    self.wrap_up(agent, handoff, reason, self.machine.instant(until).into());
                 }
                 DeskAction::State(agent) => {
                     if let Some((state, span, next)) = self.machine.agent_state(&agent, Instant::now().into_std()) {
+                        let code = self.machine.break_code(&agent).map(str::to_owned);
                         if state != AgentState::WrapUp {
                             self.finished.remove(&agent);
                         }
-                        self.tell(&agent, ToAgent::State { state, for_ms: span.as_millis() as u64, next });
+                        self.tell(&agent, ToAgent::State { state, for_ms: span.as_millis() as u64, next, code });
                     }
                 }
                 DeskAction::CloseSession(..) => {} // The newer client has replaced the older one in `connect` already.
@@ -612,6 +514,7 @@ impl Desk {
             AgentState::WrapUp,
             AgentState::Missed,
             AgentState::Break,
+            AgentState::Error,
         ] {
             let count = census.get(state.as_str()).copied().unwrap_or(0);
             metrics::gauge!(metric::AGENTS, "state" => state.as_str()).set(f64::from(count));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::handoff::HandoffReason;
 use crate::store::scribe;
 use crate::store::sqlite::SqliteStore;
 use crate::telephony::protocol::Speaker;
@@ -16,17 +17,15 @@ struct Office {
 
 impl Office {
     async fn open() -> Self {
-        let policy = DeskPolicy {
-            offer_timeout: Duration::from_secs(20),
-            reoffer_after: Duration::from_secs(30),
-            resume: Duration::from_secs(15),
-            wrap_up: Duration::from_secs(60),
-            presence_grace: Duration::from_secs(30),
-        };
+        Self::with(Plan::default()).await
+    }
+
+    async fn with(plan: Plan) -> Self {
         let store = SqliteStore::in_memory().await.expect("opens");
         let (scribe, writing) = scribe::open(Arc::new(store));
-        let words = vec!["sold".to_owned(), "lost".to_owned()];
-        let (desk, running) = open(policy, words, scribe, CancellationToken::new());
+        let dispositions = vec!["sold".to_owned(), "lost".to_owned()];
+        let settings = DeskSettings { plan, dispositions, language: "en".to_owned() };
+        let (desk, running) = open(settings, scribe, CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
         tasks.spawn(running);
@@ -34,8 +33,12 @@ impl Office {
     }
 
     async fn client(&self) -> TestClient {
-        let agent = AgentId("ann".to_owned());
-        let (session, inbox) = self.desk.connect(agent.clone(), "Ann".to_owned()).await.expect("the desk runs");
+        self.client_of("ann").await
+    }
+
+    async fn client_of(&self, name: &str) -> TestClient {
+        let agent = AgentId(name.to_owned());
+        let (session, inbox) = self.desk.connect(agent.clone(), name.to_owned()).await.expect("the desk runs");
         TestClient { desk: self.desk.clone(), agent, session, inbox }
     }
 
@@ -56,6 +59,7 @@ impl Office {
             reason: HandoffReason::CallerAsked,
             summary: Vec::new(),
             provider: "browser",
+            caller: None,
             lines: vec![line],
             commands,
         };
@@ -108,7 +112,7 @@ async fn a_page_loaded_anew_in_wrap_up_learns_which_call_it_was() {
         _ => None,
     });
     assert_eq!(words.await, ["sold", "lost"]);
-    ann.say(FromAgent::SetState { state: AgentState::Available }).await;
+    ann.say(FromAgent::SetState { state: AgentState::Available, code: None }).await;
     let (handoff, _commands) = office.caller().await;
     let offer = ann.hears(|message| match message {
         ToAgent::Offer(offer) => Some(offer),
@@ -145,5 +149,63 @@ async fn a_page_loaded_anew_in_wrap_up_learns_which_call_it_was() {
     };
     assert_eq!(later.hears(first_state).await, AgentState::Available);
     drop((ann, again, later));
+    office.close().await;
+}
+
+#[tokio::test]
+async fn configured_skills_decide_who_is_asked_and_a_new_plan_changes_it() {
+    let plan = |skilled: &str| {
+        let text = format!(
+            "[[routing.queues]]\nname = \"billing\"\nneeds = [\"billing\"]\n[[routing.agents]]\nname = \"{skilled}\"\n\
+             skills = {{ billing = 3 }}\n[routing.break_codes]\ntraining = \"work\"\n"
+        );
+        let config = crate::config::Config::parse(&text, std::iter::empty()).expect("valid");
+        config.routing.plan(&config.handoff)
+    };
+    let office = Office::with(plan("ben")).await;
+    let (mut ann, mut ben) = (office.client_of("ann").await, office.client_of("ben").await);
+    ann.say(FromAgent::SetState { state: AgentState::Available, code: None }).await;
+    let (handoff, mut commands) = office.caller().await;
+    let waiting = office.desk.why(handoff).await.expect("a caller in line");
+    assert!(waiting.contains("1 without billing"), "{waiting}");
+    ben.say(FromAgent::SetState { state: AgentState::Break, code: Some("training".to_owned()) }).await;
+    let on_break = |message| match message {
+        ToAgent::State { state: AgentState::Break, code, .. } => Some(code),
+        _ => None,
+    };
+    assert_eq!(ben.hears(on_break).await.as_deref(), Some("training"));
+    office.desk.reload(plan("ann")).await;
+    let offered = |message| match message {
+        ToAgent::Offer(offer) => Some(offer.handoff_id),
+        _ => None,
+    };
+    assert_eq!(ann.hears(offered).await, handoff);
+    assert!(office.desk.why(handoff).await.expect("known").starts_with("Offered to ann"));
+    let news = commands.recv().await.expect("the call is told its place");
+    assert!(matches!(news, CallCommand::Handoff { news: HandoffNews::Queued { position: 1, .. }, .. }));
+    office.desk.close(handoff, HandoffOutcome::CallerHungUp).await;
+    assert_eq!(office.desk.why(handoff).await, None);
+    drop((ann, ben));
+    office.close().await;
+}
+
+#[tokio::test]
+async fn after_the_last_step_the_caller_hears_of_the_ways_out_and_keeps_the_place() {
+    let text = "[[routing.queues]]\nname = \"main\"\n[[routing.workflows]]\nname = \"all\"\nexit = \"callback\"\n\
+                steps = [{ queue = \"main\", skip_if = [\"none_available\"] }]\n";
+    let config = crate::config::Config::parse(text, std::iter::empty()).expect("valid");
+    let office = Office::with(config.routing.plan(&config.handoff)).await;
+    let (handoff, mut commands) = office.caller().await;
+    let news = commands.recv().await.expect("news");
+    assert!(matches!(news, CallCommand::Handoff { news: HandoffNews::Queued { staffed: 0, .. }, .. }));
+    assert!(office.desk.why(handoff).await.expect("known").starts_with("Number 1 in main"), "still in line");
+    let mut ann = office.client().await;
+    ann.say(FromAgent::SetState { state: AgentState::Available, code: None }).await;
+    let offered = |message| match message {
+        ToAgent::Offer(offer) => Some(offer.handoff_id),
+        _ => None,
+    };
+    assert_eq!(ann.hears(offered).await, handoff);
+    drop(ann);
     office.close().await;
 }

@@ -1,22 +1,18 @@
+//! The desk without any configuration of routing: one line, everybody takes everything, longest idle first.
+
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
+use crate::handoff::OfferId;
+use crate::handoff::routing::{Facts, Left};
+use crate::handoff::wire::{CallEnd, OfferResult};
 
 struct Desk {
     machine: DeskMachine,
     start: Instant,
     now: Instant,
     sessions: u64,
-}
-
-fn policy() -> DeskPolicy {
-    DeskPolicy {
-        offer_timeout: Duration::from_secs(20),
-        reoffer_after: Duration::from_secs(30),
-        resume: Duration::from_secs(15),
-        wrap_up: Duration::from_secs(60),
-        presence_grace: Duration::from_secs(30),
-    }
 }
 
 fn agent(name: &str) -> AgentId {
@@ -31,7 +27,12 @@ impl Desk {
     #[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
     fn new() -> Self {
         let now = Instant::now();
-        Self { machine: DeskMachine::new(policy(), 1), start: now, now, sessions: 0 }
+        Self {
+            machine: DeskMachine::new(Arc::new(Plan::default()), now, Timestamp::UNIX_EPOCH, 1),
+            start: now,
+            now,
+            sessions: 0,
+        }
     }
 
     fn step(&mut self, input: DeskInput) -> Vec<DeskAction> {
@@ -55,12 +56,12 @@ impl Desk {
 
     fn sign_in(&mut self, name: &str) {
         self.sessions += 1;
-        self.step(DeskInput::Connected { agent: agent(name), session: self.sessions });
-        self.step(DeskInput::StateChosen(agent(name), AgentState::Available));
+        self.step(DeskInput::Connected { agent: agent(name), name: name.to_owned(), session: self.sessions });
+        self.step(DeskInput::StateChosen(agent(name), AgentState::Available, None));
     }
 
     fn offer_to(&self, name: &str) -> OfferId {
-        self.machine.offer_of(&agent(name)).expect("an offer is pending").1
+        self.machine.router.offer_of(&agent(name)).expect("an offer is pending").1
     }
 
     fn state(&self, name: &str) -> AgentState {
@@ -74,7 +75,7 @@ fn the_longest_idle_agent_is_offered_first_and_accepts() {
     desk.sign_in("ann");
     desk.pass(Duration::from_secs(5));
     desk.sign_in("ben");
-    let actions = desk.step(DeskInput::Requested(handoff(1)));
+    let actions = desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     assert!(actions.iter().any(|a| matches!(a, DeskAction::Offer { agent, .. } if agent.0 == "ann")));
     let offer = desk.offer_to("ann");
     let actions = desk.step(DeskInput::Accepted(agent("ann"), offer));
@@ -89,10 +90,10 @@ fn a_break_neither_resets_nor_extends_the_idle_clock() {
     desk.sign_in("ann");
     desk.pass(Duration::from_secs(5));
     desk.sign_in("ben");
-    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Break));
+    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Break, None));
     desk.pass(Duration::from_secs(5));
-    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Available));
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Available, None));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     assert_eq!(desk.state("ann"), AgentState::Reserved);
 }
 
@@ -102,14 +103,14 @@ fn an_expired_offer_is_missed_and_the_next_agent_is_asked_in_the_same_place() {
     desk.sign_in("ann");
     desk.pass(Duration::from_secs(1));
     desk.sign_in("ben");
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     let actions = desk.pass(Duration::from_secs(20));
     assert!(actions.iter().any(|a| matches!(a, DeskAction::OfferEnded { result: OfferResult::Timeout, .. })));
     assert_eq!(desk.state("ann"), AgentState::Missed);
     assert_eq!(desk.state("ben"), AgentState::Reserved);
     desk.pass(Duration::from_secs(120));
     assert_eq!(desk.state("ann"), AgentState::Missed, "only the person ends Missed");
-    desk.step(DeskInput::MissedAcknowledged(agent("ann")));
+    desk.step(DeskInput::Acknowledged(agent("ann")));
     assert_eq!(desk.state("ann"), AgentState::Reserved, "the caller still waits");
 }
 
@@ -117,7 +118,7 @@ fn an_expired_offer_is_missed_and_the_next_agent_is_asked_in_the_same_place() {
 fn a_lone_agent_who_declines_is_asked_again_after_a_while() {
     let mut desk = Desk::new();
     desk.sign_in("ann");
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     let offer = desk.offer_to("ann");
     desk.step(DeskInput::Rejected(agent("ann"), offer));
     assert_eq!(desk.state("ann"), AgentState::Available);
@@ -130,14 +131,14 @@ fn a_lone_agent_who_declines_is_asked_again_after_a_while() {
 #[test]
 fn older_callers_go_first_and_places_are_told() {
     let mut desk = Desk::new();
-    let actions = desk.step(DeskInput::Requested(handoff(2)));
+    let actions = desk.step(DeskInput::Requested(handoff(2), Facts::default()));
     assert_eq!(actions, [DeskAction::Place { handoff: handoff(2), position: 1, staffed: 0 }]);
     desk.pass(Duration::from_secs(1));
-    let actions = desk.step(DeskInput::Requested(handoff(1)));
+    let actions = desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     assert_eq!(actions, [DeskAction::Place { handoff: handoff(1), position: 2, staffed: 0 }]);
     desk.sign_in("ann");
-    assert!(matches!(desk.machine.offer_of(&agent("ann")), Some((first, _)) if first == handoff(2)));
-    let actions = desk.step(DeskInput::Withdrawn(handoff(2)));
+    assert!(matches!(desk.machine.router.offer_of(&agent("ann")), Some((first, _)) if first == handoff(2)));
+    let actions = desk.step(DeskInput::Left(handoff(2), Left::HungUp));
     assert!(actions.contains(&DeskAction::Place { handoff: handoff(1), position: 1, staffed: 1 }));
 }
 
@@ -145,14 +146,14 @@ fn older_callers_go_first_and_places_are_told() {
 fn a_lost_agent_may_return_and_otherwise_the_caller_goes_first() {
     let mut desk = Desk::new();
     desk.sign_in("ann");
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     let offer = desk.offer_to("ann");
     desk.step(DeskInput::Accepted(agent("ann"), offer));
-    desk.step(DeskInput::Requested(handoff(2)));
+    desk.step(DeskInput::Requested(handoff(2), Facts::default()));
     let actions = desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 1 });
     assert!(actions.contains(&DeskAction::AgentLost(handoff(1))));
     desk.pass(Duration::from_secs(10));
-    let actions = desk.step(DeskInput::Connected { agent: agent("ann"), session: 9 });
+    let actions = desk.step(DeskInput::Connected { agent: agent("ann"), name: "ann".to_owned(), session: 9 });
     assert!(actions.contains(&DeskAction::AgentReturned { handoff: handoff(1), agent: agent("ann") }));
     desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 9 });
     let actions = desk.pass(Duration::from_secs(15));
@@ -165,13 +166,13 @@ fn a_lost_agent_may_return_and_otherwise_the_caller_goes_first() {
 fn the_state_an_agent_asked_for_follows_wrap_up() {
     let mut desk = Desk::new();
     desk.sign_in("ann");
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     let offer = desk.offer_to("ann");
     desk.step(DeskInput::Accepted(agent("ann"), offer));
-    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Break));
-    desk.step(DeskInput::ConversationEnded(handoff(1), CallEnd::CallerHungUp));
+    desk.step(DeskInput::StateChosen(agent("ann"), AgentState::Break, None));
+    desk.step(DeskInput::Ended(handoff(1), CallEnd::CallerHungUp));
     assert_eq!(desk.state("ann"), AgentState::WrapUp);
-    desk.step(DeskInput::Requested(handoff(2)));
+    desk.step(DeskInput::Requested(handoff(2), Facts::default()));
     desk.pass(Duration::from_secs(60));
     assert_eq!(desk.state("ann"), AgentState::Break);
 }
@@ -180,17 +181,17 @@ fn the_state_an_agent_asked_for_follows_wrap_up() {
 fn who_comes_back_during_wrap_up_hears_of_it_again() {
     let mut desk = Desk::new();
     desk.sign_in("ann");
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     let offer = desk.offer_to("ann");
     desk.step(DeskInput::Accepted(agent("ann"), offer));
-    let ended = desk.step(DeskInput::ConversationEnded(handoff(1), CallEnd::AgentEnded));
+    let ended = desk.step(DeskInput::Ended(handoff(1), CallEnd::AgentEnded));
     let wrap_up = ended.iter().find(|action| matches!(action, DeskAction::WrapUp { .. })).expect("wrap-up begins");
     desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 1 });
     desk.pass(Duration::from_secs(5));
-    let back = desk.step(DeskInput::Connected { agent: agent("ann"), session: 2 });
+    let back = desk.step(DeskInput::Connected { agent: agent("ann"), name: "ann".to_owned(), session: 2 });
     assert_eq!(back, [DeskAction::State(agent("ann")), wrap_up.clone()], "with the deadline it had");
     desk.step(DeskInput::WrapUpDone(agent("ann")));
-    let again = desk.step(DeskInput::Connected { agent: agent("ann"), session: 3 });
+    let again = desk.step(DeskInput::Connected { agent: agent("ann"), name: "ann".to_owned(), session: 3 });
     assert!(!again.iter().any(|action| matches!(action, DeskAction::WrapUp { .. })));
 }
 
@@ -198,11 +199,11 @@ fn who_comes_back_during_wrap_up_hears_of_it_again() {
 fn a_socket_lost_while_reserved_is_no_miss() {
     let mut desk = Desk::new();
     desk.sign_in("ann");
-    desk.step(DeskInput::Requested(handoff(1)));
+    desk.step(DeskInput::Requested(handoff(1), Facts::default()));
     let actions = desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 1 });
     assert!(actions.iter().any(|a| matches!(a, DeskAction::OfferEnded { result: OfferResult::Rescinded, .. })));
     desk.pass(Duration::from_secs(29));
-    let actions = desk.step(DeskInput::Connected { agent: agent("ann"), session: 2 });
+    let actions = desk.step(DeskInput::Connected { agent: agent("ann"), name: "ann".to_owned(), session: 2 });
     assert!(actions.iter().any(|a| matches!(a, DeskAction::Offer { .. })), "back within the grace: still Available");
     desk.step(DeskInput::Disconnected { agent: agent("ann"), session: 2 });
     desk.pass(Duration::from_secs(31));
@@ -218,22 +219,23 @@ proptest! {
     fn one_winner_and_nobody_forgotten(script in inputs()) {
         let mut desk = Desk::new();
         let mut assigned: BTreeMap<HandoffId, AgentId> = BTreeMap::new();
+        let mut sessions: BTreeMap<AgentId, u64> = BTreeMap::new();
         for (kind, who, task, wait) in script {
             let name = agent(&format!("agent-{who}"));
             let task = handoff(u64::from(task));
-            let session = desk.machine.agents.get(&name).and_then(|a| a.session).unwrap_or(0);
-            let offer = desk.machine.offer_of(&name).map(|(_, offer)| offer);
+            let session = *sessions.get(&name).unwrap_or(&0);
+            let offer = desk.machine.router.offer_of(&name).map(|(_, offer)| offer);
             let mut actions = match (kind, offer) {
-                (0 | 1, _) => desk.step(DeskInput::Requested(task)),
-                (2, _) => desk.step(DeskInput::Withdrawn(task)),
-                (3, _) => desk.step(DeskInput::ConversationEnded(task, CallEnd::CallerHungUp)),
-                (4, _) => { desk.sessions += 1; let session = desk.sessions; desk.step(DeskInput::Connected { agent: name, session }) }
+                (0 | 1, _) => desk.step(DeskInput::Requested(task, Facts::default())),
+                (2, _) => desk.step(DeskInput::Left(task, Left::HungUp)),
+                (3, _) => desk.step(DeskInput::Ended(task, CallEnd::CallerHungUp)),
+                (4, _) => { desk.sessions += 1; let session = desk.sessions; sessions.insert(name.clone(), session); desk.step(DeskInput::Connected { agent: name, name: String::new(), session }) }
                 (5, _) => desk.step(DeskInput::Disconnected { agent: name, session }),
-                (6, _) => desk.step(DeskInput::StateChosen(name, AgentState::Available)),
+                (6, _) => desk.step(DeskInput::StateChosen(name, AgentState::Available, None)),
                 (7, Some(offer)) => desk.step(DeskInput::Rejected(name, offer)),
                 (8 | 9, Some(offer)) => desk.step(DeskInput::Accepted(name, offer)),
                 (10, _) => desk.step(DeskInput::WrapUpDone(name)),
-                _ => desk.step(DeskInput::MissedAcknowledged(name)),
+                _ => desk.step(DeskInput::Acknowledged(name)),
             };
             actions.extend(desk.pass(Duration::from_millis(u64::from(wait))));
             for action in &actions {
@@ -245,18 +247,7 @@ proptest! {
                     _ => {}
                 }
             }
-            for (name, state) in &desk.machine.agents {
-                let reserved = desk.machine.tasks.values().filter(|t| matches!(&t.state, TaskState::Offered { agent, .. } if agent == name)).count();
-                let talking = desk.machine.tasks.values().filter(|t| matches!(&t.state, TaskState::Assigned { agent } | TaskState::AgentLost { agent, .. } if agent == name)).count();
-                prop_assert_eq!(reserved, usize::from(state.state == AgentState::Reserved));
-                prop_assert_eq!(talking, usize::from(state.state == AgentState::OnContact));
-            }
-            let free = desk.machine.agents.iter().filter(|(_, a)| a.state == AgentState::Available && a.session.is_some());
-            for (name, _) in free {
-                for task in desk.machine.tasks.values().filter(|t| t.state == TaskState::Pending) {
-                    prop_assert!(task.excluded.contains_key(name), "a caller waits while somebody is free");
-                }
-            }
+            prop_assert_eq!(desk.machine.router.broken_rule(desk.machine.moment(desk.now)), None);
             prop_assert!(desk.now >= desk.start);
         }
     }

@@ -29,6 +29,9 @@ pub enum ToAgent {
         /// What an agent may choose at wrap-up. Empty from a server that does not say.
         #[serde(default)]
         dispositions: Vec<String>,
+        /// Names a break may have; see `set_state`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        break_codes: Vec<String>,
     },
     /// The agent's state as the server sees it; after every change and after `hello`.
     State {
@@ -38,6 +41,9 @@ pub enum ToAgent {
         for_ms: u64,
         /// What follows the current call, if the agent chose that already.
         next: Option<AgentState>,
+        /// The name of the break.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
     },
     /// Callers waiting, after every change.
     Queue {
@@ -121,6 +127,9 @@ pub enum FromAgent {
     SetState {
         /// `available`, `break` or `offline`; the others are the server's to set.
         state: AgentState,
+        /// The name of the break, one of `hello`'s `break_codes`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
     },
     /// Takes an offer.
     Accept {
@@ -156,7 +165,9 @@ pub enum FromAgent {
         /// How it ended, in one of the configured words.
         disposition: String,
     },
-    /// Acknowledges a missed offer, which makes the agent available again.
+    /// Wants more time for wrap-up; once.
+    ExtendWrapUp,
+    /// Acknowledges a missed offer or a call without sound, which makes the agent available again.
     AcknowledgeMissed,
     /// Keeps the connection alive.
     Ping {
@@ -292,7 +303,8 @@ mod tests {
 
     #[test]
     fn messages_are_tagged_snake_case_json() {
-        let text = serde_json::to_string(&FromAgent::SetState { state: AgentState::Available }).expect("plain data");
+        let text = serde_json::to_string(&FromAgent::SetState { state: AgentState::Available, code: None })
+            .expect("plain data");
         assert_eq!(text, r#"{"type":"set_state","state":"available"}"#);
         let parsed: FromAgent = serde_json::from_str(r#"{"type":"end"}"#).expect("valid");
         assert_eq!(parsed, FromAgent::End);

@@ -145,6 +145,7 @@ impl Actor {
             reason,
             summary: self.journal.summary(reason),
             provider: self.provider,
+            caller: self.journal.caller(),
             lines: self.journal.lines().to_vec(),
             commands: self.commands.clone(),
         };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -23,7 +24,8 @@ use crate::dialog::knowledge::Knowledge;
 use crate::dialog::phrases::Phrases;
 use crate::engine::llm::{ChatRequest, ChatSummary, LanguageModel, LlmError};
 use crate::engine::stt::Transcript;
-use crate::handoff::machine::{DeskAction, DeskInput, DeskMachine, DeskPolicy};
+use crate::handoff::machine::{DeskAction, DeskInput, DeskMachine};
+use crate::handoff::routing::{Facts, Left, Plan};
 use crate::handoff::wire::{AgentState, CallEnd};
 use crate::handoff::{AgentId, HandoffId};
 use crate::store::CallOutcome;
@@ -51,7 +53,7 @@ pub struct Stage {
     /// How calls behave.
     pub policy: CallPolicy,
     /// How the desk behaves.
-    pub desk: DeskPolicy,
+    pub desk: Arc<Plan>,
 }
 
 /// A scenario that was played.
@@ -196,12 +198,13 @@ struct Thinking {
 impl<'a> Play<'a> {
     fn new(stage: &'a Stage, scenario: &'a Scenario) -> Self {
         let now = tokio::time::Instant::now().into_std();
-        let mut desk = DeskMachine::new(stage.desk, 0);
+        let mut desk = DeskMachine::new(stage.desk.clone(), now, Timestamp::now(), 0);
         let mut ignored = Vec::new();
         for number in 0..scenario.agents {
             let agent = AgentId(format!("agent-{number}"));
-            desk.step(now, DeskInput::Connected { agent: agent.clone(), session: 1 }, &mut ignored);
-            desk.step(now, DeskInput::StateChosen(agent, AgentState::Available), &mut ignored);
+            let connected = DeskInput::Connected { agent: agent.clone(), name: agent.0.clone(), session: 1 };
+            desk.step(now, connected, &mut ignored);
+            desk.step(now, DeskInput::StateChosen(agent, AgentState::Available, None), &mut ignored);
         }
         Self {
             stage,
@@ -331,16 +334,16 @@ impl<'a> Play<'a> {
                     let trigger = Trigger { reason: reason.as_str(), signals: signals.into() };
                     self.turn.handoff.get_or_insert(trigger);
                     let handoff = *self.handoff.get_or_insert_with(HandoffId::generate);
-                    self.desk(DeskInput::Requested(handoff));
+                    self.desk(DeskInput::Requested(handoff, Facts::default()));
                 }
                 CallAction::SuspendHandoff => {
                     if let Some(handoff) = self.handoff {
-                        self.desk(DeskInput::Withdrawn(handoff));
+                        self.desk(DeskInput::Left(handoff, Left::ForNow));
                     }
                 }
                 CallAction::CloseHandoff(_) => {
                     if let Some(handoff) = self.handoff.take() {
-                        self.desk(DeskInput::ConversationEnded(handoff, CallEnd::CallerHungUp));
+                        self.desk(DeskInput::Ended(handoff, CallEnd::CallerHungUp));
                     }
                 }
                 CallAction::Finish(outcome) => self.outcome = Some(outcome),

@@ -178,6 +178,7 @@ test("the server names what an agent may choose at wrap-up", () => {
 test("a page opened in a call waits for it, one opened after a miss says so", () => {
   assert.equal(after(HELLO, state("on_contact")).desk.phase, "joining");
   assert.equal(after(HELLO, state("missed")).desk.phase, "missed");
+  assert.equal(after(HELLO, state("error")).desk.phase, "missed");
 });
 
 test("errors are told, unknown messages are not minded", () => {

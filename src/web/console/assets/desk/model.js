@@ -28,7 +28,7 @@ export class Desk {
     if (this.joining !== null) return "joining";
     if (this.offer !== null) return "offer";
     if (this.wrapUp !== null) return "wrap_up";
-    if (this.state === "missed") return "missed";
+    if (this.state === "missed" || this.state === "error") return "missed";
     if (this.state === "wrap_up") return "closing";
     if (this.state === "on_contact") return "joining";
     return "idle";

@@ -288,16 +288,19 @@ export function wrapUpView(desk, actions) {
   };
 }
 
-/** An offer ran out. */
-export function missedView(_desk, actions) {
-  const title = heading("You missed a call");
+/** An offer ran out, or a call came about without sound. */
+export function missedView({ state }, actions) {
+  const silent = state === "error";
+  const title = heading(silent ? "Nobody could hear you" : "You missed a call");
   const back = h("button", { class: "button primary big", type: "button", id: "back", onclick: actions.acknowledge }, icon("check"), "I’m back");
   const root = h(
     "div",
     { class: "stage-middle" },
     h("span", { class: "idle-picture warm", "aria-hidden": "true" }, icon("phone")),
     title,
-    h("p", { class: "soft idle-text" }, "The caller went to somebody else. You get no calls until you say that you are back."),
+    h("p", { class: "soft idle-text" }, silent
+        ? "The call came about without sound from here, and the caller went to somebody else. Check your microphone, then say that you are back."
+        : "The caller went to somebody else. You get no calls until you say that you are back."),
     h("div", { class: "idle-action" }, back),
   );
   return {

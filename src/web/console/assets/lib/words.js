@@ -50,6 +50,7 @@ const STATES = {
   wrap_up: "Wrap-up",
   missed: "Missed call",
   break: "On break",
+  error: "No sound",
 };
 
 const PROVIDERS = { browser: "Web call", twilio: "Phone, Twilio" };
