@@ -129,8 +129,9 @@ impl Router {
         }
         for handoff in contacts {
             let Some(slot) = self.task_ids.get(&handoff).copied() else { continue };
-            if let TaskState::AgentLost { agent, at, .. } = self.task(slot).state {
-                self.task_mut(slot).enter(TaskState::Assigned { agent, at, connected: true });
+            if let TaskState::AgentLost { agent, connected, .. } = self.task(slot).state {
+                // Whoever was not connected yet has the whole time for it again.
+                self.task_mut(slot).enter(TaskState::Assigned { agent, at: now, connected });
                 self.touch_task(now, slot);
             }
             out.push(Decision::AgentReturned { handoff, agent: id.clone() });
@@ -161,9 +162,9 @@ impl Router {
         }
         for handoff in contacts {
             let Some(slot) = self.task_ids.get(&handoff).copied() else { continue };
-            if let TaskState::Assigned { agent, at, .. } = self.task(slot).state {
+            if let TaskState::Assigned { agent, connected, .. } = self.task(slot).state {
                 let until = now + self.plan.rules.resume;
-                self.task_mut(slot).enter(TaskState::AgentLost { agent, at, until });
+                self.task_mut(slot).enter(TaskState::AgentLost { agent, until, connected });
                 self.touch_task(now, slot);
                 out.push(Decision::AgentLost(handoff));
             }

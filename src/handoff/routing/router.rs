@@ -324,7 +324,9 @@ impl Router {
 
     fn media_up(&mut self, now: Moment, handoff: HandoffId) {
         let Some(slot) = self.slot(handoff) else { return };
-        if let TaskState::Assigned { connected, .. } = &mut self.task_mut(slot).state {
+        if let TaskState::Assigned { connected, .. } | TaskState::AgentLost { connected, .. } =
+            &mut self.task_mut(slot).state
+        {
             *connected = true;
             self.touch_task(now, slot);
         }
@@ -332,7 +334,11 @@ impl Router {
 
     fn failed_connect(&mut self, now: Moment, handoff: HandoffId, cause: Cause, out: &mut Vec<Decision>) {
         let Some(slot) = self.slot(handoff) else { return };
-        let TaskState::Assigned { agent, connected: false, .. } = self.task(slot).state else { return };
+        let (TaskState::Assigned { agent, connected: false, .. }
+        | TaskState::AgentLost { agent, connected: false, .. }) = self.task(slot).state
+        else {
+            return;
+        };
         let until = now + self.plan.rules.reoffer_after;
         let task = self.task_mut(slot);
         task.failed = Some(cause);

@@ -55,7 +55,7 @@ pub(super) enum TaskState {
     /// An agent took it.
     Assigned { agent: u32, at: Moment, connected: bool },
     /// The agent's connection is lost.
-    AgentLost { agent: u32, at: Moment, until: Moment },
+    AgentLost { agent: u32, until: Moment, connected: bool },
     /// Not in line at the moment: the last step is over, or the caller does something else.
     Aside(Option<Exit>),
 }
