@@ -115,7 +115,9 @@ impl Format {
                 let decoder = opus::Decoder::new(self.rate.0, opus::Channels::Mono);
                 Decoding::Opus(decoder.map_err(|_| CodecError::Unavailable(self))?, self.rate)
             }
-            Codec::G722 | Codec::Opus => return Err(CodecError::Unavailable(self)),
+            #[cfg(not(feature = "opus"))]
+            Codec::Opus => return Err(CodecError::Unavailable(self)),
+            Codec::G722 => return Err(CodecError::Unavailable(self)),
         }))
     }
 
@@ -135,7 +137,9 @@ impl Format {
                 let encoder = opus::Encoder::new(self.rate.0, opus::Channels::Mono, opus::Application::Voip);
                 Encoding::Opus(encoder.map_err(|_| CodecError::Unavailable(self))?, self.rate)
             }
-            Codec::G722 | Codec::Opus => return Err(CodecError::Unavailable(self)),
+            #[cfg(not(feature = "opus"))]
+            Codec::Opus => return Err(CodecError::Unavailable(self)),
+            Codec::G722 => return Err(CodecError::Unavailable(self)),
         }))
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod byte_order;
 pub mod codec;
+pub mod dtmf;
 pub mod frame;
 pub mod framer;
 pub mod g711;

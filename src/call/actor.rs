@@ -26,6 +26,7 @@ use super::handle::{CallCommand, LegIo};
 use super::hold;
 use super::input::{CallInput, HandoffNews, ItemId, TurnId};
 use super::journal::Journal;
+use super::keys::Keypad;
 use super::machine::{CallMachine, CallPolicy};
 use super::message::Message;
 use super::mind::{Mind, Thought};
@@ -47,7 +48,7 @@ use crate::handoff::HandoffId;
 use crate::handoff::actor::{AgentLeg, DeskHandle};
 use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
-use crate::telephony::protocol::{MediaCommand, MediaEvent, StopReason, StreamStart};
+use crate::telephony::protocol::{Digit, MediaCommand, MediaEvent, StopReason, StreamStart};
 use crate::telephony::providers::PROVIDERS;
 
 /// What every call needs, shared by all.
@@ -142,6 +143,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         pace: Pace::new(&settings.turn),
         overlap: Overlap::new(OverlapRules::new(settings.vad_threshold, Millis(settings.turn.barge_in_ms))),
         stream_clock: None,
+        keypad: Keypad::new(settings.turn.keys_by_sound),
         vad,
         speech,
         journal,
@@ -178,6 +180,7 @@ struct Actor {
     detector: TurnDetector,
     pace: Pace,
     overlap: Overlap,
+    keypad: Keypad,
     /// Where the caller's stream lies on the call's clock: what to add to the place of a frame, in milliseconds.
     stream_clock: Option<i64>,
     vad: Box<dyn VoiceActivity>,
@@ -249,12 +252,9 @@ impl Actor {
     async fn event(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::Dtmf(digit) => {
-                if self.bridged
-                    && let Some(handoff) = self.handoff
-                {
-                    self.services.desk.caller_key(handoff, digit).await;
+                if self.keypad.reported(self.at(Instant::now()), digit) {
+                    self.pressed(digit).await;
                 }
-                self.step(CallInput::Dtmf(digit)).await;
             }
             MediaEvent::MarkPlayed(mark) => {
                 let mut outputs = Vec::new();
@@ -265,6 +265,15 @@ impl Actor {
             // A discarded mark belongs to an item that was reported as cut when it was cleared.
             MediaEvent::MarkDiscarded(_) | MediaEvent::Gap(_) | MediaEvent::Started(_) | MediaEvent::Audio(_) => {}
         }
+    }
+
+    async fn pressed(&mut self, digit: Digit) {
+        if self.bridged
+            && let Some(handoff) = self.handoff
+        {
+            self.services.desk.caller_key(handoff, digit).await;
+        }
+        self.step(CallInput::Dtmf(digit)).await;
     }
 
     /// The leg is gone.

@@ -1,5 +1,5 @@
 //! One caller's visit. PURE: [`machine`], [`turn`], [`patience`], [`completeness`], [`overlap`], [`echo`], [`sound`],
-//! [`playback`], [`hold`], [`message`]. RUNTIME: [`actor`], [`directory`], [`handle`], [`journal`], [`mind`],
+//! [`playback`], [`keys`], [`hold`], [`message`]. RUNTIME: [`actor`], [`directory`], [`handle`], [`journal`], [`mind`],
 //! [`recorder`], [`speech`].
 
 pub mod actor;
@@ -10,6 +10,7 @@ pub mod handle;
 pub mod hold;
 pub mod input;
 pub mod journal;
+pub mod keys;
 pub mod machine;
 pub mod message;
 pub mod mind;

@@ -98,6 +98,8 @@ pub struct TurnConfig {
     pub silence_prompt_s: u32,
     /// Wait for an answer after which the caller hears that it is being looked for; 0: never.
     pub filler_ms: u32,
+    /// Keys are heard in the audio too, until the provider reports one.
+    pub keys_by_sound: bool,
 }
 
 impl Default for TurnConfig {
@@ -111,6 +113,7 @@ impl Default for TurnConfig {
             max_utterance_s: 25,
             silence_prompt_s: 8,
             filler_ms: 2_500,
+            keys_by_sound: true,
         }
     }
 }

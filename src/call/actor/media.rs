@@ -37,6 +37,10 @@ impl Actor {
         if self.bridged && !self.held {
             self.forward_to_agent(&frame);
         }
+        if let Some(digit) = self.keypad.listen(self.at(now), &frame.pcm) {
+            debug!(call.id = %self.id, "A key was heard");
+            self.pressed(digit).await;
+        }
         if let Some(message) = &mut self.message
             && message.push(&frame.pcm, voice >= self.services.settings.vad_threshold)
         {
