@@ -18,8 +18,17 @@ check:
 test:
     scripts/test
 
+# Build the console's pages; the next cargo build embeds them
+console:
+    npm ci --prefix console --no-audit --no-fund
+    npm run build --prefix console
+
+# Work on the console: pages from disk with live reload, everything else from the server at URL
+console-dev URL="http://127.0.0.1:8080":
+    WARMLINE_URL={{ URL }} npm run dev --prefix console
+
 # A server without a single model: keypad, hold, agents and records work, every caller goes to a person
-demo *OPTIONS:
+demo *OPTIONS: console
     WARMLINE_STT__ENGINE=off WARMLINE_LLM__ENGINE=off WARMLINE_VAD__ENGINE=energy WARMLINE_TTS__ENGINE=program \
         cargo run --locked --no-default-features -- serve {{ OPTIONS }}
 
@@ -31,8 +40,8 @@ bench NAME *OPTIONS:
 compare *OPTIONS:
     scripts/compare-stt {{ OPTIONS }}
 
-# Screenshots of every page in the looks of phone, laptop and dark, from a real browser
-screenshots:
+# Screenshots of every page, light and dark, for docs/images; and every state at five sizes in tests/e2e/shots
+screenshots: console
     npm ci --prefix tests/e2e --no-audit --no-fund
     node tests/e2e/gallery.mjs
 

@@ -20,7 +20,8 @@ need_rust() {
 # Package and the command or file that shows it is there; on other systems the command or file is what counts.
 build_packages='build-essential:c++ make:make cmake:cmake clang:clang libclang-dev:/usr/lib/llvm-*/lib/libclang.so
     pkg-config:pkg-config python3-pip:/usr/lib/python3/dist-packages/pip curl:curl ca-certificates:/etc/ssl/certs'
-test_packages='sox:sox espeak-ng:espeak-ng nodejs:node npm:npm chromium:chromium
+console_packages='nodejs:node npm:npm'
+test_packages='sox:sox espeak-ng:espeak-ng chromium:chromium
     asterisk-core-sounds-en-wav:/usr/share/asterisk/sounds/en_US_f_Allison/digits/1.wav
     pocketsphinx-testdata:/usr/share/pocketsphinx/test/data/librivox'
 
@@ -51,6 +52,19 @@ need_packages() {
     say "Installing ${missing[*]}"
     DEBIAN_FRONTEND=noninteractive "${apt[@]}" update -qq >&2
     DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# Builds the console's pages, which the next cargo build embeds. Does nothing when they are newer than what they come from.
+build_console() {
+    local site=console/dist/site/index.html
+    if [ -e "$site" ] && [ -z "$(find console -mindepth 1 \( -name node_modules -o -name dist \) -prune \
+        -o -newer "$site" -print -quit)" ]; then
+        return
+    fi
+    node -e 'process.exit(parseInt(process.versions.node) < 18)' || fail "node $(node --version) is too old: 18 or newer is needed"
+    say "Building the console"
+    npm ci --prefix console --no-audit --no-fund >&2
+    npm run build --prefix console >&2
 }
 
 # In its own folder: llm-worker/.cargo/config.toml asks for this machine's vector instructions.

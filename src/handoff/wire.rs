@@ -13,7 +13,7 @@ use crate::telephony::protocol::Speaker;
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// From the server to an agent's client.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToAgent {
     /// First message on a new socket.
@@ -120,7 +120,7 @@ pub enum ToAgent {
 }
 
 /// From an agent's client to the server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromAgent {
     /// Wants to be in this state: now, or after the current call.
@@ -177,7 +177,7 @@ pub enum FromAgent {
 }
 
 /// A caller held out to an agent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Offer {
     /// Names it in `accept` and `reject`.
     pub offer_id: OfferId,
@@ -200,7 +200,7 @@ pub struct Offer {
 }
 
 /// One line of a transcript.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Line {
     /// Grows by one a line; a line sent again with the same number replaces the old one.
     pub seq: u32,

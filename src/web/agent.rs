@@ -26,6 +26,14 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Bad messages after which a client is closed.
 const BAD_MESSAGES: u32 = 50;
 
+/// The messages of this socket as schemas, for the API's document: clients get their types from one place.
+pub(super) fn schemas() -> utoipa::openapi::OpenApi {
+    #[derive(utoipa::OpenApi)]
+    #[openapi(components(schemas(ToAgent, FromAgent)))]
+    struct Document;
+    <Document as utoipa::OpenApi>::openapi()
+}
+
 /// Runs one agent's socket until it closes, is replaced, falls silent, or the server stops.
 pub async fn run(socket: WebSocket, agent: AgentId, name: String, desk: DeskHandle, cancel: CancellationToken) {
     let Some((session, outbox)) = desk.connect(agent.clone(), name).await else { return };

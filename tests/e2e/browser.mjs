@@ -52,7 +52,7 @@ export async function openBrowser({ microphone, size = { width: 1280, height: 86
 export async function untilMain(page, what, check, timeout = 10_000) {
   const began = Date.now();
   for (;;) {
-    const data = await page.evaluate(() => ({ ...document.getElementById("main").dataset }));
+    const data = await page.evaluate(() => ({ ...document.getElementById("main")?.dataset }));
     if (check(data)) return { ms: Date.now() - began, data };
     if (Date.now() - began > timeout) throw new Error(`${what}: not within ${timeout} ms; the page says ${JSON.stringify(data)}`);
     await page.waitForTimeout(40);
@@ -64,7 +64,7 @@ export async function loudest(page, name, ms = 1_500) {
   const until = Date.now() + ms;
   let most = 0;
   while (Date.now() < until) {
-    const level = Number(await page.evaluate((key) => document.getElementById("main").dataset[key] ?? "0", name));
+    const level = Number(await page.evaluate((key) => document.getElementById("main")?.dataset[key] ?? "0", name));
     most = Math.max(most, level);
     await page.waitForTimeout(100);
   }

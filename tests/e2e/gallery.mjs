@@ -1,5 +1,5 @@
-// Every page and state at phone width and in the dark, against the mock: screenshots to look at, and a check that
-// nothing is wider than the screen and nothing complains.
+// Every page and state at phone width and in the dark, against the mock: screenshots to look at, and checks that nothing
+// is wider than the screen, nothing complains, and axe finds nothing serious (WCAG 2.2 A and AA).
 //
 //   node gallery.mjs [LOOK]     LOOK: phone, phone-dark, dark, small or laptop; screenshots go to $SHOTS (default: shots)
 
@@ -8,6 +8,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+import { AxeBuilder } from "@axe-core/playwright";
 
 import { openBrowser, untilMain } from "./browser.mjs";
 import { voice, wav } from "./voice.mjs";
@@ -30,8 +32,16 @@ await writeFile(microphone, wav(voice(8_000, 150, 48_000), 48_000));
 const only = process.argv[2];
 for (const look of LOOKS.filter((each) => only === undefined || each.name === only)) await tour(look);
 await rm(folder, { recursive: true, force: true });
-console.log(failures === 0 ? "all fit" : `${failures} problems`);
+console.log(failures === 0 ? "all fit, no barriers" : `${failures} problems`);
 process.exitCode = failures === 0 ? 0 : 1;
+
+/** What axe finds serious or critical on a page. */
+async function barriers(page) {
+  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).slice(0, 3).join(", ")}`);
+}
 
 async function tour({ name, size, dark }) {
   const mock = spawn(process.execPath, [join(here, "mock.mjs"), "0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, MOCK_OFFER_MS: "6000" } });
@@ -44,6 +54,10 @@ async function tour({ name, size, dark }) {
     if (wide > screen) {
       failures += 1;
       console.log(`${name} ${state}: ${wide} px wide on a screen of ${screen}`);
+    }
+    for (const finding of await barriers(page)) {
+      failures += 1;
+      console.log(`${name} ${state}: ${finding}`);
     }
     await page.screenshot({ path: join(shots, `${name}-${state}.png`) });
   };

@@ -15,7 +15,7 @@ import { WebSocketServer } from "ws";
 import { MockCall, MockDesk } from "./mock/desk.mjs";
 import { calls, detail, messages, recordingOf } from "./mock/records.mjs";
 
-const ASSETS = fileURLToPath(new URL("../../src/web/console/assets/", import.meta.url));
+const SITE = fileURLToPath(new URL("../../console/dist/site/", import.meta.url));
 const TYPES = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
@@ -26,7 +26,7 @@ const TYPES = {
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; " +
   "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const PAGES = { "/": "index.html", "/agent": "agent.html", "/calls": "calls.html", "/messages": "messages.html" };
+const PAGES = /^\/(agent|messages|calls(\/[^/]+)?)?$/;
 
 const users = new Map([
   ["dana", { id: "dana", name: "dana", role: "agent", password: "desk-password", must_change_password: false }],
@@ -64,7 +64,7 @@ async function bodyOf(request) {
 }
 
 async function file(response, path, status = 200) {
-  const full = join(ASSETS, normalize(`/${path}`));
+  const full = join(SITE, normalize(`/${path}`));
   try {
     const body = await readFile(full);
     response.writeHead(status, {
@@ -75,8 +75,8 @@ async function file(response, path, status = 200) {
     });
     response.end(body);
   } catch {
-    if (path === "404.html") throw new Error("assets are missing");
-    await file(response, "404.html", 404);
+    if (path === "index.html") throw new Error("the console is not built: npm run build --prefix console");
+    await file(response, "index.html", 404);
   }
 }
 
@@ -84,11 +84,10 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url, "http://mock");
   const path = url.pathname;
   try {
-    if (path.startsWith("/assets/")) return await file(response, path.slice("/assets/".length));
-    if (PAGES[path] !== undefined) return await file(response, PAGES[path]);
-    if (path.startsWith("/calls/")) return await file(response, "calls.html");
+    if (path.startsWith("/assets/") || path === "/mark.svg") return await file(response, path.slice(1));
+    if (PAGES.test(path)) return await file(response, "index.html");
     if (path.startsWith("/api/") || path.startsWith("/mock/")) return await rest(request, response, path, url);
-    await file(response, "404.html", 404);
+    await file(response, "index.html", 404);
   } catch (error) {
     console.error(path, error);
     problem(response, 500, "internal", "The mock failed.");

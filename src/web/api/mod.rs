@@ -58,6 +58,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
 
 fn describe(mut document: OpenApi) -> OpenApi {
     document.merge(browser::openapi());
+    document.merge(super::agent::schemas());
     document.info = InfoBuilder::new()
         .title("Warmline")
         .version(env!("CARGO_PKG_VERSION"))

@@ -1,26 +1,35 @@
-//! The pages: caller, agent's desk, calls, messages. Plain HTML, CSS and JavaScript modules, embedded in the binary.
+//! The console: the pages built from `console/`, embedded in the binary, or one page that says how to build them.
 //!
-//! Everything is served with an entity tag and `no-cache`, so that a browser asks each time and gets a 304 unless the
-//! binary changed: pages and modules of different versions never mix. The content security policy allows nothing but
-//! our own files; there is no inline script or style. What the pages show comes from `/api/v1`, `/media/browser` and
+//! It is one page with many addresses: each address of [`PAGES`] answers with the same `index.html`, whose script shows
+//! what the address is about. That file is served with an entity tag and `no-cache`, so a browser asks each time; what
+//! it names under `assets/` carries a hash in its name and is kept for good. The content security policy allows nothing
+//! but our own files; there is no inline script or style. What the pages show comes from `/api/v1`, `/media/browser` and
 //! `/agent/ws`; nothing here knows calls or agents.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::io::Write as _;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
+    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-static ASSETS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web/console/assets");
+/// `build.rs` says which folder.
+static ASSETS: Dir<'static> = include_dir!("$WARMLINE_CONSOLE");
+
+/// The addresses that are pages. `console/src/app/routes.ts` knows what each of them shows.
+const PAGES: [&str; 5] = ["/", "/agent", "/calls", "/calls/{id}", "/messages"];
 
 /// Own files only. `connect-src 'self'` covers the websockets too: the pages talk to the host they came from.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; \
@@ -32,11 +41,37 @@ const PERMISSIONS: &str = "microphone=(self), autoplay=(self), camera=(), geoloc
 /// One file, ready to be sent.
 struct Asset {
     body: &'static [u8],
+    /// The body in gzip, made when it is first wanted; none for what does not get smaller.
+    gzip: OnceLock<Option<Bytes>>,
     content_type: HeaderValue,
     tag: HeaderValue,
+    /// Its name changes with its content.
+    hashed: bool,
 }
 
-/// By path below `assets/`.
+impl Asset {
+    fn new(path: &str, body: &'static [u8]) -> Self {
+        let hash = Sha256::digest(body);
+        let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        // Weak, since it stands for the file both plain and in gzip.
+        let tag =
+            HeaderValue::try_from(format!("W/\"{hex}\"")).expect("hexadecimal digits in quotes are a header value");
+        let hashed = path.starts_with("assets/");
+        Self { body, gzip: OnceLock::new(), content_type: content_type(path), tag, hashed }
+    }
+
+    fn gzip(&self) -> Option<Bytes> {
+        self.gzip.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            let smaller =
+                encoder.write_all(self.body).and_then(|()| encoder.finish()).expect("memory takes everything");
+            (smaller.len() < self.body.len()).then(|| smaller.into())
+        });
+        self.gzip.get().cloned().flatten()
+    }
+}
+
+/// By path below the folder.
 static BY_PATH: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
     let mut assets = BTreeMap::new();
     collect(&ASSETS, &mut assets);
@@ -45,13 +80,10 @@ static BY_PATH: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
 
 /// The pages and their files, and [`not_found`] for everything else. State-free.
 pub fn routes() -> Router {
-    Router::new()
-        .route("/", get(|headers: HeaderMap| async move { page(&headers, "index.html") }))
-        .route("/agent", get(|headers: HeaderMap| async move { page(&headers, "agent.html") }))
-        .route("/calls", get(|headers: HeaderMap| async move { page(&headers, "calls.html") }))
-        .route("/calls/{id}", get(|headers: HeaderMap| async move { page(&headers, "calls.html") }))
-        .route("/messages", get(|headers: HeaderMap| async move { page(&headers, "messages.html") }))
-        .route("/favicon.ico", get(|headers: HeaderMap| async move { page(&headers, "mark.svg") }))
+    let pages = PAGES.into_iter().fold(Router::new(), |router, path| router.route(path, get(page)));
+    pages
+        .route("/favicon.ico", get(async |headers: HeaderMap| file(&headers, "mark.svg")))
+        .route("/mark.svg", get(async |headers: HeaderMap| file(&headers, "mark.svg")))
         .route("/assets/{*path}", get(asset))
         .fallback(not_found)
 }
@@ -59,24 +91,30 @@ pub fn routes() -> Router {
 /// The page for an address that does not exist, with status 404.
 pub async fn not_found() -> Response {
     // Without the request's headers there is no 304: a missing page is never "still good".
-    (StatusCode::NOT_FOUND, page(&HeaderMap::new(), "404.html")).into_response()
+    (StatusCode::NOT_FOUND, file(&HeaderMap::new(), "index.html")).into_response()
+}
+
+async fn page(headers: HeaderMap) -> Response {
+    file(&headers, "index.html")
 }
 
 async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    match BY_PATH.get(path.as_str()) {
+    match BY_PATH.get(format!("assets/{path}").as_str()) {
         Some(asset) => send(&headers, asset),
         None => not_found().await,
     }
 }
 
-fn page(headers: &HeaderMap, path: &str) -> Response {
-    send(headers, BY_PATH.get(path).expect("the pages are embedded"))
+fn file(headers: &HeaderMap, path: &str) -> Response {
+    BY_PATH.get(path).map_or_else(|| StatusCode::NOT_FOUND.into_response(), |asset| send(headers, asset))
 }
 
 fn send(headers: &HeaderMap, asset: &Asset) -> Response {
+    let cached = if asset.hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
     let fixed = [
         (ETAG, asset.tag.clone()),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (CACHE_CONTROL, HeaderValue::from_static(cached)),
+        (VARY, HeaderValue::from_static("accept-encoding")),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(PERMISSIONS)),
         (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
@@ -86,25 +124,39 @@ fn send(headers: &HeaderMap, asset: &Asset) -> Response {
     if is_known(headers, &asset.tag) {
         return (StatusCode::NOT_MODIFIED, fixed).into_response();
     }
-    (fixed, [(CONTENT_TYPE, asset.content_type.clone())], asset.body).into_response()
+    let typed = [(CONTENT_TYPE, asset.content_type.clone())];
+    match takes_gzip(headers).then(|| asset.gzip()).flatten() {
+        Some(gzip) => (fixed, typed, [(CONTENT_ENCODING, "gzip")], gzip).into_response(),
+        None => (fixed, typed, asset.body).into_response(),
+    }
 }
 
 /// Whether the browser has this version already (RFC 9110 §13.1.2, weak comparison).
 fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    known
-        .flat_map(|list| list.split(','))
-        .map(|one| one.trim().trim_start_matches("W/"))
-        .any(|one| one == "*" || one.as_bytes() == tag.as_bytes())
+    let tag = tag.as_bytes();
+    listed(headers, &IF_NONE_MATCH)
+        .any(|one| one == "*" || one.trim_start_matches("W/").as_bytes() == tag.strip_prefix(b"W/").unwrap_or(tag))
+}
+
+/// Whether the client named gzip without refusing it (`q=0`).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    listed(headers, &ACCEPT_ENCODING).any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        named && !parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)))
+    })
+}
+
+/// The members of a comma-separated header.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).map(str::trim)
 }
 
 fn collect(dir: &'static Dir<'static>, assets: &mut BTreeMap<&'static str, Asset>) {
     for file in dir.files() {
         let Some(path) = file.path().to_str() else { continue };
-        let hash = Sha256::digest(file.contents());
-        let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let tag = HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal digits in quotes are a header value");
-        assets.insert(path, Asset { body: file.contents(), content_type: content_type(path), tag });
+        assets.insert(path, Asset::new(path, file.contents()));
     }
     for below in dir.dirs() {
         collect(below, assets);
@@ -121,8 +173,11 @@ fn content_type(path: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use axum::body::Body;
     use axum::http::Request;
+    use flate2::read::GzDecoder;
     use tower::ServiceExt;
 
     use super::*;
@@ -135,54 +190,75 @@ mod tests {
         routes().oneshot(request.body(Body::empty()).expect("a plain request")).await.expect("routes never fail")
     }
 
-    async fn body(response: Response) -> String {
-        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a small body");
-        String::from_utf8(bytes.to_vec()).expect("text")
+    async fn body(response: Response) -> Vec<u8> {
+        axum::body::to_bytes(response.into_body(), 1 << 22).await.expect("a small body").to_vec()
     }
 
     fn header<'a>(response: &'a Response, name: &HeaderName) -> &'a str {
         response.headers().get(name).unwrap_or_else(|| panic!("no {name}")).to_str().expect("ASCII")
     }
 
+    /// A style sheet of the console, built or not.
+    fn style() -> String {
+        let path = BY_PATH.keys().find(|path| path.ends_with(".css")).expect("a style sheet");
+        format!("/{path}")
+    }
+
     #[tokio::test]
     async fn every_page_is_there_with_a_strict_policy() {
-        for path in ["/", "/agent", "/calls", "/calls/0197c1d2-0000-7000-8000-000000000000", "/messages"] {
-            let response = get(path, &[]).await;
+        for path in PAGES {
+            let response = get(&path.replace("{id}", "0197c1d2-0000-7000-8000-000000000000"), &[]).await;
             assert_eq!(response.status(), StatusCode::OK, "{path}");
             assert_eq!(header(&response, &CONTENT_TYPE), "text/html; charset=utf-8", "{path}");
+            assert_eq!(header(&response, &CACHE_CONTROL), "no-cache", "{path}");
             assert!(!header(&response, &CONTENT_SECURITY_POLICY).contains("unsafe"), "{path}");
-            assert!(body(response).await.contains("<main"), "{path}");
+            assert!(body(response).await.starts_with(b"<!doctype html>"), "{path}");
         }
     }
 
     #[tokio::test]
-    async fn modules_styles_and_pictures_have_their_types() {
-        for (path, wanted) in [
-            ("/assets/caller/caller.js", "text/javascript; charset=utf-8"),
-            ("/assets/audio/playback.worklet.js", "text/javascript; charset=utf-8"),
-            ("/assets/base.css", "text/css; charset=utf-8"),
-            ("/assets/icons.svg", "image/svg+xml"),
-            ("/favicon.ico", "image/svg+xml"),
-        ] {
-            let response = get(path, &[]).await;
-            assert_eq!(response.status(), StatusCode::OK, "{path}");
-            assert_eq!(header(&response, &CONTENT_TYPE), wanted, "{path}");
-            assert_eq!(header(&response, &X_CONTENT_TYPE_OPTIONS), "nosniff", "{path}");
+    async fn files_have_their_types_and_are_kept() {
+        let response = get(&style(), &[]).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, &CONTENT_TYPE), "text/css; charset=utf-8");
+        assert_eq!(header(&response, &X_CONTENT_TYPE_OPTIONS), "nosniff");
+        assert!(header(&response, &CACHE_CONTROL).contains("immutable"));
+        for (path, kind) in [("worklet.js", "text/javascript; charset=utf-8"), ("icons.svg", "image/svg+xml")] {
+            assert_eq!(content_type(path), kind);
         }
     }
 
     #[tokio::test]
     async fn what_the_browser_has_is_not_sent_again() {
-        let first = get("/assets/base.css", &[]).await;
+        let first = get("/", &[]).await;
         let tag = header(&first, &ETAG).to_owned();
-        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
-            let again = get("/assets/base.css", &[(IF_NONE_MATCH, &known)]).await;
+        let strong = tag.trim_start_matches("W/").to_owned();
+        for known in [tag.clone(), strong, format!("\"other\", {tag}"), "*".to_owned()] {
+            let again = get("/", &[(IF_NONE_MATCH, &known)]).await;
             assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{known}");
             assert_eq!(header(&again, &ETAG), tag);
-            assert_eq!(body(again).await, "");
+            assert!(body(again).await.is_empty());
         }
-        let changed = get("/assets/base.css", &[(IF_NONE_MATCH, "\"other\"")]).await;
+        let changed = get("/", &[(IF_NONE_MATCH, "\"other\"")]).await;
         assert_eq!(changed.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn who_takes_gzip_gets_the_same_in_less() {
+        let plain = body(get(&style(), &[]).await).await;
+        for refused in ["identity", "br", "gzip;q=0"] {
+            let response = get(&style(), &[(ACCEPT_ENCODING, refused)]).await;
+            assert!(response.headers().get(CONTENT_ENCODING).is_none(), "{refused}");
+        }
+        for wanted in ["gzip", "br, GZIP;q=0.5"] {
+            let response = get(&style(), &[(ACCEPT_ENCODING, wanted)]).await;
+            assert_eq!(header(&response, &CONTENT_ENCODING), "gzip", "{wanted}");
+            let sent = body(response).await;
+            assert!(sent.len() < plain.len());
+            let mut unpacked = Vec::new();
+            GzDecoder::new(sent.as_slice()).read_to_end(&mut unpacked).expect("gzip");
+            assert_eq!(unpacked, plain);
+        }
     }
 
     #[tokio::test]
@@ -190,43 +266,45 @@ mod tests {
         for path in ["/nowhere", "/assets/nothing.js", "/assets/../mod.rs", "/assets/%2e%2e/mod.rs"] {
             let response = get(path, &[(IF_NONE_MATCH, "*")]).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
-            assert!(body(response).await.contains("does not exist"), "{path}");
+            assert!(body(response).await.starts_with(b"<!doctype html>"), "{path}");
         }
     }
 
-    /// What the policy forbids would fail only in the browser, and what is misspelt only when it is clicked.
+    /// What stands in for the console until it is built.
+    static UNBUILT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web/console/unbuilt");
+
     #[test]
-    fn files_keep_to_the_policy_and_name_only_files_that_exist() {
-        let reference = regex::Regex::new(r#"["'(]/assets/([\w./-]+\.(?:js|css|svg))"#).expect("a valid pattern");
-        let import = regex::Regex::new(r#"(?:from|import|URL\()\s*"(\.{1,2}/[\w./-]+\.js)""#).expect("a valid pattern");
+    fn the_console_keeps_to_the_policy_and_names_only_files_that_exist() {
+        check_files(&BY_PATH);
+    }
+
+    #[test]
+    fn so_does_the_page_that_says_how_to_build_it() {
+        let mut assets = BTreeMap::new();
+        collect(&UNBUILT, &mut assets);
+        assert!(assets.contains_key("index.html"));
+        check_files(&assets);
+    }
+
+    /// What the policy forbids would fail only in the browser, and what is missing only when it is clicked.
+    fn check_files(assets: &BTreeMap<&'static str, Asset>) {
+        let reference = regex::Regex::new(r#"(?:src|href)="/([\w./-]+\.\w+)""#).expect("a valid pattern");
+        let chunk =
+            regex::Regex::new(r#"["'`]/?(?:\./|assets/)([\w.-]+\.(?:js|css|svg))["'`]"#).expect("a valid pattern");
         let inline =
             regex::Regex::new(r"(?i)<script>|<style|\sstyle=|\son[a-z]+=|javascript:").expect("a valid pattern");
-        for (path, asset) in BY_PATH.iter() {
+        for (path, asset) in assets {
             let text = std::str::from_utf8(asset.body).unwrap_or_else(|_| panic!("{path} is text"));
-            for found in reference.captures_iter(text) {
-                assert!(BY_PATH.contains_key(&found[1]), "{path} names {}", &found[1]);
-            }
-            for found in import.captures_iter(text) {
-                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                assert!(BY_PATH.contains_key(joined(folder, &found[1]).as_str()), "{path} imports {}", &found[1]);
+            for found in chunk.captures_iter(text).filter(|_| path.ends_with(".js")) {
+                let named = format!("assets/{}", &found[1]);
+                assert!(assets.contains_key(named.as_str()), "{path} names {named}");
             }
             if path.ends_with(".html") {
                 assert!(!inline.is_match(text), "{path} has inline script or style");
-            }
-        }
-    }
-
-    fn joined(folder: &str, relative: &str) -> String {
-        let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-        for part in relative.split('/') {
-            match part {
-                "." => {}
-                ".." => {
-                    parts.pop();
+                for found in reference.captures_iter(text) {
+                    assert!(assets.contains_key(&found[1]), "{path} names {}", &found[1]);
                 }
-                name => parts.push(name),
             }
         }
-        parts.join("/")
     }
 }

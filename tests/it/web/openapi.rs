@@ -108,6 +108,18 @@ async fn the_document_lists_every_route() {
     assert_eq!(listed.len(), operations(&document().await).len(), "operation ids are unique");
 }
 
+/// The console's types are generated from a copy of the document. `WARMLINE_WRITE_OPENAPI=1` renews it.
+#[tokio::test]
+async fn the_console_is_built_from_this_document() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/console/openapi.json");
+    let current = format!("{:#}\n", document().await);
+    if std::env::var_os("WARMLINE_WRITE_OPENAPI").is_some() {
+        std::fs::write(path, &current).expect("the copy can be written");
+    }
+    let copy = std::fs::read_to_string(path).expect("the copy is in the repository");
+    assert!(copy == current, "{path} is out of date; WARMLINE_WRITE_OPENAPI=1 cargo test --test it openapi renews it");
+}
+
 /// What generators of clients trip over. (`openapi-spec-validator` accepts the document too.)
 #[tokio::test]
 async fn the_document_is_consistent() {

@@ -1,0 +1,28 @@
+// The server's types by name, as `openapi.json` has them.
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type AgentState = Schemas["AgentState"];
+export type BrowserCall = Schemas["BrowserCall"];
+export type CallDetail = Schemas["CallDetail"];
+export type CallEnd = Schemas["CallEnd"];
+export type CallOutcome = Schemas["CallOutcome"];
+export type CallRecord = Schemas["CallRecord"];
+export type FromAgent = Schemas["FromAgent"];
+export type HandoffOutcome = Schemas["HandoffOutcome"];
+export type HandoffRecord = Schemas["HandoffRecord"];
+export type Line = Schemas["Line"];
+export type Me = Schemas["Me"];
+export type MessageRecord = Schemas["MessageRecord"];
+export type Offer = Schemas["Offer"];
+export type OfferRecord = Schemas["OfferRecord"];
+export type OfferResult = Schemas["OfferResult"];
+export type Speaker = Schemas["Speaker"];
+export type ToAgent = Schemas["ToAgent"];
+export type TriggerRecord = Schemas["TriggerRecord"];
+export type TurnRecord = Schemas["TurnRecord"];
+export type TurnTimings = Schemas["TurnTimings"];
+export type UserRole = Schemas["UserRole"];
+export type WrapUpRecord = Schemas["WrapUpRecord"];

@@ -1,0 +1,58 @@
+// Which page an address shows. `src/web/console/mod.rs` serves the same addresses.
+
+import type { Component } from "svelte";
+
+import type { UserRole } from "../api/types";
+import type { IconName } from "../ui/icons";
+import type { MessageKey } from "../i18n/i18n.svelte";
+
+/** A page takes what it needs from the router. */
+export type Page = Component<Record<string, never>>;
+
+export interface Route {
+  pattern: RegExp;
+  load: () => Promise<{ default: Page }>;
+  /** Who may see it; null: everybody, without signing in. */
+  least: UserRole | null;
+}
+
+/** An entry of the staff pages' menu. */
+export interface MenuEntry {
+  href: string;
+  icon: IconName;
+  name: MessageKey;
+  least: UserRole;
+}
+
+const ROUTES: readonly Route[] = [
+  { pattern: /^\/$/, load: () => import("../caller/CallerPage.svelte"), least: null },
+  { pattern: /^\/agent$/, load: () => import("../desk/DeskPage.svelte"), least: "agent" },
+  { pattern: /^\/messages$/, load: () => import("../messages/MessagesPage.svelte"), least: "agent" },
+  { pattern: /^\/calls$/, load: () => import("../review/CallsPage.svelte"), least: "agent" },
+  { pattern: /^\/calls\/([^/]+)$/, load: () => import("../review/CallPage.svelte"), least: "agent" },
+];
+
+const NOWHERE: Route = { pattern: /^/, load: () => import("./NotFoundPage.svelte"), least: null };
+
+export const MENU: readonly MenuEntry[] = [
+  { href: "/agent", icon: "headset", name: "menu.desk", least: "agent" },
+  { href: "/messages", icon: "voicemail", name: "menu.messages", least: "agent" },
+  { href: "/calls", icon: "list", name: "menu.calls", least: "agent" },
+];
+
+/** The route of a path, with what its pattern found. */
+export function routeOf(path: string): { route: Route; id: string } {
+  const bare = path.length > 1 ? path.replace(/\/+$/, "") : path;
+  for (const route of ROUTES) {
+    const found = route.pattern.exec(bare);
+    if (found !== null) return { route, id: decodeURIComponent(found[1] ?? "") };
+  }
+  return { route: NOWHERE, id: "" };
+}
+
+const RANKS: readonly UserRole[] = ["agent", "supervisor", "admin"];
+
+/** Whether `role` includes what `least` may do. */
+export function includes(role: UserRole, least: UserRole): boolean {
+  return RANKS.indexOf(role) >= RANKS.indexOf(least);
+}

@@ -1,0 +1,82 @@
+// Words in the reader's language. `en.json` is the measure: other files hold the same keys (a test compares).
+
+import { recall, remember } from "../lib/storage";
+import { words } from "../lib/format";
+import en from "./en.json";
+
+export const LOCALES = { en: "English", de: "Deutsch" } as const;
+export type Locale = keyof typeof LOCALES;
+export type MessageKey = keyof typeof en;
+/** A text, or one for each plural form of `n`. */
+export type Message = string | { one: string; other: string };
+export type Messages = Record<MessageKey, Message>;
+export type Values = Record<string, string | number>;
+
+const STORED = "warmline-language";
+
+function isLocale(value: unknown): value is Locale {
+  return typeof value === "string" && value in LOCALES;
+}
+
+function preferred(): Locale {
+  const stored = recall(STORED);
+  if (isLocale(stored)) return stored;
+  const wanted = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
+  return wanted.find(isLocale) ?? "en";
+}
+
+class Language {
+  locale = $state<Locale>("en");
+  messages = $state.raw<Messages>(en);
+
+  /** Loads the words the browser or the person prefers. */
+  async start(): Promise<void> {
+    await this.#show(preferred());
+  }
+
+  /** Changes the language, and remembers it. */
+  async choose(locale: Locale): Promise<void> {
+    remember(STORED, locale);
+    await this.#show(locale);
+  }
+
+  async #show(locale: Locale): Promise<void> {
+    this.messages = locale === "de" ? (await import("./de.json")).default : en;
+    this.locale = locale;
+    document.documentElement.lang = locale;
+  }
+}
+
+export const language = new Language();
+
+/** The text of `key`; `{name}` is replaced by the value of that name, `n` chooses the plural form. */
+export function t(key: MessageKey, values: Values = {}): string {
+  return fill(language.messages[key], values);
+}
+
+/** The text of a key that may not exist, such as one made of a word of the server's. */
+export function translated(key: string, values: Values = {}): string | null {
+  return isKey(key) ? t(key, values) : null;
+}
+
+/** A word of the server's for people; one this version does not know is shown as it came. */
+export function word(group: string, name: string): string {
+  return translated(`${group}.${name}`) ?? words(name);
+}
+
+function isKey(key: string): key is MessageKey {
+  return key in en;
+}
+
+function fill(message: Message, values: Values): string {
+  const text = typeof message === "string" ? message : message[form(values["n"])];
+  return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = values[name];
+    return value === undefined ? whole : String(value);
+  });
+}
+
+function form(n: string | number | undefined): "one" | "other" {
+  const rule = new Intl.PluralRules(language.locale).select(Number(n ?? 0));
+  return rule === "one" ? "one" : "other";
+}
