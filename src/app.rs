@@ -28,6 +28,7 @@ use crate::call::directory::Directory;
 use crate::call::handle::AdmitError;
 use crate::cli::CliError;
 use crate::config::Config;
+use crate::dialog::knowledge::Knowledge;
 use crate::dialog::phrases::Phrases;
 use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
 use crate::store::sqlite::SqliteStore;
@@ -128,6 +129,7 @@ impl App {
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);
 
+        let knowledge = engines.mind.knowledge.clone();
         let services = Arc::new(CallServices {
             vad: engines.vad,
             stt: engines.stt,
@@ -144,6 +146,7 @@ impl App {
             store,
             metrics,
             recordings,
+            knowledge,
             readiness: readiness.clone(),
             directory: directory.clone(),
             desk,
@@ -254,6 +257,7 @@ struct Surface {
     store: Arc<dyn Store>,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     recordings: PathBuf,
+    knowledge: Arc<Knowledge>,
     readiness: watch::Receiver<Readiness>,
     directory: Arc<Directory>,
     desk: DeskHandle,
@@ -262,7 +266,7 @@ struct Surface {
 }
 
 fn routes(surface: Surface) -> Router {
-    let Surface { config, store, metrics, recordings, readiness, directory, desk, sockets, stop } = surface;
+    let Surface { config, store, metrics, recordings, knowledge, readiness, directory, desk, sockets, stop } = surface;
     let gate = Arc::new(Gate::new(&config));
     let auth = Auth::new(store.clone(), &config.server);
     let media = MediaState::new(gate.clone(), directory.clone(), sockets.clone(), stop.clone());
@@ -275,8 +279,16 @@ fn routes(surface: Surface) -> Router {
         console: console::routes(),
     };
     let live = directory;
-    let state =
-        AppState { store, config, auth, metrics, readiness, live_calls: Arc::new(move || live.live()), recordings };
+    let state = AppState {
+        store,
+        config,
+        auth,
+        metrics,
+        readiness,
+        live_calls: Arc::new(move || live.live()),
+        knowledge,
+        recordings,
+    };
     router(Arc::new(state), parts)
 }
 

@@ -5,9 +5,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    CallDetail, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome, HandoffRecord, MessageKind,
-    MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord, TurnRecord, TurnTimings,
-    UserRecord, UserRole, WrapUpRecord,
+    AgentDay, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome, HandoffRecord,
+    MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord,
+    TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::wire::OfferResult;
@@ -21,6 +21,8 @@ pub(crate) async fn run(store: &dyn Store) {
     everything_comes_back(store).await;
     writing_twice_changes_nothing(store).await;
     listings_continue_and_keep_to_their_agent(store).await;
+    calls_are_found_by_what_they_were(store).await;
+    an_agents_day_is_counted(store).await;
     messages_are_done_once(store).await;
     orphans_are_closed(store).await;
     accounts_and_sessions(store).await;
@@ -225,7 +227,7 @@ async fn listings_continue_and_keep_to_their_agent(store: &dyn Store) {
     taken.insert(1, newest[1]);
 
     let list = async |taken_by: Option<&AgentId>, before: Option<CallId>, limit: u32| -> Vec<CallId> {
-        let query = CallQuery { taken_by: taken_by.cloned(), before, limit };
+        let query = CallQuery { taken_by: taken_by.cloned(), before, limit, filter: CallFilter::default() };
         store.list_calls(&query).await.expect("readable").into_iter().map(|call| call.id).collect()
     };
     assert_eq!(list(None, None, 5).await, newest);
@@ -234,6 +236,65 @@ async fn listings_continue_and_keep_to_their_agent(store: &dyn Store) {
     assert_eq!(list(Some(&agent), Some(taken[0]), 1).await, taken[1..2]);
     assert!(list(None, None, 0).await.is_empty());
     assert!(list(None, None, u32::MAX).await.len() >= 5);
+}
+
+async fn calls_are_found_by_what_they_were(store: &dyn Store) {
+    let mut calls = Vec::new();
+    for (started, outcome) in [(50_000, CallOutcome::LeftMessage), (50_100, CallOutcome::LeftMessage)] {
+        let call = CallRecord { outcome, ..call(started) };
+        store.put_call(&call).await.expect("call");
+        calls.push(call.id);
+    }
+    let [older, newer] = calls[..] else { unreachable!("two were made") };
+    let detail = detail();
+    let turn = TurnRecord { call_id: older, text: "Where is my Parcel?".to_owned(), ..detail.turns[0].clone() };
+    store.put_turn(&turn).await.expect("turn");
+    let trigger = TriggerRecord { call_id: newer, reason: HandoffReason::Silence, ..detail.triggers[0].clone() };
+    store.put_trigger(&trigger).await.expect("trigger");
+
+    let list = async |filter: CallFilter| -> Vec<CallId> {
+        let query = CallQuery { limit: MAX_LIMIT, filter, ..CallQuery::default() };
+        store.list_calls(&query).await.expect("readable").into_iter().map(|call| call.id).collect()
+    };
+    let any = CallFilter::default;
+    assert_eq!(list(CallFilter { outcome: Some(CallOutcome::LeftMessage), ..any() }).await, [newer, older]);
+    assert_eq!(list(CallFilter { reason: Some(HandoffReason::Silence), ..any() }).await, [newer]);
+    assert_eq!(list(CallFilter { since: Some(at(50_100)), ..any() }).await, [newer], "the moment itself counts");
+    let from_older = CallFilter { since: Some(at(50_000)), until: Some(at(50_100)), ..any() };
+    assert_eq!(list(from_older).await, [older], "the end does not");
+    assert_eq!(list(CallFilter { said: Some("my pARCEL".to_owned()), ..any() }).await, [older]);
+    assert!(list(CallFilter { said: Some("100%".to_owned()), ..any() }).await.is_empty(), "nothing in it is a pattern");
+}
+
+async fn an_agents_day_is_counted(store: &dyn Store) {
+    let call = call(60_000);
+    store.put_call(&call).await.expect("call");
+    let agent = AgentId("counted".to_owned());
+    let results = [OfferResult::Accepted, OfferResult::Rejected, OfferResult::Timeout, OfferResult::Accepted];
+    for (minute, result) in (0..).zip(results) {
+        let offer = OfferRecord {
+            id: OfferId::generate(),
+            handoff_id: HandoffId::generate(),
+            call_id: call.id,
+            agent_id: agent.clone(),
+            offered_at: at(60_000 + 60 * minute),
+            ended_at: None,
+            result: Some(result),
+            reason: None,
+        };
+        store.put_offer(&offer).await.expect("offer");
+    }
+    let talked =
+        HandoffRecord { bridged_at: Some(at(60_200)), ended_at: Some(at(60_290)), ..handoff(call.id, Some("counted")) };
+    store.put_handoff(&talked).await.expect("handoff");
+    let still_talking = HandoffRecord { ended_at: None, ..handoff(call.id, Some("counted")) };
+    store.put_handoff(&still_talking).await.expect("handoff");
+
+    let day = async |since: i64| store.agent_day(&agent, at(since)).await.expect("readable");
+    let all = AgentDay { offered: 4, accepted: 2, declined: 1, missed: 1, talk_ms: 90_000 };
+    assert_eq!(day(60_000).await, all);
+    assert_eq!(day(60_180).await, AgentDay { offered: 1, accepted: 1, declined: 0, missed: 0, talk_ms: 90_000 });
+    assert_eq!(day(70_000).await, AgentDay::default());
 }
 
 async fn messages_are_done_once(store: &dyn Store) {

@@ -68,6 +68,8 @@ pub trait Store: Send + Sync {
 
     /// Newest first.
     async fn list_calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError>;
+    /// What an agent did with offers made and conversations begun since `since`.
+    async fn agent_day(&self, agent: &AgentId, since: Timestamp) -> Result<AgentDay, StoreError>;
     /// All there is about one call.
     async fn get_call(&self, id: CallId) -> Result<Option<CallDetail>, StoreError>;
     /// Newest first; only those still to be done when `open_only`; `limit` is at most [`MAX_LIMIT`].
@@ -114,6 +116,38 @@ pub struct CallQuery {
     pub before: Option<CallId>,
     /// How many at most; [`MAX_LIMIT`] bounds it.
     pub limit: u32,
+    /// What else holds for them.
+    pub filter: CallFilter,
+}
+
+/// Which calls, by what they were. What is not set does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// Ended like this.
+    pub outcome: Option<CallOutcome>,
+    /// A person was wanted for this reason.
+    pub reason: Option<HandoffReason>,
+    /// Began then or later.
+    pub since: Option<Timestamp>,
+    /// Began before.
+    pub until: Option<Timestamp>,
+    /// Somebody said this; upper and lower case of ASCII letters are the same.
+    pub said: Option<String>,
+}
+
+/// What an agent did since some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AgentDay {
+    /// Callers offered.
+    pub offered: u32,
+    /// Of these: taken.
+    pub accepted: u32,
+    /// Of these: declined.
+    pub declined: u32,
+    /// Of these: let ring until somebody else was asked.
+    pub missed: u32,
+    /// Time spoken with callers, in milliseconds, of conversations that are over.
+    pub talk_ms: u64,
 }
 
 /// How a call ended, or how far it got.

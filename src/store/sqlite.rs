@@ -20,8 +20,9 @@ use sqlx::sqlite::{
 use uuid::Uuid;
 
 use super::{
-    CallDetail, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord, MAX_LIMIT, MessageRecord,
-    OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord, MAX_LIMIT,
+    MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord, TurnRecord, UserRecord,
+    WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -317,14 +318,36 @@ impl Store for SqliteStore {
         const SQL: &str = "SELECT * FROM calls WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL \
              OR EXISTS (SELECT 1 FROM handoffs h WHERE h.call_id = calls.id AND h.agent_id = ?2) \
              OR EXISTS (SELECT 1 FROM offers o WHERE o.call_id = calls.id AND o.agent_id = ?2 \
-             AND o.result = 'accepted')) ORDER BY id DESC LIMIT ?3";
+             AND o.result = 'accepted')) \
+             AND (?4 IS NULL OR outcome = ?4) \
+             AND (?5 IS NULL OR EXISTS (SELECT 1 FROM triggers t WHERE t.call_id = calls.id AND t.reason = ?5)) \
+             AND (?6 IS NULL OR started_at >= ?6) AND (?7 IS NULL OR started_at < ?7) \
+             AND (?8 IS NULL OR EXISTS (SELECT 1 FROM turns t WHERE t.call_id = calls.id AND instr(lower(t.text), ?8))) \
+             ORDER BY id DESC LIMIT ?3";
+        let CallFilter { outcome, reason, since, until, said } = &query.filter;
         let rows = sqlx::query(SQL)
             .bind(query.before.map(|id| id.to_string()))
             .bind(agent(&query.taken_by))
             .bind(query.limit.min(MAX_LIMIT))
+            .bind(outcome.map(word))
+            .bind(reason.map(word))
+            .bind(since.map(micros))
+            .bind(until.map(micros))
+            .bind(said.as_ref().map(|said| said.to_ascii_lowercase()))
             .fetch_all(&self.pool)
             .await;
         all(rows, rows::call)
+    }
+
+    async fn agent_day(&self, agent: &AgentId, since: Timestamp) -> Result<AgentDay, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) AS offered, COUNT(*) FILTER (WHERE result = 'accepted') AS accepted, \
+             COUNT(*) FILTER (WHERE result = 'rejected') AS declined, \
+             COUNT(*) FILTER (WHERE result = 'timeout') AS missed, \
+             (SELECT COALESCE(SUM(ended_at - bridged_at), 0) FROM handoffs \
+              WHERE agent_id = ?1 AND bridged_at >= ?2 AND ended_at > bridged_at) AS talked \
+             FROM offers WHERE agent_id = ?1 AND offered_at >= ?2";
+        let row = sqlx::query(SQL).bind(&agent.0).bind(micros(since)).fetch_optional(&self.pool).await;
+        Ok(one(row, rows::agent_day)?.unwrap_or_default())
     }
 
     async fn get_call(&self, id: CallId) -> Result<Option<CallDetail>, StoreError> {

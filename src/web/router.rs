@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::health::Readiness;
 use super::{api, health};
 use crate::config::Config;
+use crate::dialog::knowledge::Knowledge;
 use crate::store::Store;
 
 /// No request we know of has a longer body.
@@ -52,6 +53,8 @@ pub struct AppState {
     pub readiness: watch::Receiver<Readiness>,
     /// Calls going on now.
     pub live_calls: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// What the assistant may say.
+    pub knowledge: Arc<Knowledge>,
     /// Folder of recordings; records hold file names in it.
     pub recordings: PathBuf,
 }

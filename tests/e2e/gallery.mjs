@@ -2,6 +2,7 @@
 // is wider than the screen, nothing complains, and axe finds nothing serious (WCAG 2.2 A and AA).
 //
 //   node gallery.mjs [LOOK]     LOOK: phone, phone-dark, dark, small or laptop; screenshots go to $SHOTS (default: shots)
+//   node gallery.mjs docs       the pictures of the documentation, light and dark, into docs/images
 
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -22,7 +23,12 @@ const LOOKS = [
   { name: "dark", size: { width: 1280, height: 860 }, dark: true },
   { name: "small", size: { width: 320, height: 568 }, dark: false },
   { name: "laptop", size: { width: 1024, height: 640 }, dark: false },
+  { name: "docs", size: { width: 1280, height: 800 }, dark: false },
+  { name: "docs", size: { width: 1280, height: 800 }, dark: true },
 ];
+const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
+/** What the documentation shows; the other states are for whoever works on the pages. */
+const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard"];
 
 let failures = 0;
 await mkdir(shots, { recursive: true });
@@ -30,10 +36,37 @@ const folder = await mkdtemp(join(tmpdir(), "warmline-voice-"));
 const microphone = join(folder, "voice.wav");
 await writeFile(microphone, wav(voice(8_000, 150, 48_000), 48_000));
 const only = process.argv[2];
-for (const look of LOOKS.filter((each) => only === undefined || each.name === only)) await tour(look);
+for (const look of LOOKS.filter(({ name }) => (only === undefined ? name !== "docs" : name === only))) await tour(look);
 await rm(folder, { recursive: true, force: true });
 console.log(failures === 0 ? "all fit, no barriers" : `${failures} problems`);
 process.exitCode = failures === 0 ? 0 : 1;
+
+/** The pages that an administrator sees more of than an agent. */
+async function asAdministrator(page, url, shot) {
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("Name").fill("sam");
+  await page.getByLabel("Password").fill("desk-password");
+  await page.getByLabel("Password").press("Enter");
+  await page.goto(`${url}/calls`);
+  await page.locator(".row-link").nth(1).click();
+  await page.locator(".timeline canvas").first().waitFor();
+  await page.waitForTimeout(800);
+  await shot(page, "detail-top");
+  await page.goto(`${url}/knowledge`);
+  await page.getByPlaceholder("When are you open on Saturday?").fill("Are you open on Saturday?");
+  await page.locator(".hits").waitFor();
+  await shot(page, "knowledge");
+  await page.goto(`${url}/people`);
+  await page.locator(".person-row").first().waitFor();
+  await page.getByLabel("Name").fill("robin");
+  await page.getByRole("button", { name: "Make account" }).click();
+  await page.getByText("amber-plinth-47").waitFor();
+  await shot(page, "people");
+  await page.goto(`${url}/engines`);
+  await page.locator(".engine").first().waitFor();
+  await page.waitForTimeout(16_000);
+  await shot(page, "engines");
+}
 
 /** What axe finds serious or critical on a page. */
 async function barriers(page) {
@@ -59,7 +92,8 @@ async function tour({ name, size, dark }) {
       failures += 1;
       console.log(`${name} ${state}: ${finding}`);
     }
-    await page.screenshot({ path: join(shots, `${name}-${state}.png`) });
+    if (name !== "docs") await page.screenshot({ path: join(shots, `${name}-${state}.png`) });
+    else if (DOCUMENTED.includes(state)) await page.screenshot({ path: join(IMAGES, `console-${state}-${dark ? "dark" : "light"}.png`) });
   };
   try {
     await caller.goto(url);
@@ -78,7 +112,7 @@ async function tour({ name, size, dark }) {
     await agent.getByText("Sound and keys").click();
     await agent.getByRole("button", { name: "Test" }).click();
     await agent.waitForTimeout(500);
-    await agent.screenshot({ path: join(shots, `${name}-sound.png`), fullPage: true });
+    await shot(agent, "sound");
     await agent.getByRole("button", { name: "Stop" }).click();
     await agent.getByText("Sound and keys").click();
     await agent.getByRole("button", { name: "Available", exact: true }).click();
@@ -118,12 +152,12 @@ async function tour({ name, size, dark }) {
     await agent.locator(".row-link").nth(1).click();
     await agent.locator(".turn").first().waitFor();
     await agent.waitForTimeout(300);
-    await agent.screenshot({ path: join(shots, `${name}-detail.png`), fullPage: true });
-    await shot(agent, "detail-top");
+    await shot(agent, "detail-agent");
     await agent.goto(`${url}/messages`);
     await agent.locator(".message").first().waitFor();
     await agent.waitForTimeout(300);
     await shot(agent, "messages");
+    await asAdministrator(agent, url, shot);
     for (const { problems } of browsers) {
       failures += problems.length;
       for (const problem of problems) console.log(`${name}: ${problem}`);

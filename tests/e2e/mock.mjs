@@ -13,6 +13,8 @@ import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
 
 import { MockCall, MockDesk } from "./mock/desk.mjs";
+import { KNOWLEDGE, found } from "./mock/knowledge.mjs";
+import { metrics } from "./mock/metrics.mjs";
 import { calls, detail, messages, recordingOf } from "./mock/records.mjs";
 
 const SITE = fileURLToPath(new URL("../../console/dist/site/", import.meta.url));
@@ -26,7 +28,7 @@ const TYPES = {
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; " +
   "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const PAGES = /^\/(agent|messages|calls(\/[^/]+)?)?$/;
+const PAGES = /^\/(agent|messages|calls(\/[^/]+)?|knowledge|engines|people|wallboard)?$/;
 
 const users = new Map([
   ["dana", { id: "dana", name: "dana", role: "agent", password: "desk-password", must_change_password: false }],
@@ -35,8 +37,10 @@ const users = new Map([
 ]);
 const STATUS = {
   name: "Larkfield",
-  version: "0.0.0",
+  version: "0.1.0",
   taking_calls: true,
+  engines: { vad: "ready", stt: "ready", llm: "starting", tts: "ready" },
+  live_calls: 2,
   browser_calls: true,
 };
 const sessions = new Map();
@@ -85,6 +89,8 @@ const server = createServer(async (request, response) => {
   const path = url.pathname;
   try {
     if (path.startsWith("/assets/") || path === "/mark.svg") return await file(response, path.slice(1));
+    if (path === "/readyz") return json(response, 200, { ready: true, reasons: [], degraded: ["llm failed: the worker stopped; it is being started again"] });
+    if (path === "/metrics") return response.end(metrics());
     if (PAGES.test(path)) return await file(response, "index.html");
     if (path.startsWith("/api/") || path.startsWith("/mock/")) return await rest(request, response, path, url);
     await file(response, "index.html", 404);
@@ -125,6 +131,21 @@ async function rest(request, response, path, url) {
     user.must_change_password = false;
     return json(response, 200, account(user), newSession(user));
   }
+  if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
+  if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);
+  if (route === "GET /api/v1/knowledge/search") return json(response, 200, found(url.searchParams.get("q") ?? ""));
+  if (route === "POST /api/v1/users") {
+    const { name, role } = await bodyOf(request);
+    if (users.has(name)) return problem(response, 409, "conflict", "The account exists already.");
+    users.set(name, { id: name, name, role, password: "one-time", must_change_password: true });
+    return json(response, 201, { name, one_time_password: "amber-plinth-47" });
+  }
+  const owner = /^\/api\/v1\/users\/([^/]+)(\/password)?$/.exec(path);
+  if (owner !== null && request.method === "DELETE") {
+    users.delete(owner[1]);
+    return json(response, 204);
+  }
+  if (owner !== null) return json(response, 200, { name: owner[1], one_time_password: "copper-harbour-12" });
   if (route === "GET /api/v1/users") return json(response, 200, [...users.values()].map(account));
   if (route === "GET /api/v1/calls") return json(response, 200, calls(url.searchParams));
   if (route === "GET /api/v1/messages") return json(response, 200, messages.filter((each) => url.searchParams.get("open") === "false" || each.done_at === null));

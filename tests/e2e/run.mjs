@@ -148,6 +148,14 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
   await shot(agent, "07-keypad");
   await agent.locator("body").press("k");
 
+  // The agent looks something up meanwhile, in the same tab.
+  await agent.getByRole("link", { name: "Knowledge" }).click();
+  await agent.getByRole("heading", { name: "Knowledge" }).waitFor();
+  check("on another page the call goes on", (await loudest(caller, "heardLevel")) > AUDIBLE);
+  await agent.getByRole("link", { name: "Go to the desk" }).click();
+  await untilMain(agent, "the desk still has the call", (data) => data.phase === "call");
+  check("and the desk has it as it was", await agent.getByText("You pressed 7.").isVisible());
+
   // The agent's tab is lost and comes back.
   agent.once("dialog", (dialog) => dialog.accept());
   await agent.reload();
@@ -240,6 +248,9 @@ async function records(url, page, shot, mocked) {
   await page.locator(".turn").first().waitFor();
   check("a call shows what was said", (await page.locator(".turn").count()) > 1);
   check("a call shows why a person was called", await page.getByRole("heading", { name: "Why a person" }).isVisible());
+  await page.locator(".timeline canvas").nth(2).waitFor();
+  const drawn = await page.locator(".timeline canvas").count();
+  check("a call is drawn in time: voices, answers, sureness", drawn === 3, `${drawn} plots`);
   check("a call shows the agent’s note", await page.getByRole("heading", { name: "Notes" }).isVisible());
   const seconds = await page.locator("audio").evaluate(async (audio) => {
     for (let i = 0; i < 50 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
@@ -247,6 +258,11 @@ async function records(url, page, shot, mocked) {
   });
   check("its recording can be played", seconds > 1, `${seconds.toFixed(1)} s`);
   await shot(page, "21-call");
+  await page.getByRole("link", { name: "Calls", exact: true }).click();
+  await page.getByLabel("Outcome").selectOption("left_message");
+  await page.waitForFunction(() => [...document.querySelectorAll(".records tbody .tag")].every((tag) => tag.textContent === "Left a message"));
+  check("calls are filtered by their outcome, and the address says so", page.url().endsWith("/calls?outcome=left_message"));
+  await page.goBack();
   await page.getByRole("link", { name: "Messages" }).click();
   await page.getByRole("heading", { name: "Messages" }).waitFor();
   await page.waitForTimeout(300);
@@ -256,7 +272,27 @@ async function records(url, page, shot, mocked) {
     await page.getByText("2 messages to take care of.").waitFor();
     check("a message can be marked done", true);
   }
-  await page.goto(`${url}/nowhere`);
+  await page.getByRole("link", { name: "Knowledge" }).click();
+  await page.locator(".entry").first().waitFor();
+  await page.getByRole("searchbox").fill("Are you open on Saturday?");
+  await page.locator(".hits tbody tr").first().waitFor();
+  check("the knowledge base says what it would answer", (await page.locator(".try-it blockquote").innerText()).length > 10, await page.locator(".try-it .notice").innerText());
+  await page.getByRole("link", { name: "Engines" }).click();
+  await page.locator(".engine").first().waitFor();
+  check("every engine is shown with its state", (await page.locator(".engine .tag").count()) === 4);
+  await page.getByRole("link", { name: "People" }).click();
+  await page.locator(".person-row").first().waitFor();
+  await page.getByLabel("Name").fill("quinn");
+  await page.getByRole("button", { name: "Make account" }).click();
+  await page.locator(".one-time code").waitFor();
+  check("an account is made, with a one-time password", (await page.locator(".one-time code").innerText()).length > 8);
+  const quinn = page.locator(".person-row").filter({ hasText: "quinn" });
+  await quinn.getByRole("button", { name: "Remove" }).click();
+  await quinn.getByRole("button", { name: "Yes" }).click();
+  await quinn.waitFor({ state: "detached" });
+  check("and removed again after asking twice", true);
+  const missing = await page.goto(`${url}/nowhere`);
+  check("an address that does not exist has status 404", missing.status() === 404);
   check("an address that does not exist has a page", await page.getByText("This page does not exist").isVisible());
   await shot(page, "23-not-found");
 }

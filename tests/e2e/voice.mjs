@@ -26,6 +26,23 @@ export function voice(ms, hz = 130, rate = RATE, level = 0.4) {
   return samples;
 }
 
+/** A voice that speaks at some times, `[from, to]` in ms of the call, and is silent otherwise. */
+export function voiceAt(times, hz) {
+  return times.map(([from, to]) => ({ at: from, samples: voice(to - from, hz) }));
+}
+
+/** A stereo WAV file of what two voices say; it begins when the recording notice was heard. */
+export function stereo(ms, sides, begins = 6_200) {
+  const samples = new Int16Array(2 * Math.round((ms * RATE) / 1_000));
+  for (const [side, spoken] of sides.entries()) {
+    for (const { at, samples: voice } of spoken) {
+      const first = Math.round(((at - begins) * RATE) / 1_000);
+      voice.forEach((sample, i) => (samples[2 * (first + i) + side] = sample));
+    }
+  }
+  return wav(samples, RATE, 2);
+}
+
 /** 20 ms frames as Buffers. */
 export function frames(samples) {
   const out = [];
@@ -36,8 +53,8 @@ export function frames(samples) {
   return out;
 }
 
-/** A mono 16-bit WAV file. */
-export function wav(samples, rate = RATE) {
+/** A 16-bit WAV file; `samples` of several channels are interleaved. */
+export function wav(samples, rate = RATE, channels = 1) {
   const data = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
   const head = Buffer.alloc(44);
   head.write("RIFF", 0);
@@ -45,10 +62,10 @@ export function wav(samples, rate = RATE) {
   head.write("WAVEfmt ", 8);
   head.writeUInt32LE(16, 16);
   head.writeUInt16LE(1, 20);
-  head.writeUInt16LE(1, 22);
+  head.writeUInt16LE(channels, 22);
   head.writeUInt32LE(rate, 24);
-  head.writeUInt32LE(rate * 2, 28);
-  head.writeUInt16LE(2, 32);
+  head.writeUInt32LE(rate * 2 * channels, 28);
+  head.writeUInt16LE(2 * channels, 32);
   head.writeUInt16LE(16, 34);
   head.write("data", 36);
   head.writeUInt32LE(data.length, 40);

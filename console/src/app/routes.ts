@@ -30,6 +30,9 @@ const ROUTES: readonly Route[] = [
   { pattern: /^\/messages$/, load: () => import("../messages/MessagesPage.svelte"), least: "agent" },
   { pattern: /^\/calls$/, load: () => import("../review/CallsPage.svelte"), least: "agent" },
   { pattern: /^\/calls\/([^/]+)$/, load: () => import("../review/CallPage.svelte"), least: "agent" },
+  { pattern: /^\/knowledge$/, load: () => import("../knowledge/KnowledgePage.svelte"), least: "agent" },
+  { pattern: /^\/engines$/, load: () => import("../engines/EnginesPage.svelte"), least: "supervisor" },
+  { pattern: /^\/people$/, load: () => import("../people/PeoplePage.svelte"), least: "admin" },
 ];
 
 const NOWHERE: Route = { pattern: /^/, load: () => import("./NotFoundPage.svelte"), least: null };
@@ -38,6 +41,9 @@ export const MENU: readonly MenuEntry[] = [
   { href: "/agent", icon: "headset", name: "menu.desk", least: "agent" },
   { href: "/messages", icon: "voicemail", name: "menu.messages", least: "agent" },
   { href: "/calls", icon: "list", name: "menu.calls", least: "agent" },
+  { href: "/knowledge", icon: "book", name: "menu.knowledge", least: "agent" },
+  { href: "/engines", icon: "gauge", name: "menu.engines", least: "supervisor" },
+  { href: "/people", icon: "people", name: "menu.people", least: "admin" },
 ];
 
 /** The route of a path, with what its pattern found. */

@@ -2,6 +2,7 @@
 
 import { api, take } from "../api/client";
 import type { CallRecord } from "../api/types";
+import type { CallQuery } from "./filter";
 
 const PAGE = 50;
 
@@ -11,11 +12,15 @@ export class CallList {
   next = $state<string | null>(null);
   problem = $state.raw<unknown>(null);
   loading = $state(false);
+  #query: CallQuery = {};
 
-  async start(): Promise<void> {
+  /** Shows the calls that `query` asks for. */
+  async start(query: CallQuery): Promise<void> {
     this.problem = null;
+    this.#query = query;
     try {
       const page = await this.#load();
+      if (this.#query !== query) return; // something else was asked for meanwhile
       this.calls = page.calls;
       this.next = page.next ?? null;
     } catch (error) {
@@ -37,13 +42,14 @@ export class CallList {
 
   /** New calls, and what changed of the newest. A failure is no news. */
   async refresh(): Promise<void> {
+    const query = this.#query;
     if (this.calls === null) return;
     const page = await this.#load().catch(() => null);
-    if (page !== null) this.calls = merged(page.calls, this.calls);
+    if (page !== null && this.#query === query) this.calls = merged(page.calls, this.calls);
   }
 
   #load(before?: string): Promise<{ calls: CallRecord[]; next?: string | null }> {
-    const query = before === undefined ? { limit: PAGE } : { limit: PAGE, before };
+    const query = { ...this.#query, limit: PAGE, ...(before === undefined ? {} : { before }) };
     return take(api.GET("/api/v1/calls", { params: { query } }));
   }
 }

@@ -167,7 +167,7 @@ pub(super) async fn speak(config: &Config, turns: usize) -> Result<Vec<(&'static
 async fn records(config: &Config, data: &Path) -> Result<Vec<TurnRecord>, CliError> {
     let failed = |error| CliError::failed(format!("the calls' records can't be read: {error}"), "");
     let store = SqliteStore::open(&config.database.url, data).await.map_err(failed)?;
-    let query = CallQuery { taken_by: None, before: None, limit: 200 };
+    let query = CallQuery { limit: 200, ..CallQuery::default() };
     let mut turns = Vec::new();
     for call in store.list_calls(&query).await.map_err(failed)? {
         turns.extend(store.get_call(call.id).await.map_err(failed)?.into_iter().flat_map(|detail| detail.turns));

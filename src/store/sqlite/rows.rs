@@ -11,10 +11,22 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    CallRecord, HandoffRecord, MessageRecord, OfferRecord, StoreError, TriggerRecord, TurnRecord, UserRecord,
+    AgentDay, CallRecord, HandoffRecord, MessageRecord, OfferRecord, StoreError, TriggerRecord, TurnRecord, UserRecord,
     WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
+
+/// Counts of an agent's offers.
+pub(super) fn agent_day(row: &SqliteRow) -> Result<AgentDay, StoreError> {
+    let talked: i64 = get(row, "talked")?;
+    Ok(AgentDay {
+        offered: get(row, "offered")?,
+        accepted: get(row, "accepted")?,
+        declined: get(row, "declined")?,
+        missed: get(row, "missed")?,
+        talk_ms: u64::try_from(talked / 1_000).map_err(|error| corrupt("talked", error))?,
+    })
+}
 
 /// The snake_case word of a plain enum.
 pub(super) fn word<T: Serialize>(value: T) -> String {

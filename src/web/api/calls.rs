@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{mask, recordings};
 use crate::call::CallId;
-use crate::handoff::AgentId;
 use crate::handoff::wire::OfferResult;
-use crate::store::{CallDetail, CallQuery, CallRecord, MAX_LIMIT, UserRecord, UserRole};
+use crate::handoff::{AgentId, HandoffReason};
+use crate::store::{CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, MAX_LIMIT, UserRecord, UserRole};
 use crate::web::auth::{Require, SignedIn, Supervisor};
 use crate::web::error::{ApiError, Path, Problem, Query};
 use crate::web::router::AppState;
@@ -27,6 +28,18 @@ pub(super) struct Paging {
     before: Option<CallId>,
     /// How many at most: 1 to 200, 50 unless told.
     limit: Option<u32>,
+    /// Only those that ended like this.
+    outcome: Option<CallOutcome>,
+    /// Only those in which a person was wanted for this reason.
+    reason: Option<HandoffReason>,
+    /// Only those that began then or later (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only those that began before (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// Only those in which somebody said this.
+    said: Option<String>,
 }
 
 /// Calls, newest first.
@@ -53,8 +66,13 @@ pub(super) async fn list(
 ) -> Result<Json<CallPage>, ApiError> {
     let limit = paging.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     // One more than asked for tells whether there is a next page; at the bound, a page may be followed by an empty one.
-    let query =
-        CallQuery { taken_by: (!sees_all(&user)).then(|| user.id.clone()), before: paging.before, limit: limit + 1 };
+    let Paging { before, outcome, reason, since, until, said, .. } = paging;
+    let query = CallQuery {
+        taken_by: (!sees_all(&user)).then(|| user.id.clone()),
+        before,
+        limit: limit + 1,
+        filter: CallFilter { outcome, reason, since, until, said },
+    };
     let mut calls = state.store.list_calls(&query).await?;
     let next = (calls.len() > limit as usize || limit == MAX_LIMIT && calls.len() == MAX_LIMIT as usize).then(|| {
         calls.truncate(limit as usize);

@@ -4,6 +4,8 @@
 //! of them to it. Errors have one shape, [`super::error::Problem`].
 
 mod calls;
+mod day;
+mod knowledge;
 mod messages;
 mod recordings;
 mod session;
@@ -50,6 +52,9 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(calls::list))
         .routes(routes!(calls::get))
         .routes(routes!(calls::recording))
+        .routes(routes!(day::day))
+        .routes(routes!(knowledge::list))
+        .routes(routes!(knowledge::search))
         .routes(routes!(messages::list))
         .routes(routes!(messages::done))
         .routes(routes!(messages::audio))

@@ -1,10 +1,16 @@
 // Calls and messages of a made-up day.
 
-import { voice, wav } from "../voice.mjs";
+import { stereo, voiceAt } from "../voice.mjs";
 
 const at = (minutesAgo) => new Date(Date.now() - minutesAgo * 60_000).toISOString();
+/** How long every call with a recording lasts, without what came before the notice was heard. */
+const TALK_MS = 42_000;
 const uuid = (n) => `0197c1d2-0000-7000-8000-${String(n).padStart(12, "0")}`;
-const recording = wav(voice(24_000, 140));
+/** The caller on the left, our side on the right, each where the turns below say that they speak. */
+const recording = stereo(TALK_MS, [
+  voiceAt([[8_100, 10_200], [16_000, 19_100], [22_000, 23_900], [44_600, 48_000]], 210),
+  voiceAt([[6_300, 6_900], [11_300, 14_800], [20_700, 22_000], [24_700, 27_300], [41_000, 44_000]], 140),
+]);
 
 const OUTCOMES = ["spoke_with_agent", "ended_with_assistant", "left_message", "abandoned_in_queue", "ended_with_assistant", "callback_booked", "interrupted"];
 
@@ -18,7 +24,7 @@ const all = Array.from({ length: 63 }, (_, i) => {
     from: i % 3 === 0 ? "+44 20 7946 0958" : null,
     to: i % 3 === 0 ? "+44 20 7946 0100" : null,
     started_at: at(began),
-    ended_at: i === 0 ? null : at(began - 1.2 - (i % 5)),
+    ended_at: i === 0 ? null : i === 1 ? at(began - 0.8) : at(began - 1.2 - (i % 5)),
     outcome,
     recording: i === 0 || i % 4 === 3 ? null : `${uuid(900 - i)}.wav`,
     notice_at_ms: i === 0 ? null : 6_200,
@@ -26,10 +32,17 @@ const all = Array.from({ length: 63 }, (_, i) => {
 });
 
 export function calls(query) {
-  const before = query.get("before");
-  const from = before === null ? 0 : all.findIndex((call) => call.id === before) + 1;
+  const [before, outcome, since, until, said] = ["before", "outcome", "since", "until", "said"].map((key) => query.get(key));
+  const some = all.filter(
+    (call) =>
+      (outcome === null || call.outcome === outcome) &&
+      (since === null || call.started_at >= since) &&
+      (until === null || call.started_at < until) &&
+      (said === null || detail(call.id).turns.some(({ text }) => text.toLowerCase().includes(said.toLowerCase()))),
+  );
+  const from = before === null ? 0 : some.findIndex((call) => call.id === before) + 1;
   const to = from + Number(query.get("limit") ?? 50);
-  return { calls: all.slice(from, to), next: to < all.length ? all[to - 1].id : null };
+  return { calls: some.slice(from, to), next: to < some.length ? some[to - 1].id : null };
 }
 
 const timings = (endpointing_ms, stt_ms, llm_ms, tts_ms) => ({
@@ -47,11 +60,13 @@ export function detail(id) {
   const said = [
     ["assistant", "Hello, this is the automated assistant of Larkfield. This call is recorded. How can I help you?", 1, 0, 6_900, null, []],
     ["caller", "When are you open on Saturday?", 0.93, 8_100, 10_200, null, []],
-    ["assistant", "On Saturdays we are open from nine in the morning to one in the afternoon.", 1, 11_300, 14_800, timings(420, 60, 610, 180), [{ entry: "opening-hours.md › Saturday", score: 0.81 }]],
+    ["assistant", "On Saturdays we are open from nine in the morning to one in the afternoon.", 1, 11_300, 14_800, timings(420, 60, 610, 180), [{ entry: "opening-hours", score: 0.81 }]],
     ["caller", "And my parcel, eh, it was due on Tuesday.", 0.61, 16_000, 19_100, null, []],
     ["assistant", "I am sorry, I cannot look", 1, 20_700, 22_000, timings(640, 240, 890, 210), []],
     ["caller", "Can I talk to a person please?", 0.97, 22_000, 23_900, null, []],
+    ["assistant", "Of course. I am getting somebody for you.", 1, 24_700, 27_300, timings(310, 20, 0, 140), []],
     ["agent", "Hello, this is Dana. Let me look that up for you.", 0.95, 41_000, 44_000, null, []],
+    ["caller", "It goes to Brampton Lane or Crampton Lane.", 0.38, 44_600, 48_000, null, []],
   ];
   const turns = said.map(([who, text, confidence, started_ms, ended_ms, timing, entries], seq) => ({
     call_id: id,
@@ -70,7 +85,7 @@ export function detail(id) {
   return {
     call,
     turns,
-    triggers: [{ call_id: id, handoff_id: handoff, at_ms: 23_950, reason: "caller_asked", signals: { phrase: "talk to a person", confidence: 0.97, no_speech: 0.0124, retrieval_score: 0.182, repeated: false } }],
+    triggers: [{ call_id: id, handoff_id: handoff, at_ms: 23_950, reason: "caller_asked", signals: { rule: "transfer", confidence: 0.97 } }],
     handoffs: [
       {
         id: handoff,

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 use warmline::call::CallId;
 use warmline::config::Config;
+use warmline::dialog::knowledge::Knowledge;
 use warmline::handoff::{AgentId, HandoffId, HandoffReason};
 use warmline::store::sqlite::SqliteStore;
 use warmline::store::{
@@ -97,6 +98,7 @@ impl Site {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             readiness: readiness_seen,
             live_calls: Arc::new(|| 3),
+            knowledge: Arc::new(Knowledge::load(std::path::Path::new("")).expect("built in")),
             recordings,
         };
         let parts = Parts {

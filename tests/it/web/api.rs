@@ -155,6 +155,47 @@ async fn a_message_is_done_once_and_its_number_is_masked_then() {
 }
 
 #[tokio::test]
+async fn calls_are_found_by_what_they_were() {
+    let site = Site::new().await;
+    let call = site.call(None).await;
+    let supervisor = site.role(UserRole::Supervisor).await;
+    let found = async |query: &str| ids(&site.get(&format!("/api/v1/calls?{query}"), &supervisor).await.json());
+    let outcome = serde_json::to_value(call.outcome).expect("plain");
+    let outcome = outcome.as_str().expect("a word");
+    assert_eq!(found(&format!("outcome={outcome}")).await, [call.id.to_string()]);
+    assert!(found("outcome=interrupted&said=nothing").await.is_empty());
+    assert_eq!(found("since=1960-01-01T00:00:00Z").await, [call.id.to_string()]);
+    assert!(found("until=1960-01-01T00:00:00%2B02:00").await.is_empty());
+    let wrong = site.get("/api/v1/calls?outcome=unheard-of", &supervisor).await;
+    assert_eq!((wrong.status, wrong.code()), (StatusCode::BAD_REQUEST, "bad_request".to_owned()));
+}
+
+#[tokio::test]
+async fn agents_see_their_own_day() {
+    let site = Site::new().await;
+    let agent = site.role(UserRole::Agent).await;
+    let day = site.get("/api/v1/day?since=2020-01-01T00:00:00Z", &agent).await.json();
+    assert_eq!(day, json!({ "offered": 0, "accepted": 0, "declined": 0, "missed": 0, "talk_ms": 0 }));
+    assert_eq!(site.get("/api/v1/day", &agent).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn knowledge_can_be_read_and_asked() {
+    let site = Site::new().await;
+    let agent = site.role(UserRole::Agent).await;
+    let entries = site.get("/api/v1/knowledge", &agent).await.json();
+    let entries = entries.as_array().expect("entries");
+    assert!(entries.iter().all(|entry| entry["answers"][0]["approved"].is_string()), "{entries:?}");
+    let question = entries[0]["answers"][0]["also_asked"][0].as_str().expect("a question");
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", question).finish();
+    let found = site.get(&format!("/api/v1/knowledge/search?{query}"), &agent).await.json();
+    assert_eq!(found["hits"][0]["entry_id"], entries[0]["id"], "{question}: {found}");
+    assert!(found["verbatim_score"].is_number());
+    let nothing = site.get("/api/v1/knowledge/search?q=", &agent).await.json();
+    assert_eq!(nothing["hits"], json!([]));
+}
+
+#[tokio::test]
 async fn administrators_manage_accounts() {
     let site = Site::new().await;
     let admin = site.role(UserRole::Admin).await;

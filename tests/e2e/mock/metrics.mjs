@@ -1,0 +1,33 @@
+// Numbers that grow from scrape to scrape, as those of a server with calls do.
+
+const EDGES = [0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, Infinity];
+const STAGES = { endpointing: 0.42, stt: 0.05, llm: 0.15, tts: 0.03 };
+const counts = new Map();
+let scrapes = 0;
+
+function record(key, seconds) {
+  const buckets = counts.get(key) ?? EDGES.map(() => 0);
+  EDGES.forEach((edge, i) => (buckets[i] += seconds <= edge ? 1 : 0));
+  counts.set(key, buckets);
+}
+
+function lines(name, key, labels) {
+  const edge = (i) => (EDGES[i] === Infinity ? "+Inf" : EDGES[i]);
+  return (counts.get(key) ?? []).map((count, i) => `${name}_bucket{${labels}le="${edge(i)}"} ${count}`);
+}
+
+export function metrics() {
+  scrapes += 1;
+  const swing = 1 + 0.25 * Math.sin(scrapes / 2);
+  for (const [stage, seconds] of Object.entries(STAGES)) record(stage, seconds * swing);
+  record("response", 0.68 * swing);
+  return [
+    ...Object.keys(STAGES).flatMap((stage) => lines("warmline_stage_seconds", stage, `stage="${stage}",`)),
+    ...lines("warmline_response_seconds", "response", ""),
+    'warmline_engine_failures_total{engine="llm"} 1',
+    "warmline_llm_restarts_total 1",
+    'warmline_frames_dropped_total{side="in"} 3',
+    "warmline_calls_refused_total 0",
+    "warmline_records_lost_total 0",
+  ].join("\n");
+}
