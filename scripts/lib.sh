@@ -61,7 +61,7 @@ build_console() {
         -o -newer "$site" -print -quit)" ]; then
         return
     fi
-    node -e 'process.exit(parseInt(process.versions.node) < 18)' || fail "node $(node --version) is too old: 18 or newer is needed"
+    node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || fail "node $(node --version) is too old: 18 or newer is needed"
     say "Building the console"
     npm ci --prefix console --no-audit --no-fund >&2
     npm run build --prefix console >&2
