@@ -26,6 +26,7 @@ use crate::audio::units::Probability;
 use crate::call::actor::{CallServices, CallSettings};
 use crate::call::directory::Directory;
 use crate::call::handle::AdmitError;
+use crate::call::input::TransferNews;
 use crate::cli::CliError;
 use crate::config::Config;
 use crate::dialog::knowledge::Knowledge;
@@ -67,6 +68,10 @@ pub struct App {
 impl Admission for Directory {
     fn admit(&self) -> Result<(), AdmitError> {
         self.room()
+    }
+
+    fn transferred(&self, provider: &'static str, call_id: &str, news: TransferNews) {
+        Self::transferred(self, provider, call_id, news);
     }
 }
 
@@ -137,6 +142,7 @@ impl App {
             mind: engines.mind,
             phrases: Arc::new(phrases),
             desk: desk.clone(),
+            away: Arc::default(),
             scribe,
             settings: settings(&config, recordings.clone()),
         });

@@ -8,6 +8,7 @@ mod captions;
 mod hearing;
 mod media;
 mod performing;
+mod telephone;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,13 +22,14 @@ use tracing::{info, warn};
 
 use self::hearing::{Response, Turns};
 use super::CallId;
+use super::away::{Away, AwayEntry};
 use super::completeness::Completeness;
-use super::handle::{CallCommand, LegIo};
+use super::handle::{CallCommand, CallHandle, LegIo};
 use super::hold;
 use super::input::{CallInput, HandoffNews, ItemId, TurnId};
 use super::journal::Journal;
 use super::keys::Keypad;
-use super::machine::{CallMachine, CallPolicy};
+use super::machine::{CallMachine, CallPolicy, Telephone};
 use super::message::Message;
 use super::mind::{Mind, Thought};
 use super::overlap::{Overlap, OverlapRules};
@@ -44,12 +46,12 @@ use crate::engine::stt::scheduler::SttScheduler;
 use crate::engine::tts::voice::Voice;
 use crate::engine::vad::energy::EnergyVad;
 use crate::engine::vad::{VadFactory, VoiceActivity};
-use crate::handoff::HandoffId;
 use crate::handoff::actor::{AgentLeg, DeskHandle};
+use crate::handoff::{HandoffId, HandoffReason};
 use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{Digit, MediaCommand, MediaEvent, StopReason, StreamStart};
-use crate::telephony::providers::PROVIDERS;
+use crate::telephony::providers::{PROVIDERS, TransferBy};
 
 /// What every call needs, shared by all.
 pub struct CallServices {
@@ -65,6 +67,8 @@ pub struct CallServices {
     pub phrases: Arc<Phrases>,
     /// People.
     pub desk: DeskHandle,
+    /// Callers at telephones outside.
+    pub away: Arc<Away>,
     /// Records.
     pub scribe: Scribe,
     /// How each call behaves.
@@ -125,6 +129,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         min_confidence: Probability::clamped(settings.handoff.min_confidence),
         forbidden_topics: settings.handoff.forbidden_topics.clone(),
         caller_number_known: start.from.is_some(),
+        telephone: telephone(&settings.handoff, provider),
     };
     let journal = Journal::open(id, provider, &start, services.scribe.clone());
     let vad = services.vad.open().unwrap_or_else(|error| {
@@ -154,6 +159,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         recorder: None,
         message: None,
         handoff: None,
+        reason: None,
         turns: Turns::default(),
         response: None,
         items: HashMap::new(),
@@ -161,6 +167,10 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         ended: false,
         said_ended: false,
         commands,
+        line: Line { is_up: true, began: Millis::ZERO },
+        handle: CallHandle { id, cancel: cancel.clone() },
+        provider_call_id: start.provider_call_id,
+        away: None,
         services: services.clone(),
     };
     actor.run(leg.frames, leg.events, inbox, findings, cancel).await;
@@ -193,6 +203,8 @@ struct Actor {
     recorder: Option<Recorder>,
     message: Option<Message>,
     handoff: Option<HandoffId>,
+    /// Why the caller wants a person.
+    reason: Option<HandoffReason>,
     turns: Turns,
     response: Option<Response>,
     /// Texts of items on their way.
@@ -203,7 +215,32 @@ struct Actor {
     /// The desk knows that the conversation with the agent is over.
     said_ended: bool,
     commands: mpsc::Sender<CallCommand>,
+    line: Line,
+    handle: CallHandle,
+    provider_call_id: String,
+    /// While the caller is at a telephone outside.
+    away: Option<AwayEntry>,
     services: Arc<CallServices>,
+}
+
+/// The caller's leg as time goes on: a caller who was away comes back on another one.
+struct Line {
+    /// False while there is none.
+    is_up: bool,
+    /// When it began: its frames count from zero.
+    began: Millis,
+}
+
+/// The telephone outside, if there is one and the provider can call it.
+fn telephone(config: &HandoffConfig, provider: &str) -> Option<Telephone> {
+    let row = PROVIDERS.iter().find(|spec| spec.name == provider)?;
+    let returns = match row.transfer {
+        TransferBy::Nothing => return None,
+        TransferBy::Message => false,
+        TransferBy::Webhook => true,
+    };
+    let after = Duration::from_secs(config.telephone_after_s.into());
+    (!config.telephone.is_empty()).then_some(Telephone { after, returns })
 }
 
 impl Actor {
@@ -222,11 +259,13 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => self.stop(StopReason::Hangup).await,
-                event = events.recv() => match event {
+                event = events.recv(), if self.line.is_up => match event {
                     Some(event) => self.event(event).await,
                     None => self.stop(StopReason::SocketLost).await,
                 },
-                Some(command) = inbox.recv() => self.command(command).await,
+                Some(command) = inbox.recv() => if let Some(leg) = self.command(command).await {
+                    (frames, events) = (leg.frames, leg.events);
+                },
                 _ = tick.tick() => self.tick().await,
                 Some(frame) = frames.recv() => self.caller_frame(frame).await,
                 Some(frame) = media::agent_frame(&mut self.agent) => self.agent_frame(&frame),
@@ -278,6 +317,11 @@ impl Actor {
 
     /// The leg is gone.
     async fn stop(&mut self, reason: StopReason) {
+        if self.away.is_some() && reason == StopReason::Hangup && !self.handle.cancel.is_cancelled() {
+            // We gave the caller away: the call goes on.
+            self.line.is_up = false;
+            return;
+        }
         if let Some(message) = &self.message {
             // Whoever speaks and hangs up has left a message.
             let speech = message.speech();
@@ -287,7 +331,8 @@ impl Actor {
         self.ended = true;
     }
 
-    async fn command(&mut self, command: CallCommand) {
+    /// Gives the caller's new leg, if the command brought one.
+    async fn command(&mut self, command: CallCommand) -> Option<LegIo> {
         match command {
             CallCommand::Handoff { news, leg } => {
                 if let Some(leg) = leg {
@@ -301,8 +346,10 @@ impl Actor {
                 }
                 self.step(CallInput::Handoff(news)).await;
             }
+            CallCommand::Transfer { news, leg } => return self.transfer_news(news, leg).await,
             CallCommand::Stop => self.step(CallInput::ServerStopping).await,
         }
+        None
     }
 
     async fn finding(&mut self, finding: Finding) {

@@ -12,6 +12,7 @@ use tracing::{Instrument, info_span};
 use super::CallId;
 use super::actor::{self, CallServices, NewCall};
 use super::handle::{AdmitError, CALL_COMMANDS, CallCommand, CallHandle, CallOpener, LegIo};
+use super::input::TransferNews;
 use crate::telephony::protocol::StreamStart;
 
 /// See the module's documentation.
@@ -56,6 +57,11 @@ impl Directory {
         }
     }
 
+    /// What became of a caller who was given to a telephone; nothing happens when there is none.
+    pub fn transferred(&self, provider: &'static str, provider_call_id: &str, news: TransferNews) {
+        self.services.away.tell(provider, provider_call_id, news);
+    }
+
     /// Whether a call could be opened now.
     pub fn room(&self) -> Result<(), AdmitError> {
         if !self.accepting.load(Ordering::Acquire) {
@@ -67,6 +73,10 @@ impl Directory {
 
 impl CallOpener for Directory {
     fn open(&self, provider: &'static str, start: StreamStart, leg: LegIo) -> Result<CallHandle, AdmitError> {
+        let leg = match self.services.away.back(provider, &start.provider_call_id, leg) {
+            Ok(call) => return Ok(call),
+            Err(leg) => *leg,
+        };
         self.room()?;
         let line = self.lines.clone().try_acquire_owned().map_err(|_| AdmitError::Busy)?;
         let id = CallId::generate();

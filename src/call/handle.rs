@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::CallId;
-use super::input::HandoffNews;
+use super::input::{HandoffNews, TransferNews};
 use crate::audio::frame::AudioFrame;
 use crate::handoff::actor::AgentLeg;
 use crate::telephony::protocol::{MediaCommand, MediaEvent, StreamStart};
@@ -68,6 +68,13 @@ pub enum CallCommand {
         news: HandoffNews,
         /// Voice to and from the agent, with `Accepted` and `AgentReturned`.
         leg: Option<AgentLeg>,
+    },
+    /// News of a caller who was given to a telephone, with their new leg when they are back.
+    Transfer {
+        /// What happened.
+        news: TransferNews,
+        /// With `Back`.
+        leg: Option<Box<LegIo>>,
     },
     /// The server stops now: say so and end.
     Stop,

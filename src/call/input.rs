@@ -94,6 +94,8 @@ pub enum CallInput {
     },
     /// News of the handoff.
     Handoff(HandoffNews),
+    /// News of a caller who was given to a telephone.
+    Transfer(TransferNews),
     /// Recording of the caller's message ended by itself: silence or its longest length.
     MessageEnded {
         /// Voice in it.
@@ -166,6 +168,57 @@ pub enum HandoffNews {
     Ended,
 }
 
+/// How the try to reach a person at a telephone ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferEnd {
+    /// The person took the call.
+    Taken,
+    /// Nobody did.
+    Missed(Missed),
+    /// The caller hung up meanwhile, or the server stopped.
+    Abandoned,
+    /// The provider said nothing more about it.
+    Unknown,
+}
+
+/// What became of a caller who was given to a telephone outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferNews {
+    /// The person has taken the call.
+    Taken,
+    /// Nobody took it. The provider brings the caller back.
+    Missed(Missed),
+    /// The caller hung up meanwhile.
+    CallerLeft,
+    /// The caller is back on a new stream.
+    Back,
+}
+
+/// Why nobody took a call outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// The line was busy.
+    Busy,
+    /// Nobody answered, or did not press the key in time.
+    NoAnswer,
+    /// Whoever answered did not want it.
+    Declined,
+    /// The provider could not call.
+    Failed,
+}
+
+impl Missed {
+    /// The word used on record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Declined => "declined",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Do this. Imperative.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallAction {
@@ -230,6 +283,10 @@ pub enum CallAction {
     SuspendHandoff,
     /// The handoff is over.
     CloseHandoff(HandoffOutcome),
+    /// Give the caller to the configured telephone. The leg ends.
+    Transfer,
+    /// The person at the telephone is no longer awaited.
+    EndTransfer(TransferEnd),
     /// Connect caller and agent.
     Bridge,
     /// Disconnect caller and agent.
@@ -301,6 +358,12 @@ pub enum Phrase {
     },
     /// No person is there now, with the choices.
     NobodyAvailable,
+    /// A person is being called outside; the caller will be back if nobody takes the call.
+    Telephoning,
+    /// The caller is given away now.
+    Leaving,
+    /// Nobody took the call outside, with the choices.
+    TelephoneMissed,
     /// You are speaking with this person now.
     Introduction {
         /// Their name.

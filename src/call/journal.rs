@@ -9,23 +9,26 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::CallId;
-use super::input::{Evidence, ItemId, Signals, TurnId};
+use super::input::{Evidence, ItemId, Missed, Signals, TransferEnd, TurnId};
 use super::message::Message;
 use crate::audio::units::Millis;
 use crate::dialog::brief::brief;
 use crate::dialog::history::History;
 use crate::engine::stt::Transcript;
-use crate::handoff::wire::Line;
-use crate::handoff::{AgentId, HandoffId, HandoffReason};
+use crate::handoff::wire::{Line, OfferResult};
+use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::store::scribe::{Record, Scribe};
 use crate::store::{
-    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, TriggerRecord, TurnRecord, TurnTimings,
+    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, OfferRecord, TriggerRecord, TurnRecord, TurnTimings,
 };
 use crate::telemetry::{Pii, metric};
 use crate::telephony::protocol::{Speaker, StreamStart};
 
 /// Lines kept for an agent who takes over; older ones are in the database.
 const LINES_KEPT: usize = 200;
+
+/// Stands for a telephone outside where records name an agent.
+pub const TELEPHONE: &str = "telephone";
 
 /// See the module's documentation.
 pub struct Journal {
@@ -47,6 +50,8 @@ pub struct Journal {
     fixed_timings: Option<TurnTimings>,
     message: Option<Message>,
     message_id: Uuid,
+    /// The telephone that is being tried.
+    telephone: Option<OfferRecord>,
 }
 
 impl Journal {
@@ -80,6 +85,7 @@ impl Journal {
             fixed_timings: None,
             message: None,
             message_id: Uuid::now_v7(),
+            telephone: None,
         }
     }
 
@@ -284,6 +290,37 @@ impl Journal {
     /// A person took the call.
     pub fn agent_joined(&mut self, agent: AgentId) {
         tracing::info!(call.id = %self.call.id, agent.id = %agent, "An agent took the call");
+    }
+
+    /// A telephone outside is called: an offer to nobody at a console.
+    pub fn telephoned(&mut self, handoff: HandoffId) {
+        let offer = OfferRecord {
+            id: OfferId::generate(),
+            handoff_id: handoff,
+            call_id: self.call.id,
+            agent_id: AgentId(TELEPHONE.to_owned()),
+            offered_at: Timestamp::now(),
+            ended_at: None,
+            result: None,
+            reason: None,
+        };
+        self.scribe.put(Record::Offer(offer.clone()));
+        self.telephone = Some(offer);
+    }
+
+    /// What came of it.
+    pub fn telephone_ended(&mut self, end: TransferEnd) {
+        let Some(mut offer) = self.telephone.take() else { return };
+        let (result, reason) = match end {
+            TransferEnd::Taken => (OfferResult::Accepted, None),
+            TransferEnd::Missed(Missed::Declined) => (OfferResult::Rejected, Some(Missed::Declined.as_str())),
+            TransferEnd::Missed(missed) => (OfferResult::Timeout, Some(missed.as_str())),
+            TransferEnd::Abandoned => (OfferResult::Canceled, None),
+            TransferEnd::Unknown => (OfferResult::Rescinded, Some("given to the provider, nothing more is known")),
+        };
+        offer.ended_at = Some(Timestamp::now());
+        (offer.result, offer.reason) = (Some(result), reason.map(str::to_owned));
+        self.scribe.put(Record::Offer(offer));
     }
 
     // --- what was left ------------------------------------------------------------------------------------------

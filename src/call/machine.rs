@@ -10,6 +10,7 @@
 //!                                                                             │ ▲                                  │ ▲
 //!                          Message ◀── 1 ──┤ └───────────── requeued ── AgentLost ◀──── lost ────────┘ │
 //!                          Callback ◀─ 2 ──┘                                └──────── returned ─────────┘
+//!       Waiting ─ nobody there, or not in time ─▶ Leaving ─ heard ─▶ Away (a telephone outside) ─ nobody took it ─▶ Waiting
 //!  every state ─ hang-up, server stopping ─▶ Ending ─▶ Ended
 //! ```
 //!
@@ -21,13 +22,16 @@ mod alternatives;
 mod answering;
 mod hearing;
 mod person;
+mod telephone;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::input::{CallAction, CallInput, EngineFailed, Evidence, ItemId, Phrase, Signals, TurnId, Words};
+use super::input::{
+    CallAction, CallInput, EngineFailed, Evidence, ItemId, Missed, Phrase, Signals, TransferEnd, TurnId, Words,
+};
 use crate::audio::units::{Millis, Probability};
 use crate::handoff::HandoffReason;
 use crate::store::{CallOutcome, HandoffOutcome};
@@ -72,6 +76,17 @@ pub struct CallPolicy {
     pub forbidden_topics: Vec<String>,
     /// The caller's number is known, so that a callback needs no keying in.
     pub caller_number_known: bool,
+    /// Called when no agent takes the call, if the provider can.
+    pub telephone: Option<Telephone>,
+}
+
+/// A telephone outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telephone {
+    /// How long a caller waits for an agent before it is called; not at all while no agent is signed in.
+    pub after: Duration,
+    /// Whether a caller whom nobody answers there comes back.
+    pub returns: bool,
 }
 
 /// Where a call is. Drawn in the module's documentation.
@@ -102,6 +117,20 @@ pub enum State {
     },
     /// The agent's connection broke; the desk waits for them.
     AgentLost,
+    /// The caller is told that a telephone outside is called.
+    Leaving {
+        /// The sentence.
+        item: ItemId,
+        /// Go at the latest now.
+        until: Instant,
+    },
+    /// The caller is with the provider, who calls a person. There is no leg.
+    Away {
+        /// Given up at this time.
+        until: Instant,
+        /// Nobody took the call, and the caller is on the way back.
+        missed: Option<Missed>,
+    },
     /// The caller leaves a message.
     Message {
         /// The beep has sounded.
@@ -157,6 +186,9 @@ pub struct CallMachine {
     /// The caller asked for a moment, and has said nothing since.
     taking_time: bool,
     handoff: Handoff,
+    /// When the telephone is called for a caller who waits. None: not, or not again.
+    telephone_at: Option<Instant>,
+    telephoned: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -213,6 +245,8 @@ impl CallMachine {
             paused: None,
             taking_time: false,
             handoff: Handoff::None,
+            telephone_at: None,
+            telephoned: false,
         }
     }
 
@@ -255,6 +289,7 @@ impl CallMachine {
             | CallInput::AnswerDone { turn, .. }
             | CallInput::AnswerFailed { turn, .. }) => self.answer(now, turn, input, actions),
             CallInput::Handoff(news) => self.news(now, news, actions),
+            CallInput::Transfer(news) => self.transfer_news(now, news, actions),
             CallInput::MessageEnded { speech } => self.message_ended(now, speech, actions),
             CallInput::ProviderStopped(_) => self.finish(actions, true),
             CallInput::ServerStopping => self.server_stopping(now, actions),
@@ -268,10 +303,14 @@ impl CallMachine {
         }
         let by_state = match &self.state {
             State::Assisting => self.silence_since.map(|since| since + self.silence_allowed()),
-            State::Waiting { announce_at, .. } => Some(*announce_at),
-            State::Introducing { until, .. } | State::Callback { until, .. } | State::Ending { until, .. } => {
-                Some(*until)
+            State::Waiting { announce_at, .. } => {
+                Some(self.telephone_at.map_or(*announce_at, |at| at.min(*announce_at)))
             }
+            State::Introducing { until, .. }
+            | State::Callback { until, .. }
+            | State::Leaving { until, .. }
+            | State::Away { until, .. }
+            | State::Ending { until, .. } => Some(*until),
             State::Bridged { .. } | State::AgentLost | State::Message { .. } | State::Ended => None,
         };
         let item = self.outstanding.front().map(|item| item.since + ITEM_PATIENCE);
@@ -328,6 +367,9 @@ impl CallMachine {
         }
         match self.state.clone() {
             State::Assisting => self.prompt_silence(now, actions),
+            State::Waiting { .. } if self.telephone_at.is_some_and(|at| now >= at) => self.leave(now, actions),
+            State::Leaving { until, .. } if now >= until => self.go(now, actions),
+            State::Away { until, missed } if now >= until => self.stayed_away(now, missed, actions),
             State::Waiting { announce_at, position, told_nobody } if now >= announce_at => {
                 self.state = State::Waiting { announce_at: now + self.policy.announce_every, position, told_nobody };
                 if self.outstanding.is_empty() {
@@ -464,6 +506,11 @@ impl CallMachine {
         {
             return self.bridge(actions);
         }
+        if let State::Leaving { item: farewell, .. } = self.state
+            && farewell == item
+        {
+            return self.go(now, actions);
+        }
         if !self.outstanding.is_empty() {
             return;
         }
@@ -504,6 +551,12 @@ impl CallMachine {
         if matches!(self.state, State::Ending { .. }) {
             return;
         }
+        if matches!(self.state, State::Away { .. }) {
+            // Nobody is there to hear it, and whoever comes back finds no server.
+            self.state = State::Ending { until: now, outcome: CallOutcome::Interrupted };
+            actions.push(CallAction::EndTransfer(TransferEnd::Abandoned));
+            return self.finish(actions, false);
+        }
         if matches!(self.state, State::Bridged { .. }) {
             actions.push(CallAction::Unbridge);
         }
@@ -520,6 +573,10 @@ impl CallMachine {
     fn finish(&mut self, actions: &mut Vec<CallAction>, caller_left: bool) {
         self.drop_answer(actions);
         let state = std::mem::replace(&mut self.state, State::Ended);
+        if let State::Away { missed, .. } = state {
+            let end = missed.map_or(TransferEnd::Abandoned, TransferEnd::Missed);
+            actions.push(CallAction::EndTransfer(end));
+        }
         if matches!(state, State::Message { recording: true }) {
             // A message with voice in it has been kept by MessageEnded, which comes before the end of the leg.
             actions.push(CallAction::StopMessage { keep: false });

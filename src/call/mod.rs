@@ -1,8 +1,9 @@
 //! One caller's visit. PURE: [`machine`], [`turn`], [`patience`], [`completeness`], [`overlap`], [`echo`], [`sound`],
-//! [`playback`], [`keys`], [`hold`], [`message`]. RUNTIME: [`actor`], [`directory`], [`handle`], [`journal`], [`mind`],
+//! [`playback`], [`keys`], [`hold`], [`message`]. RUNTIME: [`actor`], [`away`], [`directory`], [`handle`], [`journal`], [`mind`],
 //! [`recorder`], [`speech`].
 
 pub mod actor;
+pub mod away;
 pub mod completeness;
 pub mod directory;
 pub mod echo;

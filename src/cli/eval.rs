@@ -179,6 +179,7 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             min_confidence: Probability::clamped(handoff.min_confidence),
             forbidden_topics: handoff.forbidden_topics.clone(),
             caller_number_known: true,
+            telephone: None,
         },
         desk: Arc::new(config.routing.plan(handoff)),
     })

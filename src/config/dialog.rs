@@ -86,6 +86,11 @@ pub struct HandoffConfig {
     pub message_max_s: u32,
     /// What an agent may choose at wrap-up.
     pub dispositions: Vec<String>,
+    /// A telephone that is called when no agent takes the call: a number such as `+15005550123`, a `sip:` address, or what
+    /// the provider calls it. Empty: none.
+    pub telephone: String,
+    /// Seconds a caller waits for an agent before the telephone is called. It is called at once while no agent is signed in.
+    pub telephone_after_s: u32,
 }
 
 impl Default for HandoffConfig {
@@ -102,6 +107,8 @@ impl Default for HandoffConfig {
             min_confidence: 0.45,
             message_max_s: 120,
             dispositions: ["resolved", "follow_up", "wrong_number", "other"].map(str::to_owned).to_vec(),
+            telephone: String::new(),
+            telephone_after_s: 40,
         }
     }
 }
@@ -116,6 +123,11 @@ impl Section for HandoffConfig {
         problems.range("handoff.announce_every_s", self.announce_every_s, 5..=600);
         problems.range("handoff.min_confidence", self.min_confidence, 0.0..=1.0);
         problems.range("handoff.message_max_s", self.message_max_s, 5..=600);
+        problems.range("handoff.telephone_after_s", self.telephone_after_s, 0..=3_600);
+        let dialable = |c: char| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(c);
+        if self.telephone.len() > 128 || !self.telephone.chars().all(dialable) {
+            problems.add("handoff.telephone", &self.telephone, "must be a number or an address, without spaces");
+        }
         if self.dispositions.is_empty() {
             problems.add("handoff.dispositions", "[]", "must name at least one");
         }

@@ -50,6 +50,12 @@ struct File {
     still_waiting_first: String,
     still_waiting: String,
     nobody_available: String,
+    #[serde(default = "default_telephoning")]
+    telephoning: String,
+    #[serde(default = "default_leaving")]
+    leaving: String,
+    #[serde(default = "default_telephone_missed")]
+    telephone_missed: String,
     introduction: String,
     introduction_unnamed: String,
     agent_lost: String,
@@ -72,6 +78,20 @@ fn default_filler() -> String {
 
 fn default_prompt() -> String {
     "Yes, I'm listening. What can I help you with?".to_owned()
+}
+
+fn default_telephoning() -> String {
+    "I'm calling one of our people for you now. If they can't take your call, you'll be back with me.".to_owned()
+}
+
+fn default_leaving() -> String {
+    "I'm putting you through now. Please stay on the line.".to_owned()
+}
+
+fn default_telephone_missed() -> String {
+    "I could not reach anybody there. You can stay on the line for the next person, press one to leave a message, or \
+     press two to be called back."
+        .to_owned()
 }
 
 /// The sentences of one configuration.
@@ -139,6 +159,9 @@ impl Phrases {
                 return file.still_waiting.replace("{position}", &position.to_string());
             }
             Phrase::NobodyAvailable => &file.nobody_available,
+            Phrase::Telephoning => &file.telephoning,
+            Phrase::Leaving => &file.leaving,
+            Phrase::TelephoneMissed => &file.telephone_missed,
             Phrase::Introduction { name } if name.trim().is_empty() => &file.introduction_unnamed,
             Phrase::Introduction { name } => return file.introduction.replace("{name}", name),
             Phrase::AgentLost => &file.agent_lost,
@@ -165,6 +188,9 @@ impl Phrases {
             Phrase::Connecting,
             Phrase::EngineApology,
             Phrase::NobodyAvailable,
+            Phrase::Telephoning,
+            Phrase::Leaving,
+            Phrase::TelephoneMissed,
             Phrase::Repeat,
             Phrase::Filler,
             Phrase::Clarify,

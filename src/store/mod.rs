@@ -160,6 +160,8 @@ pub enum CallOutcome {
     EndedWithAssistant,
     /// A person spoke with the caller.
     SpokeWithAgent,
+    /// The caller was given to a person's telephone.
+    Transferred,
     /// The caller left a message.
     LeftMessage,
     /// The caller asked to be called back.
@@ -275,6 +277,8 @@ pub enum HandoffOutcome {
     Open,
     /// Caller and agent spoke.
     Bridged,
+    /// The caller was given to a person's telephone.
+    Transferred,
     /// A callback is booked.
     CallbackBooked,
     /// A message was left.

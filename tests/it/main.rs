@@ -7,6 +7,7 @@ mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;
 mod support;
+mod telephone;
 mod telephony;
 mod telephony_call;
 mod tidy;

@@ -10,5 +10,5 @@ export type NameOf = (id: string | null | undefined) => string;
 export async function agentNames(me: Me): Promise<NameOf> {
   const users = includes(me.role, "admin") ? await take(api.GET("/api/v1/users")).catch(() => []) : [];
   const names = new Map<string, string>([[me.id, me.name], ...users.map(({ id, name }) => [id, name] as const)]);
-  return (id) => names.get(id ?? "") ?? t("review.an_agent");
+  return (id) => names.get(id ?? "") ?? t(id === "telephone" ? "review.the_telephone" : "review.an_agent");
 }

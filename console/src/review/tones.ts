@@ -9,6 +9,7 @@ const TONES: Record<CallOutcome | HandoffOutcome, Tone | ""> = {
   spoke_with_agent: "good",
   ended_with_assistant: "good",
   bridged: "good",
+  transferred: "good",
   back_to_assistant: "good",
   abandoned_in_queue: "bad",
   interrupted: "bad",

@@ -23,8 +23,9 @@ use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
 const CLOCK_JUMP_MS: i64 = 500;
 
 impl Actor {
-    pub(super) async fn caller_frame(&mut self, frame: AudioFrame) {
+    pub(super) async fn caller_frame(&mut self, mut frame: AudioFrame) {
         let now = Instant::now();
+        frame.at = frame.at + self.line.began;
         if let Some(recorder) = &self.recorder {
             recorder.push(Side::Caller, self.at(now), frame.pcm.clone());
         }

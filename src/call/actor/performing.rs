@@ -72,6 +72,8 @@ impl Actor {
                     }
                 }
                 CallAction::CloseHandoff(outcome) => self.close_handoff(outcome).await,
+                CallAction::Transfer => self.give_away().await,
+                CallAction::EndTransfer(end) => self.end_transfer(end),
                 CallAction::Bridge => self.bridge().await,
                 CallAction::Unbridge => self.bridged = false,
                 CallAction::Hold(on) => {
@@ -139,6 +141,7 @@ impl Actor {
     pub(super) async fn request_handoff(&mut self, reason: HandoffReason, signals: Signals) {
         let id = *self.handoff.get_or_insert_with(HandoffId::generate);
         self.said_ended = false;
+        self.reason.get_or_insert(reason);
         let task = HandoffTask {
             id,
             call: self.id,

@@ -83,6 +83,7 @@ impl CallMachine {
 
     pub(super) fn wait_again_saying(&mut self, now: Instant, phrase: Phrase, actions: &mut Vec<CallAction>) {
         self.state = State::Waiting { announce_at: now + self.policy.announce_every, position: 1, told_nobody: false };
+        self.plan_telephone(now);
         actions.push(CallAction::RequestHandoff {
             reason: HandoffReason::CallerAsked,
             signals: signals([("again", json!(true))]),

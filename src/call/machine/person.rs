@@ -28,6 +28,7 @@ impl CallMachine {
         self.silence_since = None;
         self.stop_speaking(actions);
         self.state = State::Waiting { announce_at: now + self.policy.announce_every, position: 1, told_nobody: false };
+        self.plan_telephone(now);
         match words {
             Some(phrase) => {
                 self.say(now, phrase, false, actions);
@@ -90,6 +91,9 @@ impl CallMachine {
     pub(super) fn news(&mut self, now: Instant, news: HandoffNews, actions: &mut Vec<CallAction>) {
         match (self.state.clone(), news) {
             (State::Waiting { announce_at, told_nobody, .. }, HandoffNews::Queued { position, staffed }) => {
+                if staffed == 0 && self.telephone_at.is_some() {
+                    return self.leave(now, actions);
+                }
                 let tell = staffed == 0 && !told_nobody;
                 self.state = State::Waiting { announce_at, position, told_nobody: staffed == 0 };
                 if tell {
@@ -122,6 +126,7 @@ impl CallMachine {
                 actions.push(CallAction::Unbridge);
                 self.state =
                     State::Waiting { announce_at: now + self.policy.announce_every, position: 1, told_nobody: false };
+                self.plan_telephone(now);
                 actions.push(CallAction::Hold(false));
                 self.say(now, Phrase::Requeued, true, actions);
             }

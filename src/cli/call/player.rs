@@ -39,6 +39,8 @@ pub struct Dial {
     pub from: String,
     /// The number that is called.
     pub to: String,
+    /// The provider's id of the call; made up without.
+    pub call_id: Option<String>,
     /// What the provider signs with.
     pub auth_token: Secret<String>,
     /// A stream token to use instead of asking the webhook.
@@ -63,6 +65,7 @@ impl Dial {
             provider: provider.into(),
             from: "+15005550006".to_owned(),
             to: "+15005550001".to_owned(),
+            call_id: None,
             auth_token: Secret::new(String::new()),
             token: None,
             public_url: None,

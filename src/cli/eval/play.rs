@@ -347,6 +347,8 @@ impl<'a> Play<'a> {
                     }
                 }
                 CallAction::Finish(outcome) => self.outcome = Some(outcome),
+                // No suite has a telephone outside.
+                CallAction::Transfer | CallAction::EndTransfer(_) => {}
                 CallAction::PausePlayback
                 | CallAction::ResumePlayback
                 | CallAction::NoteTrigger { .. }
@@ -452,6 +454,9 @@ fn name(phrase: &Phrase) -> &'static str {
         Phrase::EngineApology => "engine_apology",
         Phrase::StillWaiting { .. } => "still_waiting",
         Phrase::NobodyAvailable => "nobody_available",
+        Phrase::Telephoning => "telephoning",
+        Phrase::Leaving => "leaving",
+        Phrase::TelephoneMissed => "telephone_missed",
         Phrase::Introduction { .. } => "introduction",
         Phrase::AgentLost => "agent_lost",
         Phrase::Requeued => "requeued",

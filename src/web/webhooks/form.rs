@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! incoming ──▶ stream with token ── our socket closes ──▶ after ──▶ hang up, an apology first, or call somebody
+//!     │                 ▲                                             somebody answers ──▶ whisper ──▶ accept ──▶ joined
+//!     │                 └───────── nobody took the call: back with us ◀── after, with a result ◀──┘
 //!     └─▶ too many from this number: busy tone · all lines busy: a sentence, hang up
 //! ```
 
@@ -15,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tracing::{debug, warn};
 
+use super::dialled::DialOver;
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::xml::Element;
 use super::{Inner, WebhookState, now};
@@ -42,7 +45,11 @@ pub(super) struct FormProvider {
     /// The element that turns a call away with the busy tone.
     pub(super) reject: fn() -> Element,
     /// The element that calls somebody.
-    pub(super) dial: fn(&Transfer, &str) -> Element,
+    pub(super) dial: fn(&Transfer, &DialUrls) -> Element,
+    /// The answer that reads a text to whoever was called, and asks for a key at that address.
+    pub(super) whisper: fn(&str, &str) -> Element,
+    /// Whether a status report says that caller and person are joined. Only where no key is asked for at `accept`.
+    pub(super) joined: fn(&HashMap<String, String>) -> bool,
     /// What went wrong, if a status report says so.
     pub(super) failure: fn(&HashMap<String, String>) -> Option<String>,
 }
@@ -65,6 +72,16 @@ impl Signed<'_> {
     }
 }
 
+/// Where a provider asks while it calls somebody.
+pub(super) struct DialUrls {
+    /// When the call is over.
+    pub(super) over: String,
+    /// What the person hears.
+    pub(super) whisper: String,
+    /// With reports.
+    pub(super) status: String,
+}
+
 /// A call that is taken.
 pub(super) struct Offer<'a> {
     /// The provider's name for it.
@@ -77,7 +94,7 @@ pub(super) struct Offer<'a> {
     pub(super) after_url: String,
 }
 
-/// The three routes of a provider.
+/// The routes of a provider.
 pub(super) fn routes(spec: &'static FormProvider) -> Router<WebhookState> {
     let path = |name: &str| format!("{}/{name}", spec.path);
     let with = |answer: fn(&'static FormProvider, &Inner, HashMap<String, String>) -> Response| {
@@ -93,6 +110,8 @@ pub(super) fn routes(spec: &'static FormProvider) -> Router<WebhookState> {
     Router::new()
         .route(&path("incoming"), with(incoming))
         .route(&path("after"), with(after))
+        .route(&path("whisper"), with(whisper))
+        .route(&path("accept"), with(accept))
         .route(&path("status"), with(status))
 }
 
@@ -104,11 +123,7 @@ fn incoming(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, St
     }
     let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
     let document = match inner.announce(now(), call) {
-        Ok(token) => {
-            let url = |name: &str| inner.url(&format!("{}/{name}", spec.path));
-            let (status_url, after_url) = (url("status"), url("after"));
-            (spec.stream)(inner, &Offer { call_id, token: token.expose(), status_url, after_url })
-        }
+        Ok(token) => spec.join(inner, call_id, token.expose()),
         Err(NotTaken::TooOften) => response().child((spec.reject)()),
         Err(NotTaken::Busy) => spec.goodbye(Some(BUSY_SENTENCE)),
     };
@@ -117,21 +132,56 @@ fn incoming(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, St
 
 /// Our socket is closed and the caller still there: the provider asks what comes next.
 fn after(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
-    // The transfer has been tried: whoever was called spoke to the caller, or nobody answered.
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let call_id = field(spec.call_id);
     if form.contains_key(spec.dialled) {
-        return spec.goodbye(None).answer();
+        let mut over = DialOver::of(field(spec.dialled));
+        // The state of the caller's own call.
+        over.caller_left |= field("CallStatus") == "completed";
+        if !inner.dial_over(spec.provider, call_id, over) {
+            return spec.goodbye(None).answer();
+        }
+        let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
+        return spec.join(inner, call_id, inner.take_back(now(), call).expose()).answer();
     }
-    let document = match inner.next(form.get(spec.call_id).map_or("", String::as_str)) {
+    let document = match inner.next(call_id) {
         Next::Hangup(sentence) => spec.goodbye(sentence),
         Next::Transfer(transfer) => {
-            response().child((spec.dial)(&transfer, &inner.url(&format!("{}/after", spec.path))))
+            let urls = DialUrls {
+                over: inner.url(&format!("{}/after", spec.path)),
+                whisper: spec.about(inner, "whisper", call_id),
+                status: spec.about(inner, "status", call_id),
+            };
+            response().child((spec.dial)(&transfer, &urls))
         }
     };
     document.answer()
 }
 
+/// Somebody who was called has answered, and hears what it is about.
+fn whisper(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
+    let call_id = form.get(CALL).map_or("", String::as_str);
+    match inner.whisper(call_id) {
+        Some(text) => (spec.whisper)(&text, &spec.about(inner, "accept", call_id)).answer(),
+        None => spec.goodbye(None).answer(),
+    }
+}
+
+/// They have pressed a key: an empty answer joins them.
+fn accept(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    if inner.answered_with(spec.provider, field(CALL), field("Digits")) {
+        response().answer()
+    } else {
+        spec.goodbye(None).answer()
+    }
+}
+
 /// Reports about calls and streams: only failures are of interest, for the log.
-fn status(spec: &'static FormProvider, _: &Inner, form: HashMap<String, String>) -> Response {
+fn status(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
+    if (spec.joined)(&form) {
+        inner.taken(spec.provider, form.get(CALL).map_or("", String::as_str));
+    }
     match (spec.failure)(&form) {
         Some(error) => warn!("{} reports a stream error: {error:?}", spec.provider),
         None => debug!("{} reports", spec.provider),
@@ -139,7 +189,22 @@ fn status(spec: &'static FormProvider, _: &Inner, form: HashMap<String, String>)
     StatusCode::NO_CONTENT.into_response()
 }
 
+/// The caller's call, in the address of requests that concern another leg.
+const CALL: &str = "call";
+
 impl FormProvider {
+    /// Joins a call to a stream.
+    fn join(&self, inner: &Inner, call_id: &str, token: &str) -> Element {
+        let url = |name: &str| inner.url(&format!("{}/{name}", self.path));
+        (self.stream)(inner, &Offer { call_id, token, status_url: url("status"), after_url: url("after") })
+    }
+
+    /// The address of a request that concerns the caller and comes from another leg.
+    fn about(&self, inner: &Inner, name: &str, call_id: &str) -> String {
+        let call: String = form_urlencoded::byte_serialize(call_id.as_bytes()).collect();
+        inner.url(&format!("{}/{name}?{CALL}={call}", self.path))
+    }
+
     fn goodbye(&self, sentence: Option<&str>) -> Element {
         let said = sentence.map(|sentence| Element::new(self.say).text(sentence));
         response().children(said).child(Element::new("Hangup"))
@@ -163,7 +228,12 @@ fn signed_form(
     let fields: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
     let signed = Signed { url: inner.url(path), fields: &fields, body, headers };
     match (spec.verify)(inner, &signed) {
-        Ok(()) => Some(fields.into_iter().collect()),
+        Ok(()) => {
+            // The address is signed too.
+            let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
+            let named = query.filter(|(name, _)| name == CALL);
+            Some(fields.into_iter().chain(named).collect())
+        }
         Err(error) => {
             inner.not_signed(spec.provider, spec.key, error);
             None

@@ -81,6 +81,11 @@ impl Inner {
             refused(error.label());
             NotTaken::Busy
         })?;
+        Ok(self.grant(now, call))
+    }
+
+    /// Lets a stream of that call in.
+    pub(super) fn grant(&self, now: Instant, call: Announcement<'_>) -> Secret<String> {
         let number = |number: &str| Some(number.to_owned()).filter(|number| !number.is_empty()).map(Pii::new);
         let grant = StreamGrant {
             provider: call.provider,
@@ -88,7 +93,7 @@ impl Inner {
             from: number(call.from),
             to: number(call.to),
         };
-        Ok(self.gate.tokens.issue(now, grant))
+        self.gate.tokens.issue(now, grant)
     }
 
     /// Our socket is closed and the caller still there: what comes next.

@@ -27,8 +27,8 @@ use serde_json::{Value, json};
 use tokio::time::{sleep_until, timeout};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
+use super::dialled::{ACCEPT_S, DialOver, RING_S};
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
-use super::outcomes::StreamOutcome;
 use super::{Inner, WebhookState, now};
 use crate::telemetry::metric;
 use crate::telephony::handshake::{Arrival, Handshake, Refusal};
@@ -40,12 +40,6 @@ use crate::web::gate::unix_s;
 
 /// The application websocket.
 const APP: &str = "/voice/jambonz/app";
-/// The person who is called has so long to take the call.
-const RING_S: u32 = 25;
-/// And to press the key that accepts it.
-const ACCEPT_S: u32 = 10;
-/// The variable that notes that the person did not want the call.
-const DECLINED: &str = "declined";
 /// jambonz asks what comes next within milliseconds of our audio socket's end; later than this it was forgotten.
 const ASKS_WITHIN: Duration = Duration::from_secs(2);
 /// How often an audio socket's end is looked for.
@@ -117,7 +111,7 @@ fn verbs(inner: &Inner, hooks: Hooks, what: &str, query: &str, data: &Value) -> 
     // A hook of the called person's leg has a call of its own in its data.
     let call_sid = named.map_or_else(|| field(data, "call_sid").to_owned(), |(_, value)| value.into_owned());
     Some(match what {
-        "incoming" => take(inner, hooks, &call_sid, data, &[]),
+        "incoming" => take(inner, hooks, &call_sid, data),
         "after" => next(inner, hooks, &call_sid, data),
         "confirm" => confirm(inner, hooks, &call_sid),
         "accept" => accept(inner, &call_sid, data),
@@ -127,31 +121,32 @@ fn verbs(inner: &Inner, hooks: Hooks, what: &str, query: &str, data: &Value) -> 
 }
 
 /// Joins a call to us, if it is taken.
-fn take(inner: &Inner, hooks: Hooks, call_sid: &str, data: &Value, told: &[(&str, &str)]) -> Value {
+fn take(inner: &Inner, hooks: Hooks, call_sid: &str, data: &Value) -> Value {
     let (from, to) = (field(data, "from"), field(data, "to"));
     match inner.announce(now(), Announcement { provider: "jambonz", call_id: call_sid, from, to }) {
-        Ok(token) => {
-            let config = &inner.gate.providers.jambonz;
-            let mut metadata = json!({"token": token.expose()});
-            told.iter().for_each(|(name, value)| metadata[*name] = Value::from(*value));
-            let mut listen = json!({
-                "verb": "listen",
-                "url": inner.media_url("jambonz"),
-                "actionHook": hooks.name(inner, "after", call_sid),
-                "mixType": "mono",
-                "sampleRate": config.sample_rate,
-                "passDtmf": true,
-                "bidirectionalAudio": {"enabled": true, "streaming": true, "sampleRate": config.sample_rate},
-                "metadata": metadata,
-            });
-            if !config.password.expose().is_empty() {
-                listen["wsAuth"] = json!({"username": config.username, "password": config.password.expose()});
-            }
-            json!([{"verb": "answer"}, listen])
-        }
+        Ok(token) => join(inner, hooks, call_sid, token.expose()),
         Err(NotTaken::TooOften) => json!([{"verb": "sip:decline", "status": 486, "reason": "Busy here"}]),
         Err(NotTaken::Busy) => say_goodbye(BUSY_SENTENCE),
     }
+}
+
+/// Lets a call's audio come to us.
+fn join(inner: &Inner, hooks: Hooks, call_sid: &str, token: &str) -> Value {
+    let config = &inner.gate.providers.jambonz;
+    let mut listen = json!({
+        "verb": "listen",
+        "url": inner.media_url("jambonz"),
+        "actionHook": hooks.name(inner, "after", call_sid),
+        "mixType": "mono",
+        "sampleRate": config.sample_rate,
+        "passDtmf": true,
+        "bidirectionalAudio": {"enabled": true, "streaming": true, "sampleRate": config.sample_rate},
+        "metadata": {"token": token},
+    });
+    if !config.password.expose().is_empty() {
+        listen["wsAuth"] = json!({"username": config.username, "password": config.password.expose()});
+    }
+    json!([{"verb": "answer"}, listen])
 }
 
 /// Our audio socket is closed and the caller still there.
@@ -185,12 +180,9 @@ fn dial(inner: &Inner, hooks: Hooks, call_sid: &str, transfer: &Transfer, called
 
 /// The person has answered: they hear what it is about and press a key, before the caller is joined.
 fn confirm(inner: &Inner, hooks: Hooks, call_sid: &str) -> Value {
-    let StreamOutcome::Transfer(transfer) = inner.gate.outcomes.look_up(call_sid) else {
+    let Some(text) = inner.whisper(call_sid) else {
         return json!([{"verb": "hangup"}]);
     };
-    let brief = transfer.variables.get("summary").map_or("", |summary| summary.reveal().as_str());
-    let brief: String = brief.chars().take(1_000).collect();
-    let text = format!("A caller is waiting for you. {brief} Press 1 to take the call.");
     json!([{
         "verb": "gather",
         "input": ["digits"],
@@ -203,33 +195,21 @@ fn confirm(inner: &Inner, hooks: Hooks, call_sid: &str) -> Value {
 
 /// The person has pressed a key, or none. An end of these verbs joins the caller; a hang-up doesn't.
 fn accept(inner: &Inner, call_sid: &str, data: &Value) -> Value {
-    if field(data, "digits") == "1" {
-        // Whoever took the call has the caller now; there is nobody to come back.
-        inner.gate.outcomes.record(now(), call_sid, StreamOutcome::Ended);
+    if inner.answered_with("jambonz", call_sid, field(data, "digits")) {
         return json!([]);
-    }
-    if let StreamOutcome::Transfer(mut transfer) = inner.gate.outcomes.look_up(call_sid) {
-        transfer.variables.insert(DECLINED.to_owned(), "true".to_owned().into());
-        inner.gate.outcomes.record(now(), call_sid, StreamOutcome::Transfer(transfer));
     }
     json!([{"verb": "hangup"}])
 }
 
-/// The dial is over: the caller has spoken to the person, or is back with us, which we are told in the metadata.
+/// The dial is over: the caller has spoken to the person, or is back with us.
 fn dialled(inner: &Inner, hooks: Hooks, call_sid: &str, data: &Value) -> Value {
-    let status = field(data, "dial_call_status");
-    let StreamOutcome::Transfer(transfer) = inner.gate.outcomes.look_up(call_sid) else {
-        return json!([{"verb": "hangup"}]);
-    };
-    let declined = transfer.variables.contains_key(DECLINED);
-    // Without a word from `confirm`, such a jambonz has joined them at once.
-    if status == "completed" && !declined {
+    let over = DialOver::of(field(data, "dial_call_status"));
+    if !inner.dial_over("jambonz", call_sid, over) {
         return json!([{"verb": "hangup"}]);
     }
-    let status = if declined { "declined" } else { status };
-    let summary = transfer.variables.get("summary").map_or("", |summary| summary.reveal().as_str());
-    inner.gate.outcomes.forget(call_sid);
-    take(inner, hooks, call_sid, data, &[("returned", status), ("summary", summary)])
+    let (from, to) = (field(data, "from"), field(data, "to"));
+    let token = inner.take_back(now(), Announcement { provider: "jambonz", call_id: call_sid, from, to });
+    join(inner, hooks, call_sid, token.expose())
 }
 
 fn say_goodbye(sentence: &str) -> Value {
@@ -319,7 +299,7 @@ impl Control<'_> {
                     debug!("jambonz announces a call without a name, or a second one");
                     return;
                 }
-                let verbs = take(self.inner, Hooks::Socket, &sid, &data, &[]);
+                let verbs = take(self.inner, Hooks::Socket, &sid, &data);
                 self.outbox.push_back(app::ack(&msgid, Some(verbs)));
                 self.call = Some(Call { sid, data, ended: None, told: false });
             }

@@ -4,6 +4,7 @@
 
 mod bandwidth;
 pub mod browser;
+mod dialled;
 mod exotel;
 mod form;
 pub mod incoming;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use super::carrier::Carrier;
 use super::gate::Gate;
 use crate::call::handle::AdmitError;
+use crate::call::input::TransferNews;
 use crate::config::Config;
 
 /// Larger bodies are refused: a webhook's form has a few dozen short fields.
@@ -38,10 +40,13 @@ const MAX_BODY: usize = 64 * 1024;
 /// Control sockets of calls, one a call. One more is turned away.
 const MAX_CONTROL_SOCKETS: usize = 2_048;
 
-/// Whether there is room for one more call. Asked before a caller is put through to a stream; the stream asks again.
+/// What webhooks ask and tell the calls.
 pub trait Admission: Send + Sync {
-    /// `Ok` when a call could be opened now.
+    /// `Ok` when a call could be opened now. Asked before a caller is put through to a stream; the stream asks again.
     fn admit(&self) -> Result<(), AdmitError>;
+
+    /// What became of a caller who was given to a telephone. Of no interest where nobody is given away.
+    fn transferred(&self, _provider: &'static str, _call_id: &str, _news: TransferNews) {}
 }
 
 /// What webhooks need of the rest of the server.

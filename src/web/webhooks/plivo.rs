@@ -1,6 +1,7 @@
 //! Plivo's webhooks: forms signed with HMAC-SHA256 and a nonce, answered with Plivo XML. `form.rs` says how a call goes.
 
-use super::form::{FormProvider, Offer, Signed, response};
+use super::dialled::{ACCEPT_KEY, ACCEPT_S, RING_S};
+use super::form::{DialUrls, FormProvider, Offer, Signed, response};
 use super::xml::Element;
 use super::{Inner, now};
 use crate::telephony::protocol::Transfer;
@@ -18,6 +19,8 @@ pub(super) static PLIVO: FormProvider = FormProvider {
     say: "Speak",
     reject: || Element::new("Hangup").with("reason", "busy"),
     dial,
+    whisper: |text, _| response().child(Element::new("Speak").text(text)),
+    joined: |form| form.get("DialAction").is_some_and(|action| action == "connected"),
     failure: |form| form.get("Event").filter(|event| *event == "DroppedStream").cloned(),
 };
 
@@ -45,8 +48,19 @@ fn stream(inner: &Inner, offer: &Offer<'_>) -> Element {
     response().child(stream).child(Element::new("Redirect").text(&offer.after_url))
 }
 
-fn dial(transfer: &Transfer, action: &str) -> Element {
+/// Plivo itself asks for the key. It does not say which way such a call ended, but reports when both are joined.
+fn dial(transfer: &Transfer, urls: &DialUrls) -> Element {
     let target = transfer.target.reveal();
     let noun = if target.starts_with("sip:") { "User" } else { "Number" };
-    Element::new("Dial").with("action", action).with("method", "POST").child(Element::new(noun).text(target))
+    let dial = Element::new("Dial")
+        .with("action", &urls.over)
+        .with("method", "POST")
+        .with("timeout", &RING_S.to_string())
+        .with("confirmSound", &urls.whisper)
+        .with("confirmKey", ACCEPT_KEY)
+        // From the answer on: the brief is read within it.
+        .with("confirmTimeout", &(RING_S + ACCEPT_S).to_string())
+        .with("callbackUrl", &urls.status)
+        .with("callbackMethod", "POST");
+    dial.child(Element::new(noun).text(target))
 }

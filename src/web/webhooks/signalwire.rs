@@ -27,5 +27,7 @@ pub(super) static SIGNALWIRE: FormProvider = FormProvider {
     say: "Say",
     reject: twiml::reject,
     dial: twiml::dial,
+    whisper: twiml::whisper,
+    joined: |_| false,
     failure: |form| form.get("StreamError").filter(|error| !error.is_empty()).cloned(),
 };

@@ -62,6 +62,8 @@ pub(super) static TEXML: FormProvider = FormProvider {
     say: "Say",
     reject: twiml::reject,
     dial: twiml::dial,
+    whisper: twiml::whisper,
+    joined: |_| false,
     failure: |form| {
         let failed = form.get("StreamEvent").is_some_and(|event| event == "stream-failed" || event == "stream-error");
         failed.then(|| form.get("StreamError").cloned().unwrap_or_default())

@@ -21,11 +21,27 @@ use crate::web::error::Problem;
 
 const BASE: &str = "https://voice.example.com";
 
-struct House(Mutex<Result<(), AdmitError>>);
+struct House(Mutex<Result<(), AdmitError>>, Mutex<Vec<TransferNews>>);
+
+impl House {
+    fn open() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Ok(())), Mutex::default()))
+    }
+
+    /// What became of callers who were given away, since it was asked last.
+    fn told(&self) -> Vec<TransferNews> {
+        std::mem::take(&mut *self.1.lock().expect("not poisoned"))
+    }
+}
 
 impl Admission for House {
     fn admit(&self) -> Result<(), AdmitError> {
         *self.0.lock().expect("not poisoned")
+    }
+
+    fn transferred(&self, _: &'static str, call_id: &str, news: TransferNews) {
+        assert!(!call_id.is_empty());
+        self.1.lock().expect("not poisoned").push(news);
     }
 }
 
@@ -38,7 +54,7 @@ struct Server {
 fn server(configuration: &str) -> Server {
     let text = format!("[twilio]\nauth_token = \"12345\"\n{configuration}");
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
-    let house = Arc::new(House(Mutex::new(Ok(()))));
+    let house = House::open();
     let gate = Arc::new(Gate::new(&config));
     let state = WebhookState::new(&config, gate.clone(), house.clone());
     let peer = SocketAddr::from(([192, 0, 2, 7], 4_711));
@@ -117,7 +133,7 @@ async fn what_is_not_signed_is_refused_and_counted() {
 fn server_without_secret() -> Server {
     let config = Config::parse("[server]\npublic_url = \"https://voice.example.com\"", std::iter::empty());
     let config = config.expect("valid");
-    let house = Arc::new(House(Mutex::new(Ok(()))));
+    let house = House::open();
     let gate = Arc::new(Gate::new(&config));
     let state = WebhookState::new(&config, gate.clone(), house.clone());
     Server { routes: routes(state), house, gate }
@@ -155,9 +171,7 @@ async fn after_the_stream_the_caller_is_released_or_hears_why() {
     let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
     server.gate.outcomes.record(now(), "CA4", StreamOutcome::Transfer(transfer));
     let (_, twiml) = server.twilio("/voice/twilio/after", &[("CallSid", "CA4")], "12345").await;
-    assert!(twiml.contains("<Number>+15005550123</Number>"), "{twiml}");
-    let done = [("CallSid", "CA4"), ("DialCallStatus", "completed")];
-    assert!(server.twilio("/voice/twilio/after", &done, "12345").await.1.ends_with("<Response><Hangup/></Response>"));
+    assert!(twiml.contains("whisper?call=CA4\">+15005550123</Number>"), "{twiml}");
     for (call, said) in [("CA1", None), ("CA2", Some(BUSY_SENTENCE)), ("CA3", Some(APOLOGY_SENTENCE))] {
         let (status, twiml) = server.twilio("/voice/twilio/after", &[("CallSid", call)], "12345").await;
         assert_eq!(status, StatusCode::OK);
@@ -210,6 +224,7 @@ async fn a_page_is_told_why_there_is_no_call() {
 }
 
 mod bandwidth;
+mod dialled;
 mod exotel;
 mod providers;
 mod vonage;

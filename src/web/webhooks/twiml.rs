@@ -1,7 +1,8 @@
 //! TwiML and its dialects, the XML by which a webhook tells a provider what to do with a caller. The parts that Twilio,
 //! SignalWire and Telnyx have in common.
 
-use super::form::{Offer, response};
+use super::dialled::{ACCEPT_S, RING_S};
+use super::form::{DialUrls, Offer, response};
 use super::xml::Element;
 use crate::telephony::protocol::Transfer;
 
@@ -15,12 +16,19 @@ pub(super) fn stream(url: &str, offer: &Offer<'_>, attributes: &[(&'static str, 
     response().child(Element::new("Connect").child(stream)).child(Element::new("Redirect").text(&offer.after_url))
 }
 
-/// Calls a number or `sip:` address and joins it to the caller; then asks at `action` what comes next.
-pub(super) fn dial(transfer: &Transfer, action: &str) -> Element {
+/// Calls a number or `sip:` address, asks whoever answers, and joins them to the caller; then asks what comes next.
+pub(super) fn dial(transfer: &Transfer, urls: &DialUrls) -> Element {
     let target = transfer.target.reveal();
     let noun = if target.starts_with("sip:") { "Sip" } else { "Number" };
-    let dial = Element::new("Dial").with("answerOnBridge", "true").with("action", action);
-    dial.child(Element::new(noun).text(target))
+    let dial = Element::new("Dial").with("answerOnBridge", "true").with("timeout", &RING_S.to_string());
+    dial.with("action", &urls.over).child(Element::new(noun).with("url", &urls.whisper).text(target))
+}
+
+/// Reads `text` to whoever answered and asks for a key; without one the call to them ends.
+pub(super) fn whisper(text: &str, accept: &str) -> Element {
+    let gather = Element::new("Gather").with("numDigits", "1").with("timeout", &ACCEPT_S.to_string());
+    let gather = gather.with("action", accept).child(Element::new("Say").text(text));
+    response().child(gather).child(Element::new("Hangup"))
 }
 
 /// Turns the call away with the network's busy tone, unanswered and free of charge.
@@ -53,10 +61,13 @@ mod tests {
     #[test]
     fn numbers_and_addresses_are_dialled_as_such() {
         let to = |target: &str| Transfer { target: target.to_owned().into(), ..Transfer::default() };
-        let number = dial(&to("+15005550123"), "https://a.example/x").document();
+        let urls =
+            DialUrls { over: "https://a.example/x".to_owned(), whisper: "w?a=1&b=2".to_owned(), status: String::new() };
+        let number = dial(&to("+15005550123"), &urls).document();
         assert!(number.ends_with(
-            "<Dial answerOnBridge=\"true\" action=\"https://a.example/x\"><Number>+15005550123</Number></Dial>"
+            "<Dial answerOnBridge=\"true\" timeout=\"25\" action=\"https://a.example/x\">\
+             <Number url=\"w?a=1&amp;b=2\">+15005550123</Number></Dial>"
         ));
-        assert!(dial(&to("sip:desk@example.com"), "x").document().contains("<Sip>sip:desk@example.com</Sip>"));
+        assert!(dial(&to("sip:desk@example.com"), &urls).document().contains(">sip:desk@example.com</Sip>"));
     }
 }

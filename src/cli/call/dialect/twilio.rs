@@ -57,7 +57,7 @@ impl Brand {
 
 /// Asks the webhook as the provider does.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial, brand: Brand) -> Result<Announced, CallError> {
-    let call_sid = brand.call_id();
+    let call_sid = dial.call_id.clone().unwrap_or_else(|| brand.call_id());
     let name = brand.name();
     let instructions = match &dial.token {
         Some(token) => Instructions {

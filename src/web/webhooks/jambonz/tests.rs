@@ -7,19 +7,32 @@ use axum::http::Request;
 use tower::ServiceExt as _;
 
 use super::super::Admission;
+use super::super::outcomes::StreamOutcome;
 use super::*;
 use crate::call::handle::AdmitError;
+use crate::call::input::{Missed, TransferNews};
 use crate::config::Config;
 use crate::telemetry::Secret;
 use crate::web::gate::Gate;
 
 const SECRET: &str = "wh_secret_invented";
 
-struct Lines(Mutex<Result<(), AdmitError>>);
+struct Lines(Mutex<Result<(), AdmitError>>, Mutex<Vec<TransferNews>>);
+
+impl Lines {
+    fn told(&self) -> Vec<TransferNews> {
+        self.1.lock().expect("not poisoned").clone()
+    }
+}
 
 impl Admission for Lines {
     fn admit(&self) -> Result<(), AdmitError> {
         *self.0.lock().expect("not poisoned")
+    }
+
+    fn transferred(&self, provider: &'static str, call_id: &str, news: TransferNews) {
+        assert_eq!((provider, call_id), ("jambonz", "c-1"));
+        self.1.lock().expect("not poisoned").push(news);
     }
 }
 
@@ -31,7 +44,7 @@ struct Server {
 fn server(jambonz: &str) -> Server {
     let text = format!("[server]\npublic_url = \"https://voice.example.com\"\n[jambonz]\n{jambonz}");
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
-    let lines = Arc::new(Lines(Mutex::new(Ok(()))));
+    let lines = Arc::new(Lines(Mutex::new(Ok(())), Mutex::default()));
     Server { state: WebhookState::new(&config, Arc::new(Gate::new(&config)), lines.clone()), lines }
 }
 
@@ -143,20 +156,22 @@ async fn a_person_takes_the_call_after_hearing_what_it_is_about() {
     assert_eq!(server.ask(&path(&gather["actionHook"]), &pressed).await, json!([]));
     let done = json!({"call_sid": "c-1", "dial_call_status": "completed"});
     assert_eq!(server.ask(&path(&dial["actionHook"]), &done).await, json!([{"verb": "hangup"}]));
+    assert_eq!(server.lines.told(), [TransferNews::Taken]);
 }
 
 #[tokio::test]
 async fn a_caller_nobody_took_is_back_with_what_is_known() {
-    for (status, pressed, returned) in [
-        ("no-answer", None, "no-answer"),
-        ("busy", None, "busy"),
-        ("completed", Some("2"), "declined"),
-        ("completed", Some(""), "declined"),
+    for (status, pressed, missed) in [
+        ("no-answer", None, Missed::NoAnswer),
+        ("busy", None, Missed::Busy),
+        ("completed", Some("2"), Missed::Declined),
+        ("completed", Some(""), Missed::NoAnswer),
     ] {
         let server = signed();
         server.to_a_person();
         let dial = server.ask("/voice/jambonz/after?call=c-1", &call()).await[0].clone();
         if let Some(digits) = pressed {
+            server.ask("/voice/jambonz/confirm?call=c-1", &json!({"call_sid": "c-9"})).await;
             let data = json!({"call_sid": "c-9", "digits": digits});
             let refused = server.ask("/voice/jambonz/accept?call=c-1", &data).await;
             assert_eq!(refused, json!([{"verb": "hangup"}]), "the person's leg ends");
@@ -165,8 +180,7 @@ async fn a_caller_nobody_took_is_back_with_what_is_known() {
         data["dial_call_status"] = Value::from(status);
         let verbs = server.ask(&path(&dial["actionHook"]), &data).await;
         let listen = &verbs[1];
-        assert_eq!(listen["metadata"]["returned"], returned);
-        assert_eq!(listen["metadata"]["summary"], "Wants a refund.");
+        assert_eq!(server.lines.told(), [TransferNews::Missed(missed)]);
         server.redeem(listen);
         assert!(!server.state.0.gate.outcomes.is_known("c-1"), "the next end is news");
     }

@@ -1,0 +1,134 @@
+//! Calling a person outside for a caller who was given away: what the person hears, whether they take the call, and whether
+//! the caller comes back to us. The same for all providers; what they call it is in their files.
+//!
+//! ```text
+//! our socket closes ──▶ what next? call TARGET ──▶ answered: brief, "press 1" ──▶ 1: joined, and over when they are done
+//!                                    └─▶ busy, no answer, another key, nothing ──▶ a new stream: back with us
+//! ```
+
+use std::time::Instant;
+
+use super::Inner;
+use super::incoming::Announcement;
+use super::outcomes::StreamOutcome;
+use crate::call::input::{Missed, TransferNews};
+use crate::telemetry::Secret;
+use crate::telephony::protocol::Transfer;
+
+/// Seconds the person may let it ring.
+pub(super) const RING_S: u32 = 25;
+/// Seconds the person may take to press the key.
+pub(super) const ACCEPT_S: u32 = 10;
+/// The key by which the person takes the call.
+pub(super) const ACCEPT_KEY: &str = "1";
+/// Longest brief that is read out, in characters.
+const MAX_BRIEF: usize = 600;
+/// The variable that notes that the person was asked for the key.
+const ASKED: &str = "asked";
+/// The variable that notes that the person did not want the call.
+const DECLINED: &str = "declined";
+
+/// How a call to a person ended, as the provider tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DialOver {
+    /// Somebody or something answered.
+    pub(super) answered: bool,
+    /// Why nobody did; of an answered call, why nobody took it.
+    pub(super) missed: Missed,
+    /// The caller hung up.
+    pub(super) caller_left: bool,
+}
+
+impl DialOver {
+    /// From the provider's word for it: most use the same few.
+    pub(super) fn of(status: &str) -> Self {
+        let status = status.to_ascii_lowercase();
+        let missed = match status.as_str() {
+            "busy" | "rejected" => Missed::Busy,
+            "no-answer" | "noanswer" | "timeout" | "unanswered" | "completed" | "answered" | "answer" => {
+                Missed::NoAnswer
+            }
+            _ => Missed::Failed,
+        };
+        let answered = matches!(status.as_str(), "completed" | "answered" | "answer");
+        Self { answered, missed, caller_left: matches!(status.as_str(), "cancel" | "canceled") }
+    }
+}
+
+/// What the person who is called hears.
+pub(super) fn whisper(transfer: &Transfer) -> String {
+    let brief = transfer.variables.get("summary").map_or("", |summary| summary.reveal().as_str());
+    let brief: String = brief.chars().take(MAX_BRIEF).collect();
+    format!("A caller is waiting for you. {brief} Press 1 to take the call.")
+}
+
+impl Inner {
+    /// A token for the new stream of a caller who comes back: neither counted nor turned away.
+    pub(super) fn take_back(&self, now: Instant, call: Announcement<'_>) -> Secret<String> {
+        self.grant(now, call)
+    }
+
+    /// What the person who is called for this caller hears; `None` when nobody is called any more.
+    pub(super) fn whisper(&self, call_id: &str) -> Option<String> {
+        let Some(StreamOutcome::Transfer(transfer)) = self.gate.outcomes.known(call_id) else { return None };
+        self.note(call_id, ASKED);
+        Some(whisper(&transfer))
+    }
+
+    /// Notes something about the call to the person, until it is over.
+    fn note(&self, call_id: &str, what: &str) {
+        if let Some(StreamOutcome::Transfer(mut transfer)) = self.gate.outcomes.known(call_id) {
+            transfer.variables.insert(what.to_owned(), "true".to_owned().into());
+            self.gate.outcomes.record(super::now(), call_id, StreamOutcome::Transfer(transfer));
+        }
+    }
+
+    /// The person has pressed these keys, or none. Whether they have the caller now.
+    pub(super) fn answered_with(&self, provider: &'static str, call_id: &str, keys: &str) -> bool {
+        if keys.starts_with(ACCEPT_KEY) {
+            return self.taken(provider, call_id);
+        }
+        if !keys.is_empty() {
+            self.note(call_id, DECLINED);
+        }
+        false
+    }
+
+    /// The person has the caller; false when the caller is not given away any more.
+    pub(super) fn taken(&self, provider: &'static str, call_id: &str) -> bool {
+        if !matches!(self.gate.outcomes.known(call_id), Some(StreamOutcome::Transfer(_))) {
+            return false;
+        }
+        // There is nobody to come back.
+        self.gate.outcomes.record(super::now(), call_id, StreamOutcome::Ended);
+        self.admission.transferred(provider, call_id, TransferNews::Taken);
+        true
+    }
+
+    /// The call to the person is over. True: the caller is to be given a new stream. Asked twice it says the same.
+    pub(super) fn dial_over(&self, provider: &'static str, call_id: &str, over: DialOver) -> bool {
+        match self.gate.outcomes.known(call_id) {
+            Some(StreamOutcome::Transfer(_)) if over.caller_left => {
+                self.gate.outcomes.record(super::now(), call_id, StreamOutcome::Ended);
+                self.admission.transferred(provider, call_id, TransferNews::CallerLeft);
+                false
+            }
+            // Not even asked for the key: such a provider joins whoever answers.
+            Some(StreamOutcome::Transfer(transfer)) if over.answered && !transfer.variables.contains_key(ASKED) => {
+                self.taken(provider, call_id);
+                false
+            }
+            Some(StreamOutcome::Transfer(transfer)) => {
+                let declined = transfer.variables.contains_key(DECLINED);
+                let missed = if declined { Missed::Declined } else { over.missed };
+                self.gate.outcomes.forget(call_id);
+                self.admission.transferred(provider, call_id, TransferNews::Missed(missed));
+                true
+            }
+            // They have spoken.
+            Some(_) => false,
+            // The server was started anew, or they spoke for long.
+            None => !over.answered && !over.caller_left,
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The whole server in this process, on a real socket, with engines made of tones: what is said is a tone, and one tone is
+//! heard as a question.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use warmline::app::{App, OwnEngines};
+use warmline::audio::units::{Millis, Probability, SampleRate};
+use warmline::config::Config;
+use warmline::engine::CancelFlag;
+use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance, Word};
+use warmline::engine::tts::{TextToSpeech, TtsError};
+use warmline::engine::vad::energy::EnergyVad;
+
+use super::agent::Agent;
+use super::house::sections;
+use super::tones::{best_share, tone};
+
+/// Real time on a shared machine: generous, because nothing here is a measurement.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// What each sentence of the assistant sounds like, the answer excepted.
+pub const VOICE_HZ: f32 = 700.0;
+/// The answer.
+pub const ANSWER_HZ: f32 = 900.0;
+/// The caller asking the question.
+pub const QUESTION_HZ: f32 = 300.0;
+/// Sentences, as long as they must be heard.
+pub const SENTENCE: Millis = Millis(1_200);
+/// The one that is spoken over goes on until it is.
+const OFFER_OF_HELP: Millis = Millis(30_000);
+/// What it is heard as.
+pub const QUESTION: &str = "Are you open on Sunday?";
+/// What the notes say to it.
+pub const ANSWER: &str = "On Sunday we are open from noon until five.";
+const ENTRY: &str = r#"+++
+title = "Opening hours"
+keywords = ["open", "sunday", "hours"]
+approved = "On Sunday we are open from noon until five."
+also_asked = ["are you open on sunday", "sunday hours"]
++++
+On Sunday we are open from noon until five.
+"#;
+
+/// Hears the question in its tone, and nothing in anything else.
+struct Ears;
+
+impl SpeechToText for Ears {
+    fn transcribe(&self, utterance: &Utterance, _: usize, _: &CancelFlag) -> Result<Transcript, SttError> {
+        let text = if best_share(&utterance.pcm, QUESTION_HZ) > 0.5 { QUESTION } else { "" };
+        let words = text.split_whitespace().map(|word| Word {
+            text: word.to_owned(),
+            start: Millis::ZERO,
+            end: utterance.span(),
+            probability: Probability::clamped(0.95),
+        });
+        Ok(Transcript {
+            text: text.to_owned(),
+            words: words.collect(),
+            avg_logprob: -0.05,
+            compression_ratio: 1.0,
+            audio: utterance.span(),
+            ..Transcript::default()
+        })
+    }
+
+    fn name(&self) -> &str {
+        "tones"
+    }
+}
+
+/// Says everything with a tone.
+struct Mouth;
+
+impl TextToSpeech for Mouth {
+    fn speak(
+        &self,
+        text: &str,
+        cancel: &CancelFlag,
+        sink: &mut dyn FnMut(&[i16]) -> ControlFlow<()>,
+    ) -> Result<(), TtsError> {
+        let hertz = if text.contains("noon") { ANSWER_HZ } else { VOICE_HZ };
+        let span = if text.contains("help you") { OFFER_OF_HELP } else { SENTENCE };
+        for chunk in tone(hertz, span).chunks(SampleRate::WIDEBAND.samples_in(Millis(200))) {
+            if cancel.is_cancelled() {
+                return Err(TtsError::Cancelled);
+            }
+            if sink(chunk).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        "tones"
+    }
+}
+
+/// The server, with a data folder of its own.
+pub struct FrontDesk {
+    pub app: App,
+    pub base: String,
+    /// Of the person at the desk.
+    cookie: String,
+    pub http: reqwest::Client,
+    pub folder: tempfile::TempDir,
+}
+
+impl FrontDesk {
+    /// Opens it, with these sections of the configuration besides.
+    pub async fn open(more: &str) -> Self {
+        warmline::engine::llm::openai::install_crypto();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let knowledge = folder.path().join("knowledge");
+        std::fs::create_dir(&knowledge).expect("made");
+        std::fs::write(knowledge.join("hours.md"), ENTRY).expect("written");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\ncalls_per_minute_per_caller = 1000\n\
+             [llm]\nengine = \"off\"\n[stt]\ndeadline_ms = 40000\n\
+             [dialog]\nknowledge_dir = {knowledge:?}\nembedding = \"\"\n\
+             greeting = \"You are speaking with an automated assistant. How can I help you?\"\n{}\n{more}",
+            folder.path(),
+            sections()
+        );
+        let config = Config::parse(&text, std::iter::empty()).expect("valid");
+        let engines = OwnEngines { vad: Arc::new(EnergyVad), stt: Arc::new(Ears), tts: Arc::new(Mouth) };
+        let mut app = App::start_with(config, engines).await.expect("starts");
+        tokio::time::timeout(PATIENCE, app.warmed_up()).await.expect("warms up");
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let first = app.first_admin.as_ref().expect("a new database");
+        let (name, old) = (first.name.clone(), first.password.expose().clone());
+        let mut site = Self { app, base: format!("http://127.0.0.1:{port}"), cookie: String::new(), http, folder };
+        site.post("session", &json!({ "name": name, "password": old })).await;
+        site.post("password", &json!({ "old": old, "new": "a long enough password" })).await;
+        site
+    }
+
+    async fn post(&mut self, path: &str, body: &Value) {
+        let request = self.http.post(format!("{}/api/v1/{path}", self.base)).header("origin", &self.base);
+        let response = request.header("cookie", &self.cookie).json(body).send().await.expect("answers");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        if let Some(cookie) = response.headers().get("set-cookie") {
+            let cookie = cookie.to_str().expect("text");
+            self.cookie = cookie.split(';').next().expect("a first part").to_owned();
+        }
+    }
+
+    /// A person at a console.
+    pub async fn agent(&self) -> Agent {
+        let headers = [("cookie", self.cookie.clone()), ("origin", self.base.clone())];
+        Agent::connect(&self.base, &headers, PATIENCE).await
+    }
+
+    /// What the API says.
+    pub async fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}/api/v1/{path}", self.base)).header("cookie", &self.cookie);
+        request.send().await.expect("answers").json().await.expect("JSON")
+    }
+
+    /// All that is known of a call.
+    pub async fn call(&self, id: &str) -> Value {
+        self.get(&format!("calls/{id}")).await
+    }
+}
+
+/// Looks until it holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Whether the record says that somebody said this.
+pub fn said(detail: &Value, who: &str, text: &str) -> bool {
+    let mut turns = detail["turns"].as_array().into_iter().flatten();
+    turns.any(|turn| turn["who"] == who && turn["text"].as_str().is_some_and(|said| said.contains(text)))
+}

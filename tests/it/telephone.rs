@@ -1,0 +1,130 @@
+//! A telephone outside, from end to end: the caller is given to the provider, which calls a person. Nobody takes the call,
+//! and the caller is back in the same call; or somebody does, and it is over for us.
+
+use serde_json::Value;
+use warmline::audio::units::Millis;
+use warmline::cli::call::player::{CallPlayer, Dial, Event};
+use warmline::telemetry::Secret;
+use warmline::telephony::protocol::Digit;
+use warmline::telephony::signature::{TWILIO_HEADER, sign_twilio};
+
+use crate::support::front_desk::{
+    ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, SENTENCE, VOICE_HZ, said, until,
+};
+use crate::support::house::secret_of;
+use crate::support::tones::{best_share, tone};
+
+const TELEPHONE: &str = "[handoff]\ntelephone = \"+15005550123\"\n";
+const CALL: &str = "CA00000000000000000000000000000001";
+
+/// Asks as Twilio does, signed.
+async fn twilio(desk: &FrontDesk, path: &str, form: &[(&str, &str)]) -> String {
+    let url = format!("{}/voice/twilio/{path}", desk.base);
+    let fields: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let signature = sign_twilio(secret_of("twilio"), &url, &fields);
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = desk.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
+    let response = request.header(TWILIO_HEADER, signature).send().await.expect("answers");
+    assert!(response.status().is_success(), "{path}: {}", response.status());
+    response.text().await.expect("text")
+}
+
+fn dial(desk: &FrontDesk) -> Dial {
+    let auth_token = Secret::new(secret_of("twilio").to_owned());
+    let call_id = Some(CALL.to_owned());
+    Dial { auth_token, call_id, patience: PATIENCE, ..Dial::new(desk.base.as_str(), "twilio") }
+}
+
+/// A caller who has asked something and wants a person, given to the provider because no agent is there.
+async fn given_away(desk: &FrontDesk) -> String {
+    let mut call = CallPlayer::connect(&dial(desk)).await.expect("connects");
+    call.wait_reply_start(PATIENCE).await.expect("a greeting");
+    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    let asked = call.begin("question", &tone(QUESTION_HZ, Millis(1_500))).await.expect("played");
+    until("the answer is heard", async || best_share(&call.captured_audio().reply[asked.begin..], ANSWER_HZ) > 0.8)
+        .await;
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    let ended = call.wait_end(PATIENCE).await.expect("our socket is closed");
+    // Twilio has asked what comes next.
+    let Event::Ended { reason, .. } = ended.event else { panic!("{ended:?}") };
+    assert_eq!(reason, "put through to +15005550123");
+    let calls = desk.get("calls").await;
+    calls["calls"][0]["id"].as_str().expect("an id").to_owned()
+}
+
+/// Twilio calls the person, who hears what it is about.
+async fn answered(desk: &FrontDesk) {
+    let whisper = twilio(desk, &format!("whisper?call={CALL}"), &[("CallSid", "CA9")]).await;
+    assert!(whisper.contains(QUESTION) && whisper.contains("Press 1 to take the call."), "{whisper}");
+    assert!(whisper.contains(&format!("action=\"{}/voice/twilio/accept?call={CALL}\"", desk.base)), "{whisper}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_takes_the_call_has_the_caller() {
+    let desk = FrontDesk::open(TELEPHONE).await;
+    let id = given_away(&desk).await;
+    answered(&desk).await;
+    let joined = twilio(&desk, &format!("accept?call={CALL}"), &[("CallSid", "CA9"), ("Digits", "1")]).await;
+    assert!(joined.ends_with("<Response/>"), "nothing more to do before they are joined: {joined}");
+    until("the call is over", async || desk.call(&id).await["call"]["outcome"] == "transferred").await;
+    let form = [("CallSid", CALL), ("DialCallStatus", "completed"), ("CallStatus", "in-progress")];
+    let over = twilio(&desk, "after", &form).await;
+    assert!(over.ends_with("<Response><Hangup/></Response>"), "{over}");
+    until("the record is complete", async || desk.call(&id).await["handoffs"][0]["outcome"] == "transferred").await;
+    let detail = desk.call(&id).await;
+    assert_eq!(
+        (&detail["offers"][0]["agent_id"], &detail["offers"][0]["result"]),
+        (&"telephone".into(), &"accepted".into())
+    );
+    desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
+    let desk = FrontDesk::open(TELEPHONE).await;
+    let id = given_away(&desk).await;
+    answered(&desk).await;
+    let refused = twilio(&desk, &format!("accept?call={CALL}"), &[("CallSid", "CA9"), ("Digits", "2")]).await;
+    assert!(refused.ends_with("<Response><Hangup/></Response>"), "their leg ends: {refused}");
+    let form = [("CallSid", CALL), ("DialCallStatus", "completed"), ("CallStatus", "in-progress")];
+    let again = twilio(&desk, "after", &form).await;
+    let token = again.split_once("name=\"token\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let token = Secret::new(token.unwrap_or_else(|| panic!("no stream in {again}")).0.to_owned());
+
+    // The same caller on a new stream: told, and waiting.
+    let mut call = CallPlayer::connect(&Dial { token: Some(token), ..dial(&desk) }).await.expect("connects");
+    until("the caller hears that nobody was reached", async || {
+        said(&desk.call(&id).await, "assistant", "I could not reach anybody there.")
+    })
+    .await;
+    assert!(best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8);
+    let mut agent = desk.agent().await;
+    agent.expect("hello").await;
+    agent.say(serde_json::json!({ "type": "set_state", "state": "available" })).await;
+    let offer = agent.expect("offer").await;
+    assert!(offer["summary"].to_string().contains(QUESTION), "what was said before is known: {offer}");
+    agent.say(serde_json::json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
+    assert_eq!(agent.expect("connected").await["call_id"], id.as_str());
+    let before = call.captured_audio().reply.len();
+    until("the caller hears the agent", async || {
+        agent.speak(&tone(440.0, Millis(500))).await;
+        best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
+    })
+    .await;
+    agent.heard.clear();
+    call.begin("tone", &tone(1_000.0, Millis(1_500))).await.expect("played");
+    until("the agent hears the caller", async || {
+        agent.speak(&[0; 8_000]).await;
+        best_share(&agent.heard, 1_000.0) > 0.8
+    })
+    .await;
+    call.hangup().await;
+    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] == "spoke_with_agent").await;
+    let detail = desk.call(&id).await;
+    let offers: Vec<_> =
+        detail["offers"].as_array().expect("offers").iter().map(|offer| (&offer["result"], &offer["reason"])).collect();
+    assert!(offers.contains(&(&"rejected".into(), &"declined".into())), "{offers:?}");
+    assert!(offers.contains(&(&"accepted".into(), &Value::Null)), "{offers:?}");
+    assert_eq!((&detail["handoffs"][0]["outcome"], &detail["handoffs"][1]), (&"bridged".into(), &Value::Null));
+    desk.app.stop().await;
+}
