@@ -70,6 +70,10 @@ impl Admission for Directory {
         self.room()
     }
 
+    fn is_away(&self, provider: &'static str, call_id: &str) -> bool {
+        Self::is_away(self, provider, call_id)
+    }
+
     fn transferred(&self, provider: &'static str, call_id: &str, news: TransferNews) {
         Self::transferred(self, provider, call_id, news);
     }

@@ -37,6 +37,11 @@ impl Away {
         AwayEntry { all: self.clone(), key }
     }
 
+    /// Whether this caller is away.
+    pub fn contains(&self, provider: &'static str, provider_call_id: &str) -> bool {
+        self.calls.contains_key(&(provider, provider_call_id.to_owned()))
+    }
+
     /// Tells the call what became of its caller; false when no such caller is away.
     pub fn tell(&self, provider: &'static str, provider_call_id: &str, news: TransferNews) -> bool {
         let Some(waiting) = self.calls.get(&(provider, provider_call_id.to_owned())) else { return false };

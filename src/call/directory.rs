@@ -57,6 +57,11 @@ impl Directory {
         }
     }
 
+    /// Whether a caller is at a telephone outside.
+    pub fn is_away(&self, provider: &'static str, provider_call_id: &str) -> bool {
+        self.services.away.contains(provider, provider_call_id)
+    }
+
     /// What became of a caller who was given to a telephone; nothing happens when there is none.
     pub fn transferred(&self, provider: &'static str, provider_call_id: &str, news: TransferNews) {
         self.services.away.tell(provider, provider_call_id, news);

@@ -4,6 +4,8 @@
 //!
 //! ```text
 //! incoming ──▶ <StartStream> <Gather> ──key, or 2 s──▶ keys ──▶ <Gather> … ── stream over ──▶ hang up, a sentence, <Transfer>
+//!     │             ▲                                                       somebody answers ──▶ whisper ──▶ accept ──▶ joined
+//!     │             └──────────── nobody took the call: back with us ◀── dialled ◀────────────────────┘
 //!     └─▶ too many from this number: <Hangup> · all lines busy: a sentence
 //! ```
 
@@ -16,6 +18,7 @@ use axum::routing::post;
 use serde::Deserialize;
 use tracing::{debug, warn};
 
+use super::dialled::{ACCEPT_S, DialOver, RING_S};
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken, Refused};
 use super::outcomes::StreamOutcome;
 use super::xml::Element;
@@ -33,6 +36,9 @@ pub(super) fn routes() -> Router<WebhookState> {
         .route("/voice/bandwidth/incoming", post(incoming))
         .route("/voice/bandwidth/keys", post(keys))
         .route("/voice/bandwidth/status", post(status))
+        .route("/voice/bandwidth/whisper", post(whisper))
+        .route("/voice/bandwidth/accept", post(accept))
+        .route("/voice/bandwidth/dialled", post(dialled))
 }
 
 /// What a webhook says, as far as it matters. Fields are left out where they don't apply.
@@ -59,24 +65,27 @@ async fn incoming(State(state): State<WebhookState>, headers: HeaderMap, body: B
     }
     let call = Announcement { provider: "bandwidth", call_id: &said.call_id, from: &said.from, to: &said.to };
     let verbs = match inner.announce(now(), call) {
-        Ok(token) => {
-            let settings = &inner.gate.providers.bandwidth;
-            let parameter = Element::new("StreamParam").with("name", "token").with("value", token.expose());
-            let stream = Element::new("StartStream")
-                .with("name", "warmline")
-                .with("mode", "bidirectional")
-                .with("tracks", "inbound")
-                .with("destination", &inner.media_url("bandwidth"))
-                .with("destinationUsername", &settings.username)
-                .with("destinationPassword", settings.password.expose())
-                .with("streamEventUrl", &inner.url("/voice/bandwidth/status"))
-                .with("streamEventMethod", "POST");
-            vec![with_credentials(inner, stream).child(parameter), gather(inner, 0)]
-        }
+        Ok(token) => join(inner, token.expose()),
         Err(NotTaken::TooOften) => goodbye(None),
         Err(NotTaken::Busy) => goodbye(Some(BUSY_SENTENCE)),
     };
     Element::new("Response").children(verbs).answer()
+}
+
+/// Joins a call to a stream.
+fn join(inner: &Inner, token: &str) -> Vec<Element> {
+    let settings = &inner.gate.providers.bandwidth;
+    let parameter = Element::new("StreamParam").with("name", "token").with("value", token);
+    let stream = Element::new("StartStream")
+        .with("name", "warmline")
+        .with("mode", "bidirectional")
+        .with("tracks", "inbound")
+        .with("destination", &inner.media_url("bandwidth"))
+        .with("destinationUsername", &settings.username)
+        .with("destinationPassword", settings.password.expose())
+        .with("streamEventUrl", &inner.url("/voice/bandwidth/status"))
+        .with("streamEventMethod", "POST");
+    vec![with_credentials(inner, stream).child(parameter), gather(inner, 0)]
 }
 
 /// A key was pressed, or none for a while.
@@ -107,10 +116,87 @@ async fn keys(
             Next::Transfer(transfer) => {
                 let target = transfer.target.reveal();
                 let to = if target.starts_with("sip:") { "SipUri" } else { "PhoneNumber" };
-                let transfer = Element::new("Transfer").child(Element::new(to).text(target));
-                vec![transfer, Element::new("Hangup")]
+                let to =
+                    Element::new(to).with("transferAnswerUrl", &about(inner, "whisper", &said.call_id)).text(target);
+                let transfer = Element::new("Transfer")
+                    .with("transferCompleteUrl", &about(inner, "dialled", &said.call_id))
+                    .with("callTimeout", &RING_S.to_string());
+                vec![with_credentials(inner, transfer).child(with_credentials(inner, to)), Element::new("Hangup")]
             }
         }
+    };
+    Element::new("Response").children(verbs).answer()
+}
+
+/// The address of a request about the caller's call, whichever leg it comes from.
+fn about(inner: &Inner, what: &str, call_id: &str) -> String {
+    let call: String = form_urlencoded::byte_serialize(call_id.as_bytes()).collect();
+    inner.url(&format!("/voice/bandwidth/{what}?call={call}"))
+}
+
+/// Somebody who was called has answered, and hears what it is about.
+async fn whisper(
+    State(state): State<WebhookState>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = said(inner, &headers, &body) {
+        return refused.into_response();
+    }
+    let call_id = parameter(&uri, "call").unwrap_or_default();
+    let verbs = match inner.whisper(&call_id) {
+        Some(text) => {
+            let gather = Element::new("Gather")
+                .with("gatherUrl", &about(inner, "accept", &call_id))
+                .with("gatherMethod", "POST")
+                .with("maxDigits", "1")
+                .with("firstDigitTimeout", &ACCEPT_S.to_string());
+            vec![with_credentials(inner, gather).child(Element::new("SpeakSentence").text(&text))]
+        }
+        None => goodbye(None),
+    };
+    Element::new("Response").children(verbs).answer()
+}
+
+/// They have pressed a key, or none: when there is nothing more to do, they are joined.
+async fn accept(
+    State(state): State<WebhookState>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    let said = match said(inner, &headers, &body) {
+        Ok(said) => said,
+        Err(refused) => return refused.into_response(),
+    };
+    let call_id = parameter(&uri, "call").unwrap_or_default();
+    let has_taken = inner.answered_with("bandwidth", &call_id, &said.digits);
+    Element::new("Response").children(if has_taken { Vec::new() } else { goodbye(None) }).answer()
+}
+
+/// The call to them is over.
+async fn dialled(
+    State(state): State<WebhookState>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    let said = match said(inner, &headers, &body) {
+        Ok(said) => said,
+        Err(refused) => return refused.into_response(),
+    };
+    let call_id = parameter(&uri, "call").unwrap_or_default();
+    // `hangup` is the end of a call that was answered.
+    let over = DialOver::of(if said.cause == "hangup" { "completed" } else { &said.cause });
+    let verbs = if inner.dial_over("bandwidth", &call_id, over) {
+        let call = Announcement { provider: "bandwidth", call_id: &call_id, from: &said.from, to: &said.to };
+        join(inner, inner.take_back(now(), call).expose())
+    } else {
+        goodbye(None)
     };
     Element::new("Response").children(verbs).answer()
 }
@@ -144,8 +230,12 @@ fn gather(inner: &Inner, round: u32) -> Element {
 }
 
 fn round(uri: &Uri) -> u32 {
-    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    query.into_iter().find(|(name, _)| name == "round").and_then(|(_, value)| value.parse().ok()).unwrap_or_default()
+    parameter(uri, "round").and_then(|round| round.parse().ok()).unwrap_or_default()
+}
+
+fn parameter(uri: &Uri, wanted: &str) -> Option<String> {
+    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    query.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
 }
 
 fn goodbye(sentence: Option<&str>) -> Vec<Element> {

@@ -44,22 +44,23 @@ impl DialOver {
     pub(super) fn of(status: &str) -> Self {
         let status = status.to_ascii_lowercase();
         let missed = match status.as_str() {
-            "busy" | "rejected" => Missed::Busy,
+            "busy" => Missed::Busy,
+            "rejected" => Missed::Declined,
             "no-answer" | "noanswer" | "timeout" | "unanswered" | "completed" | "answered" | "answer" => {
                 Missed::NoAnswer
             }
             _ => Missed::Failed,
         };
         let answered = matches!(status.as_str(), "completed" | "answered" | "answer");
-        Self { answered, missed, caller_left: matches!(status.as_str(), "cancel" | "canceled") }
+        Self { answered, missed, caller_left: matches!(status.as_str(), "cancel" | "canceled" | "cancelled") }
     }
 }
 
 /// What the person who is called hears.
-pub(super) fn whisper(transfer: &Transfer) -> String {
+fn brief(transfer: &Transfer) -> String {
     let brief = transfer.variables.get("summary").map_or("", |summary| summary.reveal().as_str());
     let brief: String = brief.chars().take(MAX_BRIEF).collect();
-    format!("A caller is waiting for you. {brief} Press 1 to take the call.")
+    format!("A caller is waiting for you. {brief}").trim_end().to_owned()
 }
 
 impl Inner {
@@ -68,11 +69,20 @@ impl Inner {
         self.grant(now, call)
     }
 
-    /// What the person who is called for this caller hears; `None` when nobody is called any more.
+    /// What the person who is called for this caller hears where they are joined without a question; `None` when nobody is
+    /// called any more.
+    pub(super) fn brief(&self, call_id: &str) -> Option<String> {
+        match self.gate.outcomes.known(call_id) {
+            Some(StreamOutcome::Transfer(transfer)) => Some(brief(&transfer)),
+            _ => None,
+        }
+    }
+
+    /// The same with the question for the key.
     pub(super) fn whisper(&self, call_id: &str) -> Option<String> {
-        let Some(StreamOutcome::Transfer(transfer)) = self.gate.outcomes.known(call_id) else { return None };
+        let brief = self.brief(call_id)?;
         self.note(call_id, ASKED);
-        Some(whisper(&transfer))
+        Some(format!("{brief} Press 1 to take the call."))
     }
 
     /// Notes something about the call to the person, until it is over.

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Voicebot ──▶ incoming: {"url": "wss://…?token=…"} ── our socket closes ──▶ Passthru ──▶ next: 200 to the Connect
-//!                                                                                          applet (▶ dial), else 302
+//!     ▲                                                                                    applet (▶ dial), else 302
+//!     └── 200 ◀── missed ◀── Passthru ◀── nobody answered ◀───────────────────────────────────┘
 //! ```
 
 use axum::extract::{OriginalUri, State};
@@ -14,6 +15,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
+use super::dialled::DialOver;
 use super::incoming::{Announcement, Next, Refused};
 use super::{Inner, WebhookState, now};
 use crate::telephony::exotel::PASSWORD_KEY;
@@ -26,6 +28,7 @@ pub(super) fn routes() -> Router<WebhookState> {
         .route("/voice/exotel/incoming", get(incoming).post(incoming))
         .route("/voice/exotel/next", get(next))
         .route("/voice/exotel/dial", get(dial))
+        .route("/voice/exotel/missed", get(missed))
 }
 
 async fn incoming(
@@ -87,6 +90,25 @@ async fn dial(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, 
             (headers, transfer.target.reveal().clone()).into_response()
         }
         Next::Hangup(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The Passthru applet behind a Connect applet that nobody answered: 200 is the branch back to the Voicebot applet.
+async fn missed(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = known(inner, &headers) {
+        return refused.into_response();
+    }
+    let fields = fields(&uri, "");
+    let over = DialOver::of(match field(&fields, &["DialCallStatus"]) {
+        // This applet would not run after a conversation.
+        "" | "completed" => "no-answer",
+        status => status,
+    });
+    if inner.dial_over("exotel", field(&fields, &["CallSid"]), over) {
+        StatusCode::OK.into_response()
+    } else {
+        StatusCode::FOUND.into_response()
     }
 }
 

@@ -45,6 +45,11 @@ pub trait Admission: Send + Sync {
     /// `Ok` when a call could be opened now. Asked before a caller is put through to a stream; the stream asks again.
     fn admit(&self) -> Result<(), AdmitError>;
 
+    /// Whether a caller is at a telephone outside, or on the way back from there.
+    fn is_away(&self, _provider: &'static str, _call_id: &str) -> bool {
+        false
+    }
+
     /// What became of a caller who was given to a telephone. Of no interest where nobody is given away.
     fn transferred(&self, _provider: &'static str, _call_id: &str, _news: TransferNews) {}
 }

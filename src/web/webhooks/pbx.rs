@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! incoming ──▶ a token, or `busy` ── our socket closes ──▶ after ──▶ `hangup`, `busy`, `sorry` or `dial TARGET`
+//!                        ▲                                                                             │
+//!                        └── a token: nobody took the call, stream again ◀── dialled ◀────────────────┘
 //! ```
 //!
 //! Both are optional: a telephone system with the right password may stream without a token.
@@ -16,6 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 
+use super::dialled::DialOver;
 use super::incoming::{Announcement, BUSY_SENTENCE, Next};
 use super::{Inner, WebhookState, now};
 use crate::config::ProvidersConfig;
@@ -30,6 +33,7 @@ struct Pbx {
     provider: &'static str,
     incoming: &'static str,
     after: &'static str,
+    dialled: &'static str,
     /// The key of its password.
     key: &'static str,
     /// User name and password.
@@ -41,6 +45,7 @@ const ALL: &[Pbx] = &[
         provider: "asterisk",
         incoming: "/voice/asterisk/incoming",
         after: "/voice/asterisk/after",
+        dialled: "/voice/asterisk/dialled",
         key: "asterisk.password",
         credentials: |all| (&all.asterisk.username, &all.asterisk.password),
     },
@@ -48,6 +53,7 @@ const ALL: &[Pbx] = &[
         provider: "freeswitch",
         incoming: "/voice/freeswitch/incoming",
         after: "/voice/freeswitch/after",
+        dialled: "/voice/freeswitch/dialled",
         key: "freeswitch.password",
         credentials: |all| (&all.freeswitch.username, &all.freeswitch.password),
     },
@@ -58,6 +64,7 @@ pub(super) fn routes() -> Router<WebhookState> {
         router
             .route(pbx.incoming, post(move |state, headers, body| incoming(pbx, state, headers, body)))
             .route(pbx.after, post(move |state, headers, body| after(pbx, state, headers, body)))
+            .route(pbx.dialled, post(move |state, headers, body| dialled(pbx, state, headers, body)))
     })
 }
 
@@ -95,6 +102,21 @@ async fn after(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, 
             target => word(&format!("dial {target}")),
         },
     }
+}
+
+/// Whoever was called has hung up, or nobody took the call; `status` is Asterisk's `DIALSTATUS`.
+async fn dialled(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = let_in(pbx, inner, &headers) {
+        return *refused;
+    }
+    let form = form(&body);
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    if !inner.dial_over(pbx.provider, field("call"), DialOver::of(field("status"))) {
+        return word("hangup");
+    }
+    let call = Announcement { provider: pbx.provider, call_id: field("call"), from: field("from"), to: field("to") };
+    word(inner.take_back(now(), call).expose())
 }
 
 /// Only what numbers and addresses are made of: the answer lands in the middle of somebody's dialplan.
@@ -202,6 +224,22 @@ mod tests {
             gate.outcomes.record(now(), "17.4", outcome);
             assert_eq!(next().await, expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_caller_nobody_took_streams_again() {
+        let (router, gate) = server(Ok(()));
+        for (status, is_back) in
+            [("BUSY", true), ("NOANSWER", true), ("CHANUNAVAIL", true), ("ANSWER", false), ("CANCEL", false)]
+        {
+            let transfer = Transfer { target: "PJSIP/1001".to_owned().into(), ..Transfer::default() };
+            gate.outcomes.record(now(), "17.4", StreamOutcome::Transfer(transfer));
+            let body = format!("call=17.4&status={status}");
+            let told = ask(&router, "/voice/asterisk/dialled", "pbx1:secret", &body).await.1;
+            let is_let_in = gate.tokens.redeem(now(), "asterisk", "17.4", &Secret::new(told.clone())).is_ok();
+            assert_eq!((is_let_in, told == "hangup"), (is_back, !is_back), "{status}");
+        }
+        assert_eq!(ask(&router, "/voice/asterisk/dialled", "", "call=1").await, (401, String::new()));
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! call.initiated ──▶ answer ──▶ call.answered ──▶ streaming_start ── our socket closes ──▶ streaming.stopped
-//!     │                                                         hangup, transfer, or speak first ◀──┘
+//!     │                                    ▲                    hangup, transfer, or speak first ◀──┘
+//!     │                                    └── nobody took the call: call.hangup of the person ◀──┘
 //!     ├─▶ too many from this number: reject
 //!     └─▶ all lines busy: answer ──▶ call.answered ──▶ speak ──▶ call.speak.ended ──▶ hangup
 //! ```
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
+use super::dialled::{DialOver, RING_S};
 use super::form::{self, FormProvider};
 use super::incoming::{APOLOGY_SENTENCE, Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::{Inner, WebhookState, now, twiml};
@@ -102,6 +104,7 @@ struct Payload {
     from: String,
     to: String,
     client_state: Option<String>,
+    hangup_cause: String,
 }
 
 /// What a caller who will hear a sentence and nothing else is told.
@@ -147,6 +150,21 @@ fn talk_token(client_state: Option<&str>) -> Option<String> {
     word.strip_prefix(TALK).map(str::to_owned)
 }
 
+/// Before the caller's call, in the state of a call to somebody else.
+const PERSON: &str = "warmline:person:";
+
+/// The caller for whom that call was made.
+fn person_of(client_state: Option<&str>) -> Option<String> {
+    let word = String::from_utf8(BASE64.decode(client_state?).ok()?).ok()?;
+    word.strip_prefix(PERSON).filter(|call_id| is_call_id(call_id)).map(str::to_owned)
+}
+
+/// It becomes part of a path.
+fn is_call_id(call_id: &str) -> bool {
+    let in_a_path = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
+    !call_id.is_empty() && call_id.len() <= MAX_CALL_ID && call_id.chars().all(in_a_path)
+}
+
 async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
     let inner = &*state.0;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -157,9 +175,7 @@ async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Byte
     let Ok(Envelope { data }) = serde_json::from_slice::<Envelope>(&body) else {
         return (StatusCode::BAD_REQUEST, "no event").into_response();
     };
-    let call_id = data.payload.call_control_id.as_str();
-    let in_a_path = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
-    if call_id.is_empty() || call_id.len() > MAX_CALL_ID || !call_id.chars().all(in_a_path) {
+    if !is_call_id(&data.payload.call_control_id) {
         return (StatusCode::BAD_REQUEST, "call_control_id is missing").into_response();
     }
     handle(inner, &data).await;
@@ -168,6 +184,9 @@ async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Byte
 
 async fn handle(inner: &Inner, data: &Data) {
     let payload = &data.payload;
+    if let Some(caller) = person_of(payload.client_state.as_deref()) {
+        return person(inner, data, &caller).await;
+    }
     let farewell = Farewell::of(payload.client_state.as_deref());
     match (data.event_type.as_str(), farewell) {
         // Calls we make have no business here.
@@ -175,7 +194,7 @@ async fn handle(inner: &Inner, data: &Data) {
         ("call.answered", Some(farewell)) => speak(inner, data, farewell).await,
         ("call.answered", None) => {
             if let Some(token) = talk_token(payload.client_state.as_deref()) {
-                start_stream(inner, data, &token).await;
+                start_stream(inner, data, &payload.call_control_id, &token).await;
             }
         }
         ("call.speak.ended", Some(_)) => command(inner, data, "hangup", json!({})).await,
@@ -184,7 +203,13 @@ async fn handle(inner: &Inner, data: &Data) {
             Next::Hangup(Some(BUSY_SENTENCE)) => speak(inner, data, Farewell::Busy).await,
             Next::Hangup(Some(_)) => speak(inner, data, Farewell::Sorry).await,
             Next::Transfer(transfer) => {
-                command(inner, data, "transfer", json!({"to": transfer.target.reveal()})).await;
+                let state = BASE64.encode(format!("{PERSON}{}", payload.call_control_id));
+                let to = json!({
+                    "to": transfer.target.reveal(),
+                    "timeout_secs": RING_S,
+                    "target_leg_client_state": state,
+                });
+                command(inner, data, "transfer", to).await;
             }
         },
         ("streaming.failed", None) => {
@@ -192,6 +217,32 @@ async fn handle(inner: &Inner, data: &Data) {
             speak(inner, data, Farewell::Sorry).await;
         }
         (event, _) => debug!(event, "Telnyx reports"),
+    }
+}
+
+/// Something happened to whoever a caller was given to. Telnyx joins whoever answers.
+async fn person(inner: &Inner, data: &Data, caller: &str) {
+    match data.event_type.as_str() {
+        "call.answered" | "call.bridged" => {
+            inner.taken("telnyx", caller);
+        }
+        "call.hangup" => {
+            let over = DialOver::of(match data.payload.hangup_cause.as_str() {
+                "user_busy" => "busy",
+                "timeout" | "no_answer" => "no-answer",
+                "call_rejected" => "rejected",
+                "originator_cancel" => "cancel",
+                _ => "failed",
+            });
+            if inner.dial_over("telnyx", caller, over) {
+                let call = Announcement { provider: "telnyx", call_id: caller, from: "", to: "" };
+                start_stream(inner, data, caller, inner.take_back(now(), call).expose()).await;
+            } else {
+                // Telnyx hangs up the other one too, as far as we know.
+                command_about(inner, data, caller, "hangup", json!({})).await;
+            }
+        }
+        event => debug!(event, "Telnyx reports about the person called"),
     }
 }
 
@@ -211,7 +262,7 @@ async fn initiated(inner: &Inner, data: &Data) {
 }
 
 /// Joins an answered call to its stream.
-async fn start_stream(inner: &Inner, data: &Data, token: &str) {
+async fn start_stream(inner: &Inner, data: &Data, call_id: &str, token: &str) {
     let settings = &inner.gate.providers.telnyx;
     let codec = settings.codec.as_str();
     let start = json!({
@@ -226,10 +277,10 @@ async fn start_stream(inner: &Inner, data: &Data, token: &str) {
         "stream_auth_token": token,
         "custom_parameters": [
             {"name": "token", "value": token},
-            {"name": "call_id", "value": data.payload.call_control_id},
+            {"name": "call_id", "value": call_id},
         ],
     });
-    command(inner, data, "streaming_start", start).await;
+    command_about(inner, data, call_id, "streaming_start", start).await;
 }
 
 /// Says a sentence; the call is hung up when it was heard.
@@ -244,7 +295,12 @@ async fn speak(inner: &Inner, data: &Data, farewell: Farewell) {
 }
 
 /// Sends one command about the event's call.
-async fn command(inner: &Inner, data: &Data, action: &'static str, mut body: Value) {
+async fn command(inner: &Inner, data: &Data, action: &'static str, body: Value) {
+    command_about(inner, data, &data.payload.call_control_id, action, body).await;
+}
+
+/// Sends one command about a call, because of an event.
+async fn command_about(inner: &Inner, data: &Data, call_id: &str, action: &'static str, mut body: Value) {
     let settings = &inner.gate.providers.telnyx;
     if settings.api_key.expose().is_empty() {
         if inner.gate.first_warning("telnyx.api_key") {
@@ -253,7 +309,7 @@ async fn command(inner: &Inner, data: &Data, action: &'static str, mut body: Val
         return;
     }
     body["command_id"] = Value::from(format!("{}-{action}", data.id));
-    let url = format!("{}/v2/calls/{}/actions/{action}", settings.api_url, data.payload.call_control_id);
+    let url = format!("{}/v2/calls/{}/actions/{action}", settings.api_url, call_id);
     let ask = Ask {
         method: Method::POST,
         url,

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! incoming ──▶ [connect websocket] ── our socket closes ──▶ event `disconnected` ──▶ nothing more, a sentence, or a call
+//!     │               ▲                                                    somebody answers ──▶ whisper ──▶ joined
+//!     │               └── event `busy`, `timeout` …: nobody took it, back with us ◀──┘
 //!     └─▶ too many from this number: [] · all lines busy: [talk]
 //! ```
 
@@ -17,19 +19,18 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
+use super::dialled::{DialOver, RING_S};
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::{Inner, WebhookState, now};
 use crate::telephony::signature::{SignatureError, jwt};
 use crate::telephony::vonage::{CONTENT_TYPE, SECRET_KEY, is_for_us};
 use crate::web::gate::unix_s;
 
-/// How long whoever a caller is given to may take to answer.
-const DIAL_S: u32 = 30;
-
 pub(super) fn routes() -> Router<WebhookState> {
     Router::new()
         .route("/voice/vonage/incoming", get(incoming).post(incoming))
         .route("/voice/vonage/event", get(event).post(event))
+        .route("/voice/vonage/whisper", get(whisper).post(whisper))
 }
 
 async fn incoming(
@@ -50,22 +51,60 @@ async fn incoming(
     }
     let call = Announcement { provider: "vonage", call_id, from: field("from"), to: field("to") };
     match inner.announce(now(), call) {
-        Ok(token) => ncco(json!([{
-            "action": "connect",
-            "eventType": "synchronous",
-            "eventUrl": [event_url(inner, call_id, field("to"), "stream")],
-            "from": field("to"),
-            "endpoint": [{
-                "type": "websocket",
-                "uri": inner.media_url("vonage"),
-                "content-type": CONTENT_TYPE,
-                "headers": {"call_uuid": call_id, "token": token.expose()},
-                "authorization": {"type": "vonage"},
-            }],
-        }])),
+        Ok(token) => ncco(join(inner, call_id, field("to"), token.expose())),
         Err(NotTaken::TooOften) => ncco(json!([])),
         Err(NotTaken::Busy) => ncco(talk(BUSY_SENTENCE)),
     }
+}
+
+/// Joins a call to a stream.
+fn join(inner: &Inner, call_id: &str, number: &str, token: &str) -> Value {
+    json!([{
+        "action": "connect",
+        "eventType": "synchronous",
+        "eventUrl": [event_url(inner, call_id, number, "stream")],
+        "from": number,
+        "endpoint": [{
+            "type": "websocket",
+            "uri": inner.media_url("vonage"),
+            "content-type": CONTENT_TYPE,
+            "headers": {"call_uuid": call_id, "token": token},
+            "authorization": {"type": "vonage"},
+        }],
+    }])
+}
+
+/// What whoever is called hears before they are joined.
+async fn whisper(
+    State(state): State<WebhookState>,
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let inner = &*state.0;
+    if signed(inner, &method, &uri, &headers, &body).is_none() {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let call = query(&uri).into_iter().find(|(name, _)| name == "call").map(|(_, value)| value).unwrap_or_default();
+    ncco(inner.brief(&call).map_or_else(|| json!([]), |brief| talk(&brief)))
+}
+
+/// Something happened to whoever a caller was given to. When nobody takes the call, the answer brings the caller back.
+fn dialled(inner: &Inner, call_id: &str, number: &str, status: &str) -> Response {
+    match status {
+        "answered" => {
+            inner.taken("vonage", call_id);
+        }
+        "busy" | "cancelled" | "failed" | "rejected" | "timeout" | "unanswered"
+            if inner.dial_over("vonage", call_id, DialOver::of(status)) =>
+        {
+            let call = Announcement { provider: "vonage", call_id, from: "", to: number };
+            return ncco(join(inner, call_id, number, inner.take_back(now(), call).expose()));
+        }
+        _ => debug!(status, "Vonage reports"),
+    }
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// Something happened to the call, its stream, or whoever it was given to. Only the end of a stream wants an answer.
@@ -84,6 +123,9 @@ async fn event(
     let ours = query(&uri);
     let of = |name: &str| ours.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.as_str());
     let (status, reason) = (field("status"), field("reason"));
+    if of("leg") == "dialled" {
+        return dialled(inner, of("call"), of("as"), status);
+    }
     let ended = matches!(status, "disconnected" | "failed" | "unanswered" | "rejected" | "timeout" | "busy");
     if of("leg") != "stream" || !ended {
         debug!(status, "Vonage reports");
@@ -101,13 +143,17 @@ async fn event(
             let endpoint = if target.starts_with("sip:") {
                 json!({"type": "sip", "uri": target})
             } else {
-                json!({"type": "phone", "number": target.trim_start_matches('+')})
+                let whisper: String = form_urlencoded::byte_serialize(of("call").as_bytes()).collect();
+                let whisper = inner.url(&format!("/voice/vonage/whisper?call={whisper}"));
+                let number = target.trim_start_matches('+');
+                json!({"type": "phone", "number": number, "onAnswer": {"url": whisper}})
             };
             ncco(json!([{
                 "action": "connect",
+                "eventType": "synchronous",
                 "eventUrl": [event_url(inner, of("call"), of("as"), "dialled")],
                 "from": of("as"),
-                "timeout": DIAL_S,
+                "timeout": RING_S,
                 "endpoint": [endpoint],
             }]))
         }

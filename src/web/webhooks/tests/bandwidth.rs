@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::call::input::{Missed, TransferNews};
 use crate::telephony::protocol::{Digit, MediaEvent};
 
 fn house() -> Server {
@@ -93,14 +94,57 @@ async fn a_caller_is_given_to_a_number_or_an_address() {
         let transfer = Transfer { target: target.to_owned().into(), ..Transfer::default() };
         server.gate.outcomes.record(now(), call, StreamOutcome::Transfer(transfer));
         let bxml = said(&server, "keys", &json!({"callId": call})).await;
-        assert_eq!(bxml, format!("<Transfer><{verb}>{target}</{verb}></Transfer><Hangup/>"));
+        let over =
+            format!("<Transfer transferCompleteUrl=\"{BASE}/voice/bandwidth/dialled?call={call}\" callTimeout=\"25\"");
+        assert!(bxml.starts_with(&over), "{bxml}");
+        let whisper = format!("<{verb} transferAnswerUrl=\"{BASE}/voice/bandwidth/whisper?call={call}\"");
+        assert!(
+            bxml.contains(&whisper) && bxml.ends_with(&format!(">{target}</{verb}></Transfer><Hangup/>")),
+            "{bxml}"
+        );
+        assert_eq!(bxml.matches("password=\"hush\"").count(), 2, "each callback has to prove itself: {bxml}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_called_takes_the_call_with_a_key_or_the_caller_is_back() {
+    for (digits, cause, told) in [
+        (Some("1"), "hangup", TransferNews::Taken),
+        (Some("2"), "hangup", TransferNews::Missed(Missed::Declined)),
+        (Some(""), "hangup", TransferNews::Missed(Missed::NoAnswer)),
+        (None, "busy", TransferNews::Missed(Missed::Busy)),
+        (None, "timeout", TransferNews::Missed(Missed::NoAnswer)),
+        (None, "rejected", TransferNews::Missed(Missed::Declined)),
+        (None, "error", TransferNews::Missed(Missed::Failed)),
+        (None, "cancel", TransferNews::CallerLeft),
+    ] {
+        let server = house();
+        let transfer = Transfer {
+            target: "+15005550123".to_owned().into(),
+            variables: [("summary".to_owned(), "Wants a refund.".to_owned().into())].into(),
+        };
+        server.gate.outcomes.record(now(), "c2", StreamOutcome::Transfer(transfer));
+        if let Some(digits) = digits {
+            let heard = said(&server, "whisper?call=c2", &json!({"eventType": "transferAnswer", "callId": "c9"})).await;
+            assert!(heard.contains("Wants a refund. Press 1 to take the call.</SpeakSentence></Gather>"), "{heard}");
+            let pressed = json!({"callId": "c9", "digits": digits});
+            let (_, bxml) = post(&server, "/voice/bandwidth/accept?call=c2", &pressed, "warmline:hush").await;
+            let expected = if digits == "1" { "<Response/>" } else { "<Response><Hangup/></Response>" };
+            assert!(bxml.ends_with(expected), "{bxml}");
+        }
+        let over = json!({"eventType": "transferComplete", "callId": "c2", "from": "+1500", "cause": cause});
+        let bxml = said(&server, "dialled?call=c2", &over).await;
+        let is_back = matches!(told, TransferNews::Missed(_));
+        assert_eq!(bxml.starts_with("<StartStream"), is_back, "{cause}: {bxml}");
+        assert_eq!(server.house.told(), [told], "{cause}");
     }
 }
 
 #[tokio::test]
 async fn strangers_get_nothing() {
     let server = house();
-    for path in ["/voice/bandwidth/incoming", "/voice/bandwidth/keys", "/voice/bandwidth/status"] {
+    for path in ["incoming", "keys", "status", "whisper", "accept", "dialled"] {
+        let path = &format!("/voice/bandwidth/{path}");
         assert_eq!(post(&server, path, &call(), "warmline:guess").await.0, StatusCode::FORBIDDEN);
         let bare = Request::post(path).body(Body::from(call().to_string())).expect("a request");
         assert_eq!(server.ask(bare).await.0, StatusCode::UNAUTHORIZED);

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 use super::*;
+use crate::call::input::{Missed, TransferNews};
 
 fn house() -> Server {
     let section = "[exotel]\nusername = \"warmline\"\npassword = \"hush\"";
@@ -43,7 +44,7 @@ async fn strangers_get_nothing_and_are_counted() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let server = house();
-    for path in ["/voice/exotel/incoming", "/voice/exotel/next", "/voice/exotel/dial"] {
+    for path in ["/voice/exotel/incoming", "/voice/exotel/next", "/voice/exotel/dial", "/voice/exotel/missed"] {
         let target = format!("{path}{CALL}");
         for credentials in ["warmline:guess", "guess:hush", "warmline", ":"] {
             let (status, _) = get(&server, &target, credentials).await;
@@ -55,7 +56,7 @@ async fn strangers_get_nothing_and_are_counted() {
         assert!(response.headers().contains_key(header::WWW_AUTHENTICATE), "some send credentials only when asked");
         assert_eq!(get(&self::server(""), &target, ":").await.0, StatusCode::FORBIDDEN, "nobody's password");
     }
-    assert!(recorder.handle().render().contains("warmline_signature_rejected_total{provider=\"exotel\"} 18"));
+    assert!(recorder.handle().render().contains("warmline_signature_rejected_total{provider=\"exotel\"} 24"));
 }
 
 #[tokio::test]
@@ -76,4 +77,20 @@ async fn after_the_stream_a_branch_and_a_number() {
     }
     assert_eq!(ask("dial", "c2", "").await, (StatusCode::OK, "+918000000003".to_owned()));
     assert_eq!(ask("dial", "c1", "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_caller_nobody_answered_goes_back_to_the_voicebot() {
+    let server = house();
+    let transfer = Transfer { target: "+918000000003".to_owned().into(), ..Transfer::default() };
+    let missed =
+        async |rest: &str| get(&server, &format!("/voice/exotel/missed?CallSid=c2{rest}"), "warmline:hush").await.0;
+    for (rest, why) in [("", Missed::NoAnswer), ("&DialCallStatus=busy", Missed::Busy)] {
+        server.gate.outcomes.record(now(), "c2", StreamOutcome::Transfer(transfer.clone()));
+        assert_eq!(missed(rest).await, StatusCode::OK);
+        assert_eq!(server.house.told(), [TransferNews::Missed(why)]);
+        assert_eq!(missed(rest).await, StatusCode::OK, "asked again");
+    }
+    server.gate.outcomes.record(now(), "c2", StreamOutcome::Ended);
+    assert_eq!(missed("").await, StatusCode::FOUND, "not given away at all");
 }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::call::input::{Missed, TransferNews};
 use crate::telephony::signature::{ed25519, plivo};
 use crate::web::gate::unix_s;
 
@@ -237,7 +238,35 @@ async fn call_control_is_answered_with_a_stream_and_hung_up_after_it() {
     let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
     server.gate.outcomes.record(now(), "v3:call", StreamOutcome::Transfer(transfer));
     tell(&server, "streaming.stopped", json!({})).await;
-    assert_eq!(api.take(), [("transfer".to_owned(), json!({"to": "+15005550123", "command_id": "e1-transfer"}))]);
+    let state = BASE64.encode("warmline:person:v3:call");
+    let expected = json!({
+        "to": "+15005550123",
+        "timeout_secs": 25,
+        "target_leg_client_state": state,
+        "command_id": "e1-transfer",
+    });
+    assert_eq!(api.take(), [("transfer".to_owned(), expected)]);
+    // Nobody answers, and the caller gets a stream again; then somebody does.
+    let about = |more: Value| {
+        let mut payload = json!({"client_state": state});
+        more.as_object().expect("an object").iter().for_each(|(name, value)| payload[name] = value.clone());
+        payload
+    };
+    tell(&server, "call.initiated", about(json!({"direction": "outgoing"}))).await;
+    tell(&server, "call.hangup", about(json!({"hangup_cause": "user_busy"}))).await;
+    assert_eq!(server.house.told(), [TransferNews::Missed(Missed::Busy)]);
+    let [(action, body)] = &api.take()[..] else { panic!("one command") };
+    assert_eq!((action.as_str(), &body["custom_parameters"][1]["value"]), ("streaming_start", &json!("v3:call")));
+    let token = Secret::new(body["stream_auth_token"].as_str().expect("a token").to_owned());
+    assert!(server.gate.tokens.redeem(now(), "telnyx", "v3:call", &token).is_ok());
+    let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
+    server.gate.outcomes.record(now(), "v3:call", StreamOutcome::Transfer(transfer));
+    tell(&server, "call.answered", about(json!({}))).await;
+    tell(&server, "call.bridged", about(json!({}))).await;
+    assert_eq!(server.house.told(), [TransferNews::Taken]);
+    assert_eq!(api.take(), []);
+    tell(&server, "call.hangup", about(json!({"hangup_cause": "normal_clearing"}))).await;
+    assert_eq!(api.take()[0].0, "hangup", "of the caller");
 
     // Something broke: a sentence first, and what was said comes back as our own state.
     tell(&server, "streaming.failed", json!({})).await;

@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::call::input::{Missed, TransferNews};
 use crate::telephony::signature::jwt::{Claims, payload_hash, sign};
 use crate::web::gate::unix_s;
 
@@ -173,7 +174,9 @@ async fn the_answer_to_the_end_of_a_stream_is_what_comes_next() {
     }
     let ncco = parsed(&next("c3", "disconnected").await.1);
     assert_eq!((&ncco[0]["action"], &ncco[0]["from"]), (&"connect".into(), &"15005550001".into()));
-    assert_eq!(ncco[0]["endpoint"], json!([{"type": "phone", "number": "15005550123"}]));
+    let whisper = format!("{BASE}/voice/vonage/whisper?call=c3");
+    assert_eq!(ncco[0]["endpoint"], json!([{"type": "phone", "number": "15005550123", "onAnswer": {"url": whisper}}]));
+    assert_eq!(ncco[0]["eventType"], "synchronous", "or its events could not bring the caller back");
     let ncco = parsed(&next("c4", "disconnected").await.1);
     assert_eq!(ncco[0]["endpoint"], json!([{"type": "sip", "uri": "sip:desk@example.com"}]));
     for status in ["started", "answered", "completed"] {
@@ -181,4 +184,42 @@ async fn the_answer_to_the_end_of_a_stream_is_what_comes_next() {
     }
     let of_the_call = json!({"status": "disconnected", "uuid": UUID});
     assert_eq!(post(&server, "/voice/vonage/event", &of_the_call).await.0, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn whoever_is_called_hears_the_brief_and_a_caller_nobody_answers_is_back() {
+    for (status, told) in [
+        ("answered", TransferNews::Taken),
+        ("busy", TransferNews::Missed(Missed::Busy)),
+        ("timeout", TransferNews::Missed(Missed::NoAnswer)),
+        ("unanswered", TransferNews::Missed(Missed::NoAnswer)),
+        ("rejected", TransferNews::Missed(Missed::Declined)),
+        ("failed", TransferNews::Missed(Missed::Failed)),
+        ("cancelled", TransferNews::CallerLeft),
+    ] {
+        let server = house();
+        let transfer = Transfer {
+            target: "+15005550123".to_owned().into(),
+            variables: [("summary".to_owned(), "Wants a refund.".to_owned().into())].into(),
+        };
+        server.gate.outcomes.record(now(), "c3", StreamOutcome::Transfer(transfer));
+        let heard = post(&server, "/voice/vonage/whisper?call=c3", &json!({"uuid": "theirs"})).await.1;
+        assert_eq!(parsed(&heard), json!([{"action": "talk", "text": "A caller is waiting for you. Wants a refund."}]));
+        let event = "/voice/vonage/event?call=c3&as=15005550001&leg=dialled";
+        for unremarkable in ["started", "ringing"] {
+            assert_eq!(post(&server, event, &json!({"status": unremarkable})).await.0, StatusCode::NO_CONTENT);
+        }
+        let (_, answer) = post(&server, event, &json!({"status": status})).await;
+        assert_eq!(server.house.told(), [told], "{status}");
+        match told {
+            TransferNews::Missed(_) => {
+                let endpoint = &parsed(&answer)[0]["endpoint"][0];
+                assert_eq!(endpoint["type"], "websocket", "{status}");
+                let token = Secret::new(endpoint["headers"]["token"].as_str().expect("a token").to_owned());
+                assert!(server.gate.tokens.redeem(now(), "vonage", "c3", &token).is_ok());
+            }
+            _ => assert_eq!(answer, ""),
+        }
+        assert_eq!(post(&server, event, &json!({"status": "completed"})).await.0, StatusCode::NO_CONTENT);
+    }
 }
