@@ -51,7 +51,7 @@ use crate::handoff::{HandoffId, HandoffReason};
 use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{Digit, MediaCommand, MediaEvent, StopReason, StreamStart};
-use crate::telephony::providers::{PROVIDERS, TransferBy};
+use crate::telephony::providers::{self, TransferBy};
 
 /// What every call needs, shared by all.
 pub struct CallServices {
@@ -136,13 +136,14 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         warn!(%error, "Falling back to voice detection by loudness");
         EnergyVad::detector()
     });
+    let row = providers::find(provider);
     let actor = Actor {
         id,
         provider,
-        captioned: PROVIDERS.iter().any(|spec| spec.name == provider && spec.captions),
+        captioned: row.is_some_and(|spec| spec.captions),
         epoch: now,
         machine: CallMachine::new(now.into_std(), policy),
-        playback: Playback::default(),
+        playback: Playback::ahead(row.map_or(Millis::ZERO, |spec| spec.collects)),
         marks_sent: 0,
         detector: TurnDetector::new(&settings.turn, settings.vad_threshold),
         pace: Pace::new(&settings.turn),
@@ -233,7 +234,7 @@ struct Line {
 
 /// The telephone outside, if there is one and the provider can call it.
 fn telephone(config: &HandoffConfig, provider: &str) -> Option<Telephone> {
-    let row = PROVIDERS.iter().find(|spec| spec.name == provider)?;
+    let row = providers::find(provider)?;
     let returns = match row.transfer {
         TransferBy::Nothing => return None,
         TransferBy::Message => false,

@@ -17,7 +17,7 @@ use crate::audio::mix::{Ramp, level_dbfs};
 use crate::audio::units::{Millis, SampleRate};
 use crate::telephony::protocol::MarkId;
 
-/// Audio sent ahead of its time: enough to ride out a tick that is two frames late, little enough to grow quiet quickly.
+/// Audio sent ahead of its time, unless the provider's messages need more: enough to ride out a tick that is two frames late, little enough to grow quiet quickly.
 pub const LEAD: Duration = Duration::from_millis(60);
 /// What is left of our voice while the caller may be interrupting: −14 dB.
 const DUCKED: f32 = 0.2;
@@ -89,15 +89,29 @@ pub struct Playback {
     gain: Ramp,
     /// Items that may be interrupted wait.
     paused: bool,
+    lead: Duration,
 }
 
 impl Default for Playback {
     fn default() -> Self {
-        Self { items: VecDeque::new(), next_mark: 1, playout: None, hold: None, gain: Ramp::new(1.0), paused: false }
+        Self::ahead(Millis::ZERO)
     }
 }
 
 impl Playback {
+    /// For a provider whose first message holds so much: with less sent ahead it would wait for the rest in silence.
+    pub fn ahead(first_message: Millis) -> Self {
+        Self {
+            items: VecDeque::new(),
+            next_mark: 1,
+            playout: None,
+            hold: None,
+            gain: Ramp::new(1.0),
+            paused: false,
+            lead: first_message.duration().max(LEAD),
+        }
+    }
+
     /// Queues an item whose audio will come by [`Playback::append`].
     pub fn enqueue(&mut self, id: ItemId, text: String, interruptible: bool) {
         self.push(Some(id), text, interruptible, Vec::new(), false);
@@ -219,7 +233,7 @@ impl Playback {
     /// Sends what is due. Call it every 20 ms.
     pub fn tick(&mut self, now: Instant, outputs: &mut Vec<PlaybackOutput>) {
         let mut playout = self.playout.map_or(now, |until| until.max(now));
-        while playout < now + LEAD {
+        while playout < now + self.lead {
             let Some(pcm) = self.next_frame(playout, outputs) else { break };
             outputs.push(PlaybackOutput::Frame { pcm, plays_at: playout });
             playout += Millis::FRAME.duration();
@@ -411,6 +425,17 @@ mod tests {
 
     fn frames(outputs: &[PlaybackOutput]) -> usize {
         outputs.iter().filter(|o| matches!(o, PlaybackOutput::Frame { .. })).count()
+    }
+
+    #[test]
+    fn a_first_message_is_filled_at_once() {
+        let mut line = Line::new();
+        line.playback = Playback::ahead(Millis(240));
+        line.playback.enqueue_sound(vec![1_000; 16_000]);
+        let frames = |outputs: Vec<PlaybackOutput>| {
+            outputs.iter().filter(|output| matches!(output, PlaybackOutput::Frame { .. })).count()
+        };
+        assert_eq!((frames(line.tick()), frames(line.tick())), (12, 1), "240 ms, and then as time goes on");
     }
 
     #[test]

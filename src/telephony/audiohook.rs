@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::message::{FromClient, Media, OpenParameters, ToClient, is_nobody, number, variables};
+pub use self::outgoing::FIRST_MESSAGE as COLLECTS;
 use self::outgoing::Outgoing;
 use super::handshake::{Arrival, LetIn, Opening, Refusal, check_secret};
 use super::json::{Text, given, one_key, parse, send};

@@ -8,7 +8,7 @@ use super::{
     twilio, vonage,
 };
 pub use crate::audio::codec::{Codec, Format};
-use crate::audio::units::SampleRate;
+use crate::audio::units::{Millis, SampleRate};
 
 /// One telephony provider, or the browser.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct ProviderSpec {
     pub formats: &'static [Format],
     /// What carries audio.
     pub frames: Frames,
+    /// Audio collected before the first message after silence leaves. So much is prepared ahead of its time.
+    pub collects: Millis,
     /// Subprotocols of which the first one offered is echoed. Never an extension.
     pub subprotocols: &'static [&'static str],
     /// Whether it says when audio has been played; without, the clock has to tell.
@@ -73,6 +75,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         path: "/media/twilio",
         formats: &[Format::PCMU_8K],
         frames: Frames::Text,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: true,
         clear: true,
@@ -94,6 +97,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
         ],
         frames: Frames::Text,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: true,
         clear: true,
@@ -116,6 +120,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format { codec: Codec::L16Be, rate: SampleRate::WIDEBAND },
         ],
         frames: Frames::Text,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: true,
         clear: true,
@@ -137,6 +142,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND },
         ],
         frames: Frames::Text,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: true,
         clear: true,
@@ -154,6 +160,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         path: "/media/audiohook",
         formats: &[Format::PCMU_8K],
         frames: Frames::Binary,
+        collects: audiohook::COLLECTS,
         subprotocols: &[],
         marks: false,
         clear: true,
@@ -175,6 +182,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format { codec: Codec::L16Le, rate: SampleRate(24_000) },
         ],
         frames: Frames::Binary,
+        collects: Millis::FRAME,
         subprotocols: &["audio.jambonz.org", "audio.drachtio.org"],
         marks: true,
         clear: true,
@@ -197,6 +205,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format::PCMU_8K,
         ],
         frames: Frames::Text,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: false,
         clear: true,
@@ -214,6 +223,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         path: "/media/vonage",
         formats: &[linear(16_000), linear(8_000), linear(24_000)],
         frames: Frames::Binary,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: true,
         clear: true,
@@ -231,6 +241,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         path: "/media/exotel",
         formats: &[linear(8_000), linear(16_000), linear(24_000), Format::PCMU_8K],
         frames: Frames::Text,
+        collects: Millis(200),
         subprotocols: &[],
         marks: true,
         clear: true,
@@ -248,6 +259,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         path: "/media/bandwidth",
         formats: &[Format::PCMU_8K],
         frames: Frames::Text,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: false,
         clear: true,
@@ -272,6 +284,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format { codec: Codec::G722, rate: SampleRate::WIDEBAND },
         ],
         frames: Frames::Binary,
+        collects: Millis::FRAME,
         subprotocols: &[asterisk::SUBPROTOCOL],
         marks: true,
         clear: true,
@@ -292,6 +305,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
             Format { codec: Codec::L16Le, rate: SampleRate::NARROWBAND },
         ],
         frames: Frames::Binary,
+        collects: Millis::FRAME,
         subprotocols: &[freeswitch::FORK_SUBPROTOCOL],
         marks: false,
         clear: true,
@@ -309,6 +323,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         path: "/media/browser",
         formats: &[Format { codec: Codec::L16Le, rate: SampleRate::WIDEBAND }],
         frames: Frames::Binary,
+        collects: Millis::FRAME,
         subprotocols: &[],
         marks: true,
         clear: true,

@@ -14,7 +14,8 @@ const BYTES_PER_MS: usize = 8;
 /// A message while something is played: 200 ms.
 const MESSAGE: usize = 200 * BYTES_PER_MS;
 /// The first message after silence.
-const FIRST: usize = 240 * BYTES_PER_MS;
+pub const FIRST_MESSAGE: Millis = Millis(240);
+const FIRST: usize = FIRST_MESSAGE.0 as usize * BYTES_PER_MS;
 /// Audio that fills no message is sent when nothing followed for so long.
 const IDLE: Duration = Duration::from_millis(60);
 /// One message in so much time…
