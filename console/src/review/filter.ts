@@ -6,6 +6,7 @@ export const OUTCOMES: readonly CallOutcome[] = [
   "live",
   "ended_with_assistant",
   "spoke_with_agent",
+  "transferred",
   "left_message",
   "callback_booked",
   "abandoned_in_queue",
