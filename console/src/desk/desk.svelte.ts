@@ -4,10 +4,11 @@
 import { api, take, ApiError } from "../api/client";
 import type { AgentState, FromAgent, ToAgent } from "../api/types";
 import { Voice } from "../audio/voice";
-import { t, translated, word } from "../i18n/i18n.svelte";
+import { type MessageKey, t, translated, word } from "../i18n/i18n.svelte";
 import { onTick } from "../lib/ticker";
 import { toasts } from "../ui/toasts.svelte";
 import { type Desk, type Effect, type HeldOffer, NEW_DESK, lost, noted, phaseOf, receive, replaced } from "./model";
+import { LineWatch } from "./line";
 import { DeskMicrophone } from "./microphone.svelte";
 import { Ring } from "./ring";
 import { settings } from "./settings.svelte";
@@ -27,6 +28,8 @@ class DeskStore {
   /** Milliseconds a message takes there and back; null while unknown. */
   roundTripMs = $state<number | null>(null);
   headline = $state<string | null>(null);
+  /** What is wrong with the line during a call, the worst first. */
+  troubles = $state.raw<readonly MessageKey[]>([]);
 
   readonly phase = $derived(phaseOf(this.desk));
 
@@ -37,6 +40,7 @@ class DeskStore {
   });
   readonly microphone = new DeskMicrophone(this.voice, () => this.phase);
   readonly #ring = new Ring(this.voice);
+  readonly #watch = new LineWatch();
   readonly #socket = new DeskSocket({
     onMessage: (message) => this.#receive(message),
     onAudio: (pcm) => this.desk.call?.hold === false && this.voice.play(pcm),
@@ -64,6 +68,7 @@ class DeskStore {
     onTick(() => {
       this.roundTripMs = this.#socket.roundTripMs;
       this.headline = this.#ring.headline;
+      this.#watchLine();
     });
     window.addEventListener("beforeunload", (event) => {
       if (this.desk.call !== null) event.preventDefault();
@@ -71,6 +76,20 @@ class DeskStore {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") void this.voice.resume();
     });
+  }
+
+  #watchLine(): void {
+    const { call, link } = this.desk;
+    if (call === null || link !== "up") {
+      this.#watch.forget();
+      this.troubles = [];
+      return;
+    }
+    const { mic, underruns } = this.voice.stats;
+    const heard = this.voice.listening && !this.muted && !call.hold;
+    const { dropped } = this.#socket.frames;
+    const { roundTripMs } = this.#socket;
+    this.troubles = this.#watch.look({ at: Date.now(), dropped, underruns, roundTripMs, mic: heard ? mic : null });
   }
 
   // What the agent does
