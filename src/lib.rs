@@ -18,4 +18,5 @@ pub mod models;
 pub mod store;
 pub mod telemetry;
 pub mod telephony;
+pub mod tools;
 pub mod web;

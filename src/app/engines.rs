@@ -31,6 +31,7 @@ use crate::engine::tts::voice::{Voice, VoiceOptions};
 use crate::engine::vad::VadFactory;
 use crate::engine::vad::energy::EnergyVad;
 use crate::models::{self, ModelKind};
+use crate::tools::Toolbox;
 use crate::web::health::{EngineState, Readiness};
 
 /// A core count beyond which more threads for one reply gain nothing.
@@ -99,7 +100,8 @@ pub async fn start(
     report(ready, "vad", EngineState::Ready);
     report(ready, "stt", if stt.is_some() { EngineState::Ready } else { EngineState::Off });
 
-    let (knowledge, prompts) = load_notes(config)?;
+    let tools = load_tools(config)?;
+    let (knowledge, prompts) = load_notes(config, &tools)?;
     tracker.spawn(attach_meaning(
         config.clone(),
         knowledge.clone(),
@@ -119,12 +121,17 @@ pub async fn start(
         .map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
     let (llm, cost) = start_llm(config, &budget, prefixes, &Around { ready, left: &left, tracker, cancel })?;
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
-    let mind = Arc::new(Mind { knowledge, prompts, llm, cost, settings });
+    let mind = Arc::new(Mind { knowledge, prompts, llm, cost, tools, settings });
     Ok(Engines { vad, stt, voice, mind, preparing })
 }
 
-fn load_notes(config: &Config) -> Result<(Arc<Knowledge>, Arc<Prompts>), CliError> {
-    let knowledge = Knowledge::load(&config.dialog.knowledge_dir)
+fn load_tools(config: &Config) -> Result<Arc<Toolbox>, CliError> {
+    let toolbox = Toolbox::load(&config.tools).map_err(|error| unusable(error, "Check `[tools]`."))?;
+    Ok(Arc::new(toolbox))
+}
+
+fn load_notes(config: &Config, tools: &Toolbox) -> Result<(Arc<Knowledge>, Arc<Prompts>), CliError> {
+    let knowledge = Knowledge::load_with(&config.dialog.knowledge_dir, tools.entries())
         .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir`."))?;
     let prompts = Prompts::load(&config.dialog)
         .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
@@ -187,7 +194,8 @@ pub async fn start_mind(
     cancel: &CancellationToken,
 ) -> Result<Arc<Mind>, CliError> {
     let budget = CpuBudget::from_config(&config.cpu);
-    let (knowledge, prompts) = load_notes(config)?;
+    let tools = load_tools(config)?;
+    let (knowledge, prompts) = load_notes(config, &tools)?;
     load_meaning(config.clone(), knowledge.clone()).await;
     let (ready, mut readiness) = watch::channel(Readiness::default());
     let (left, _) = watch::channel(0);
@@ -202,7 +210,7 @@ pub async fn start_mind(
             .map_err(|_| CliError::failed("the language model's supervisor ended", ""))?;
     }
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
-    Ok(Arc::new(Mind { knowledge, prompts, llm, cost, settings }))
+    Ok(Arc::new(Mind { knowledge, prompts, llm, cost, tools, settings }))
 }
 
 fn unusable(error: impl std::fmt::Display, remedy: &str) -> CliError {

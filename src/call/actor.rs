@@ -9,6 +9,7 @@ mod hearing;
 mod media;
 mod performing;
 mod telephone;
+mod tools;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,12 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::hearing::{Response, Turns};
+use self::tools::Running;
 use super::CallId;
 use super::away::{Away, AwayEntry};
 use super::completeness::Completeness;
 use super::handle::{CallCommand, CallHandle, LegIo};
 use super::hold;
-use super::input::{CallInput, HandoffNews, ItemId, TurnId};
+use super::input::{CallInput, HandoffNews, ItemId, RunId, TurnId};
 use super::journal::Journal;
 use super::keys::Keypad;
 use super::machine::{CallMachine, CallPolicy, Telephone};
@@ -130,6 +132,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         forbidden_topics: settings.handoff.forbidden_topics.clone(),
         caller_number_known: start.from.is_some(),
         telephone: telephone(&settings.handoff, provider),
+        today: jiff::Zoned::now().date(),
     };
     let journal = Journal::open(id, provider, &start, services.scribe.clone());
     let vad = services.vad.open().unwrap_or_else(|error| {
@@ -164,6 +167,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         turns: Turns::default(),
         response: None,
         items: HashMap::new(),
+        tools: HashMap::new(),
         filler: None,
         ended: false,
         said_ended: false,
@@ -208,6 +212,8 @@ struct Actor {
     reason: Option<HandoffReason>,
     turns: Turns,
     response: Option<Response>,
+    /// Tools that run.
+    tools: HashMap<RunId, Running>,
     /// Texts of items on their way.
     items: HashMap<ItemId, (String, Option<TurnId>)>,
     /// The last item that only said that the answer takes a while.
@@ -273,6 +279,7 @@ impl Actor {
                 Some(finding) = findings.recv() => self.finding(finding).await,
             }
         }
+        self.finish_tools(&mut findings).await;
         self.finish_message().await;
     }
 
@@ -375,6 +382,10 @@ impl Actor {
                 self.unspoken(item).await;
             }
             Finding::Thought(turn, thought) => self.thought(turn, thought).await,
+            Finding::Tool(run, result) => {
+                self.tool_ended(run, &result).await;
+                self.step(CallInput::ToolDone { run, result }).await;
+            }
         }
     }
 
@@ -399,6 +410,7 @@ impl Actor {
                 }
                 CallInput::AnswerSentence { turn, text }
             }
+            Thought::Chore { tool, arguments } => CallInput::ChoreFound { turn, tool, arguments },
             Thought::Done { blocked } => CallInput::AnswerDone { turn, blocked },
             Thought::Failed(failure) => {
                 metrics::counter!(metric::ENGINE_FAILURES, "engine" => failure.engine).increment(1);

@@ -1,5 +1,7 @@
 //! What a call's machine is told and what it wants done. PURE.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::audio::units::Millis;
@@ -8,6 +10,7 @@ use crate::handoff::{AgentId, HandoffReason};
 pub use crate::judgment::Signals as FitSignals;
 use crate::store::{CallOutcome, HandoffOutcome};
 use crate::telephony::protocol::{Digit, StopReason};
+use crate::tools::spec::{Arguments, ToolFailed, ToolReply, ToolSpec};
 
 /// One caller utterance within a call; counts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +19,10 @@ pub struct TurnId(pub u32);
 /// One thing said to the caller within a call; counts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ItemId(pub u64);
+
+/// One run of a tool within a call; counts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(pub u32);
 
 /// Measured signals by name, stored with every trigger.
 pub type Signals = Map<String, Value>;
@@ -91,6 +98,22 @@ pub enum CallInput {
         turn: TurnId,
         /// What failed.
         failure: EngineFailed,
+    },
+    /// The answer is something to be done: a tool, and what a model read of its arguments from the caller's words.
+    ChoreFound {
+        /// For which turn.
+        turn: TurnId,
+        /// What does it.
+        tool: Arc<ToolSpec>,
+        /// Heard, so far as it was.
+        arguments: Arguments,
+    },
+    /// A tool is done.
+    ToolDone {
+        /// Which run.
+        run: RunId,
+        /// What it gave.
+        result: Result<ToolReply, ToolFailed>,
     },
     /// News of the handoff.
     Handoff(HandoffNews),
@@ -247,6 +270,17 @@ pub enum CallAction {
         /// What the caller said.
         query: String,
     },
+    /// Run a tool; [`CallInput::ToolDone`] follows.
+    RunTool {
+        /// Its name in later inputs.
+        run: RunId,
+        /// Which.
+        tool: Arc<ToolSpec>,
+        /// With what.
+        arguments: Arguments,
+    },
+    /// Nobody waits for this run any more.
+    CancelTool(RunId),
     /// Drop the answer of this turn, if one is being made.
     CancelAnswer(TurnId),
     /// Note what the caller said.

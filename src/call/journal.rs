@@ -19,7 +19,8 @@ use crate::handoff::wire::{Line, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::store::scribe::{Record, Scribe};
 use crate::store::{
-    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, OfferRecord, TriggerRecord, TurnRecord, TurnTimings,
+    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, OfferRecord, ToolRunRecord, TriggerRecord,
+    TurnRecord, TurnTimings,
 };
 use crate::telemetry::{Pii, metric};
 use crate::telephony::protocol::{Speaker, StreamStart};
@@ -48,6 +49,8 @@ pub struct Journal {
     reply: Option<(TurnId, TurnRecord)>,
     /// The turn timings belong to when a fixed sentence was the answer.
     fixed_timings: Option<TurnTimings>,
+    /// Tools that ran or run.
+    tools: Vec<ToolRunRecord>,
     message: Option<Message>,
     message_id: Uuid,
     /// The telephone that is being tried.
@@ -83,6 +86,7 @@ impl Journal {
             answers: HashMap::new(),
             reply: None,
             fixed_timings: None,
+            tools: Vec::new(),
             message: None,
             message_id: Uuid::now_v7(),
             telephone: None,
@@ -116,7 +120,10 @@ impl Journal {
                 answered.push(entry);
             }
         }
-        brief(&caller, reason, &answered)
+        let mut brief = brief(&caller, reason, &answered);
+        let changed = self.tools.iter().filter(|run| run.changes);
+        brief.extend(changed.map(|run| format!("{}: {}.", run.tool, run.outcome.told())));
+        brief
     }
 
     fn seq(&mut self) -> u32 {
@@ -272,6 +279,21 @@ impl Journal {
         let line = self.line(record.seq, Speaker::Assistant, &record.text.clone(), Millis(record.started_ms), 1.0);
         self.reply = turn.map(|turn| (turn, record));
         Some(line)
+    }
+
+    /// A tool's run, as it is now.
+    pub fn tool(&mut self, record: &ToolRunRecord) {
+        match self.tools.iter_mut().find(|known| known.id == record.id) {
+            Some(known) => known.clone_from(record),
+            None => self.tools.push(record.clone()),
+        }
+        self.scribe.put(Record::Tool(record.clone()));
+    }
+
+    /// A line for the person who has the call, which nobody said.
+    pub fn note(&mut self, who: Speaker, text: &str, at: Millis) -> Line {
+        let seq = self.seq();
+        self.line(seq, who, text, at, 1.0)
     }
 
     // --- people -------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@
 
 mod alternatives;
 mod answering;
+mod chores;
 mod hearing;
 mod person;
 mod telephone;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use self::chores::Doing;
 use super::input::{
     CallAction, CallInput, EngineFailed, Evidence, ItemId, Missed, Phrase, Signals, TransferEnd, TurnId, Words,
 };
@@ -76,6 +78,8 @@ pub struct CallPolicy {
     pub forbidden_topics: Vec<String>,
     /// The caller's number is known, so that a callback needs no keying in.
     pub caller_number_known: bool,
+    /// The day, which completes a date the caller says.
+    pub today: jiff::civil::Date,
     /// Called when no agent takes the call, if the provider can.
     pub telephone: Option<Telephone>,
 }
@@ -189,6 +193,10 @@ pub struct CallMachine {
     /// When the telephone is called for a caller who waits. None: not, or not again.
     telephone_at: Option<Instant>,
     telephoned: bool,
+    /// The chore under way.
+    doing: Option<Doing>,
+    /// Runs of tools so far.
+    runs: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -247,6 +255,8 @@ impl CallMachine {
             handoff: Handoff::None,
             telephone_at: None,
             telephoned: false,
+            doing: None,
+            runs: 0,
         }
     }
 
@@ -287,7 +297,9 @@ impl CallMachine {
             input @ (CallInput::AnswerPlanned { turn, .. }
             | CallInput::AnswerSentence { turn, .. }
             | CallInput::AnswerDone { turn, .. }
+            | CallInput::ChoreFound { turn, .. }
             | CallInput::AnswerFailed { turn, .. }) => self.answer(now, turn, input, actions),
+            CallInput::ToolDone { run, result } => self.tool_done(now, run, &result, actions),
             CallInput::Handoff(news) => self.news(now, news, actions),
             CallInput::Transfer(news) => self.transfer_news(now, news, actions),
             CallInput::MessageEnded { speech } => self.message_ended(now, speech, actions),
@@ -318,7 +330,8 @@ impl CallMachine {
         let decoding = self.decoding.map(|(_, since)| since + ANSWER_PATIENCE);
         let speech = self.speech_since.map(|since| since + SPEECH_PATIENCE);
         let paused = self.pause_ends();
-        [by_state, item, thinking, decoding, speech, paused, self.filler_at()].into_iter().flatten().min()
+        let chore = self.doing.as_ref().and_then(Doing::due);
+        [by_state, item, thinking, decoding, speech, paused, chore, self.filler_at()].into_iter().flatten().min()
     }
 
     /// When an answer is given up: nothing of it came yet, or what came was heard and the rest does not come.
@@ -331,8 +344,19 @@ impl CallMachine {
     fn filler_at(&self) -> Option<Instant> {
         let silent = self.state == State::Assisting && self.outstanding.is_empty() && self.speech_since.is_none();
         let awaited = self.decoding.is_some()
+            || self.is_doing()
             || self.thinking.as_ref().is_some_and(|thinking| thinking.committed && thinking.said == 0);
         Some(self.asked_at.filter(|_| silent && awaited)? + self.policy.filler?)
+    }
+
+    /// The caller is being asked for something a tool needs.
+    fn is_collecting(&self) -> bool {
+        self.doing.as_ref().is_some_and(Doing::is_collecting)
+    }
+
+    /// A tool runs for the caller.
+    fn is_doing(&self) -> bool {
+        self.doing.as_ref().is_some_and(Doing::is_running)
     }
 
     /// The deadline passed.
@@ -352,6 +376,9 @@ impl CallMachine {
         if self.stalled_at().is_some_and(|at| now >= at) {
             let failure = EngineFailed { engine: "llm", reason: "no answer came".to_owned() };
             return self.answer_failed(now, failure, actions);
+        }
+        if self.chore_due(now, actions) {
+            return;
         }
         if self.speech_since.is_some_and(|since| now >= since + SPEECH_PATIENCE) {
             self.speech_dropped(now);
@@ -519,7 +546,9 @@ impl CallMachine {
             thinking.since = now;
         }
         match &self.state {
-            State::Assisting if self.thinking.is_none() && self.decoding.is_none() => self.silence_since = Some(now),
+            State::Assisting if self.thinking.is_none() && self.decoding.is_none() && !self.is_doing() => {
+                self.silence_since = Some(now);
+            }
             State::Waiting { .. } | State::AgentLost => actions.push(CallAction::Hold(true)),
             State::Message { recording: false } => {
                 self.state = State::Message { recording: true };
@@ -564,6 +593,7 @@ impl CallMachine {
             actions.push(CallAction::StopMessage { keep: true });
         }
         self.drop_answer(actions);
+        self.drop_chore(actions);
         actions.push(CallAction::Hold(false));
         self.clear(true, actions);
         self.end_with(now, Phrase::Stopping, CallOutcome::Interrupted, actions);
@@ -572,6 +602,7 @@ impl CallMachine {
     /// The leg is gone or about to be: close what is open, once.
     fn finish(&mut self, actions: &mut Vec<CallAction>, caller_left: bool) {
         self.drop_answer(actions);
+        self.drop_chore(actions);
         let state = std::mem::replace(&mut self.state, State::Ended);
         if let State::Away { missed, .. } = state {
             let end = missed.map_or(TransferEnd::Abandoned, TransferEnd::Missed);

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::input::{HandoffNews, Missed, Phrase, TransferEnd, TransferNews};
+use crate::call::input::{HandoffNews, Missed, Phrase, RunId, TransferEnd, TransferNews};
 use crate::engine::stt::Transcript;
 use crate::handoff::AgentId;
 use crate::telephony::protocol::{Digit, StopReason};
+use crate::tools::spec::tests::{CANCEL, STATUS};
+use crate::tools::spec::{Arguments, ToolFailed, ToolReply, ToolSpec};
 
 struct Call {
     machine: CallMachine,
@@ -25,6 +27,7 @@ fn policy() -> CallPolicy {
         forbidden_topics: vec!["lawsuit".to_owned()],
         caller_number_known: true,
         telephone: None,
+        today: jiff::civil::date(2026, 11, 25),
     }
 }
 
@@ -487,6 +490,11 @@ fn a_second_thought_during_goodbye_is_heard() {
     assert_eq!(call.requests(), [HandoffReason::CallerPressedZero]);
 }
 
+fn tool(changes: bool) -> std::sync::Arc<ToolSpec> {
+    let text = if changes { CANCEL } else { STATUS };
+    std::sync::Arc::new(ToolSpec::parse(if changes { "cancel_order" } else { "order_status" }, text).expect("a tool"))
+}
+
 fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
     let turn = TurnId(turn);
     let text =
@@ -525,6 +533,18 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
         35 => CallInput::Transfer(TransferNews::Missed(Missed::Busy)),
         36 => CallInput::Transfer(TransferNews::Taken),
         37 => CallInput::Transfer(TransferNews::CallerLeft),
+        38 => CallInput::ChoreFound { turn, tool: tool(turn.0.is_multiple_of(2)), arguments: Arguments::new() },
+        39 => text("440017"),
+        40 => text("yes"),
+        41 => text("no"),
+        42 => CallInput::ToolDone {
+            run: RunId(turn.0 % 4),
+            result: Ok(ToolReply { status: 200, body: serde_json::json!({ "state": "packed" }) }),
+        },
+        43 => CallInput::ToolDone {
+            run: RunId(turn.0 % 4),
+            result: Err(ToolFailed { reason: String::new(), perhaps_done: true }),
+        },
         _ => CallInput::ServerStopping,
     }
 }
@@ -542,7 +562,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
-        script in prop::collection::vec((0u8..39, 1u32..12, 0u64..9_000), 1..80),
+        script in prop::collection::vec((0u8..45, 1u32..12, 0u64..9_000), 1..80),
         telephone in prop::option::of((0u64..60, any::<bool>())),
     ) {
         let telephone = telephone.map(|(after, returns)| Telephone { after: Duration::from_secs(after), returns });
@@ -696,3 +716,6 @@ fn a_caller_who_does_not_come_back_has_hung_up_and_without_news_is_the_providers
     let at = |wanted: &CallAction| actions.iter().position(|action| action == wanted);
     assert!(at(&CallAction::Transfer) < at(&CallAction::Finish(CallOutcome::Transferred)), "{actions:?}");
 }
+
+#[path = "machine_chores_tests.rs"]
+mod chores;

@@ -27,6 +27,8 @@ use crate::dialog::reply::GroundingGuard;
 use crate::dialog::speakable::Sentences;
 use crate::engine::cpu::{CpuBudget, CpuPermit, Priority};
 use crate::engine::llm::{ChatMessage, ChatRequest, LanguageModel};
+use crate::tools::Toolbox;
+use crate::tools::spec::{Arguments, ToolSpec};
 
 /// Entries looked at.
 const HITS: usize = 4;
@@ -48,6 +50,13 @@ pub enum Thought {
     Planned(Evidence),
     /// The next sentence.
     Sentence(String),
+    /// The answer is something to be done; nothing follows.
+    Chore {
+        /// What does it.
+        tool: Arc<ToolSpec>,
+        /// What a model read of its arguments from the caller's words.
+        arguments: Arguments,
+    },
     /// No more.
     Done {
         /// What was stopped because nothing backs it.
@@ -114,6 +123,8 @@ pub struct Mind {
     pub llm: Option<Arc<dyn LanguageModel>>,
     /// Set when the model runs on our cores.
     pub cost: Option<LocalCost>,
+    /// What can be done for callers.
+    pub tools: Arc<Toolbox>,
     /// Scores and limits.
     pub settings: MindSettings,
 }
@@ -135,10 +146,7 @@ impl Mind {
         out.send(Thought::Planned(evidence.clone())).await;
         let approved = hits.first().and_then(|hit| hit.approved.clone());
         match (approved, &self.llm) {
-            (Some(text), _) if evidence.verbatim => {
-                out.send(Thought::Sentence(text)).await;
-                out.send(Thought::Done { blocked: None }).await;
-            }
+            (Some(text), _) if evidence.verbatim => self.speak_or_do(&hits[0].entry_id, text, &out).await,
             (_, Some(llm)) if evidence.answerable => self.decide(&**llm, &query, &history, &hits, evidence, &out).await,
             _ => out.send(Thought::Done { blocked: None }).await,
         }
@@ -183,12 +191,21 @@ impl Mind {
         evidence.entries.retain(|(id, _)| *id == entry.id);
         out.send(Thought::Planned(evidence)).await;
         match self.settings.wording {
-            Wording::Approved => {
-                out.send(Thought::Sentence(pick.text)).await;
-                out.send(Thought::Done { blocked: None }).await;
+            Wording::Approved => self.speak_or_do(&entry.id, pick.text, out).await,
+            Wording::Generated if self.tools.of_entry(&entry.id).is_some() => {
+                self.speak_or_do(&entry.id, pick.text, out).await;
             }
             Wording::Generated => self.generate(query, history, &[entry], out).await,
         }
+    }
+
+    /// An approved sentence; of an entry that stands for a tool: the tool.
+    async fn speak_or_do(&self, entry: &str, text: String, out: &Out) {
+        if let Some(tool) = self.tools.of_entry(entry) {
+            return out.send(Thought::Chore { tool: tool.clone(), arguments: Arguments::new() }).await;
+        }
+        out.send(Thought::Sentence(text)).await;
+        out.send(Thought::Done { blocked: None }).await;
     }
 
     /// What the model picks of an entry's sentences; none when it finds that none of them answers the question.
@@ -428,6 +445,7 @@ mod tests {
             prompts: Arc::new(Prompts::load(&config.dialog).expect("built in")),
             llm: Some(Arc::new(FakeLlm::paced(Duration::ZERO, Duration::ZERO).scripted(replies))),
             cost: None,
+            tools: Arc::default(),
             settings,
         });
         let (out, mut findings) = mpsc::channel(64);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::input::{EngineFailed, ItemId, TurnId};
+use super::input::{EngineFailed, ItemId, RunId, TurnId};
 use super::mind::Thought;
 use super::turn::SpeculationId;
 use crate::engine::CancelFlag;
@@ -18,6 +18,7 @@ use crate::engine::stt::{SttError, Transcript, Utterance};
 use crate::engine::tts::TtsError;
 use crate::engine::tts::voice::Voice;
 use crate::telemetry::metric;
+use crate::tools::spec::{ToolFailed, ToolReply};
 
 /// Control: results of a call's own work. A worker waits when its call is behind.
 pub const FINDINGS: usize = 128;
@@ -41,6 +42,8 @@ pub enum Finding {
     Spoken(ItemId),
     /// An item can't be spoken.
     Unspoken(ItemId, TtsError),
+    /// A tool is done.
+    Tool(RunId, Result<ToolReply, ToolFailed>),
     /// The assistant thinks.
     Thought(TurnId, Thought),
 }

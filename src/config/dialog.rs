@@ -64,6 +64,27 @@ impl Section for DialogConfig {
     }
 }
 
+/// What may be done for callers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolsConfig {
+    /// Folder of tools (TOML, one file each); empty: none.
+    pub dir: PathBuf,
+    /// Hosts that tools may ask, without port.
+    pub allow_hosts: Vec<String>,
+    /// Tools may also ask private addresses, of this machine and its network.
+    pub allow_private: bool,
+}
+
+impl Section for ToolsConfig {
+    const NAME: &'static str = "tools";
+    fn check(&self, problems: &mut Problems) {
+        if let Some(host) = self.allow_hosts.iter().find(|host| host.contains(['/', '*']) || host.trim().is_empty()) {
+            problems.add("tools.allow_hosts", host, "must be names of hosts, without scheme, path or `*`");
+        }
+    }
+}
+
 /// Giving calls to people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

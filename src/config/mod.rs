@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig, Wording};
+pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig, ToolsConfig, Wording};
 pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };
@@ -68,6 +68,8 @@ pub struct Config {
     pub tts: TtsConfig,
     /// `[dialog]`
     pub dialog: DialogConfig,
+    /// `[tools]`
+    pub tools: ToolsConfig,
     /// `[handoff]`
     pub handoff: HandoffConfig,
     /// `[routing]`
@@ -103,6 +105,7 @@ macro_rules! sections {
         $each!(llm, LlmConfig);
         $each!(tts, TtsConfig);
         $each!(dialog, DialogConfig);
+        $each!(tools, ToolsConfig);
         $each!(handoff, HandoffConfig);
         $each!(routing, RoutingConfig);
         $each!(recording, RecordingConfig);

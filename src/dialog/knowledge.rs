@@ -163,7 +163,13 @@ const WRITER_BYTES: usize = 15_000_000;
 impl Knowledge {
     /// The entries in `folder`, or the demo company's built-in ones when it is empty.
     pub fn load(folder: &Path) -> Result<Self, KnowledgeError> {
-        let entries = if folder.as_os_str().is_empty() { load::built_in()? } else { load::folder(folder)? };
+        Self::load_with(folder, Vec::new())
+    }
+
+    /// The same with `more` entries besides.
+    pub fn load_with(folder: &Path, more: Vec<Entry>) -> Result<Self, KnowledgeError> {
+        let mut entries = if folder.as_os_str().is_empty() { load::built_in()? } else { load::folder(folder)? };
+        entries.extend(more);
         Self::index(entries)
     }
 

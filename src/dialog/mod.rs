@@ -10,6 +10,8 @@ macro_rules! phrases {
 }
 
 pub mod brief;
+pub mod chore;
+pub mod collect;
 pub mod history;
 pub mod intent;
 pub mod knowledge;

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     AgentDay, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome, HandoffRecord,
-    MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord,
-    TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
+    MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome,
+    ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::wire::OfferResult;
@@ -134,6 +134,18 @@ fn detail() -> CallDetail {
             reason: None,
         }],
         messages: vec![message(call.id, 55)],
+        tools: vec![ToolRunRecord {
+            id: uuid::Uuid::now_v7(),
+            call_id: call.id,
+            tool: "cancel_order".to_owned(),
+            arguments: json!({ "order_number": "440017" }),
+            changes: true,
+            started_ms: 9_000,
+            ended_ms: Some(9_800),
+            outcome: ToolOutcome::Unknown,
+            status: None,
+            detail: Some("timed out".to_owned()),
+        }],
         wrap_ups: vec![WrapUpRecord {
             call_id: call.id,
             agent_id: AgentId("agent-1".to_owned()),
@@ -163,6 +175,9 @@ async fn put(store: &dyn Store, detail: &CallDetail) {
     for message in &detail.messages {
         store.put_message(message).await.expect("message");
     }
+    for run in &detail.tools {
+        store.put_tool_run(run).await.expect("tool run");
+    }
     for wrap_up in &detail.wrap_ups {
         store.put_wrap_up(wrap_up).await.expect("wrap-up");
     }
@@ -189,6 +204,8 @@ async fn writing_twice_changes_nothing(store: &dyn Store) {
     detail.handoffs[0].outcome = HandoffOutcome::CallerHungUp;
     detail.offers[0].reason = Some("lunch".to_owned());
     detail.messages[0].text = None;
+    detail.tools[0].outcome = ToolOutcome::Done;
+    detail.tools[0].status = Some(200);
     detail.wrap_ups[0].note = "refund refused".to_owned();
     put(store, &detail).await;
     put(store, &detail).await;
@@ -322,6 +339,7 @@ async fn orphans_are_closed(store: &dyn Store) {
     orphan.call.outcome = CallOutcome::Live;
     orphan.handoffs[0] = HandoffRecord { ended_at: None, outcome: HandoffOutcome::Open, ..orphan.handoffs[0].clone() };
     orphan.offers[0] = OfferRecord { ended_at: None, result: None, ..orphan.offers[0].clone() };
+    orphan.tools[0] = ToolRunRecord { outcome: ToolOutcome::Started, ..orphan.tools[0].clone() };
     put(store, &orphan).await;
     assert_eq!(store.close_orphans(at(5_000)).await.expect("written"), 1);
     assert_eq!(store.close_orphans(at(6_000)).await.expect("written"), 0);
@@ -329,6 +347,7 @@ async fn orphans_are_closed(store: &dyn Store) {
     assert_eq!((closed.call.outcome, closed.call.ended_at), (CallOutcome::Interrupted, Some(at(5_000))));
     assert_eq!(closed.handoffs[0].outcome, HandoffOutcome::Interrupted);
     assert_eq!(closed.offers[0].result, Some(OfferResult::Canceled));
+    assert_eq!(closed.tools[0].outcome, ToolOutcome::Unknown, "nobody knows what became of it");
 }
 
 async fn accounts_and_sessions(store: &dyn Store) {

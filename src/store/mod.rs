@@ -63,6 +63,8 @@ pub trait Store: Send + Sync {
     async fn put_message(&self, message: &MessageRecord) -> Result<(), StoreError>;
     /// Marks a message as taken care of; false when it is not there or somebody was faster.
     async fn finish_message(&self, id: uuid::Uuid, by: &AgentId, at: Timestamp) -> Result<bool, StoreError>;
+    /// Inserts or replaces a tool's run.
+    async fn put_tool_run(&self, run: &ToolRunRecord) -> Result<(), StoreError>;
     /// Inserts or replaces an agent's note on a call.
     async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError>;
 
@@ -377,6 +379,61 @@ pub struct MessageRecord {
     pub done_at: Option<Timestamp>,
 }
 
+/// What became of a tool's run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolOutcome {
+    /// It runs; after a crash: nobody knows.
+    Started,
+    /// Carried out.
+    Done,
+    /// Not carried out.
+    Failed,
+    /// It may have been carried out.
+    Unknown,
+    /// Nobody waited for it any more; only for what changes nothing.
+    Cancelled,
+}
+
+impl ToolOutcome {
+    /// As a person is told.
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Started => "still running",
+            Self::Done => "done",
+            Self::Failed => "not done",
+            Self::Unknown => "may or may not have been done, please check",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// One run of a tool in a call.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ToolRunRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// The call.
+    pub call_id: CallId,
+    /// The tool's name.
+    pub tool: String,
+    /// What it was given.
+    pub arguments: serde_json::Value,
+    /// It changes something.
+    pub changes: bool,
+    /// Milliseconds into the call.
+    pub started_ms: u32,
+    /// Milliseconds into the call.
+    pub ended_ms: Option<u32>,
+    /// What became of it.
+    pub outcome: ToolOutcome,
+    /// HTTP status of the answer.
+    pub status: Option<u16>,
+    /// Why it failed.
+    pub detail: Option<String>,
+}
+
 /// An agent's closing note.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WrapUpRecord {
@@ -408,6 +465,8 @@ pub struct CallDetail {
     pub offers: Vec<OfferRecord>,
     /// Messages left in this call.
     pub messages: Vec<MessageRecord>,
+    /// By time.
+    pub tools: Vec<ToolRunRecord>,
     /// Notes.
     pub wrap_ups: Vec<WrapUpRecord>,
 }

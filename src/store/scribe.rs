@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{
-    CallRecord, HandoffRecord, MessageRecord, OfferRecord, Store, StoreError, TriggerRecord, TurnRecord, WrapUpRecord,
+    CallRecord, HandoffRecord, MessageRecord, OfferRecord, Store, StoreError, ToolRunRecord, TriggerRecord, TurnRecord,
+    WrapUpRecord,
 };
 use crate::telemetry::metric;
 
@@ -34,6 +35,8 @@ pub enum Record {
     Offer(OfferRecord),
     /// A message or callback.
     Message(MessageRecord),
+    /// A tool's run, as it is now.
+    Tool(ToolRunRecord),
     /// A closing note.
     WrapUp(WrapUpRecord),
 }
@@ -87,6 +90,7 @@ async fn write(store: &dyn Store, record: &Record) -> Result<(), StoreError> {
         Record::Handoff(handoff) => store.put_handoff(handoff).await,
         Record::Offer(offer) => store.put_offer(offer).await,
         Record::Message(message) => store.put_message(message).await,
+        Record::Tool(run) => store.put_tool_run(run).await,
         Record::WrapUp(wrap_up) => store.put_wrap_up(wrap_up).await,
     }
 }

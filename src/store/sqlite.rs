@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use super::{
     AgentDay, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord, MAX_LIMIT,
-    MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, TriggerRecord, TurnRecord, UserRecord,
-    WrapUpRecord,
+    MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
+    TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -297,6 +297,28 @@ impl Store for SqliteStore {
         Ok(self.write(query).await?.rows_affected() > 0)
     }
 
+    async fn put_tool_run(&self, run: &ToolRunRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO tool_runs (id, call_id, tool, arguments, changes, started_ms, ended_ms, outcome, \
+             status, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET ended_ms = excluded.ended_ms, outcome = excluded.outcome, \
+             status = excluded.status, detail = excluded.detail";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(run.id.to_string())
+                .bind(run.call_id.to_string())
+                .bind(&run.tool)
+                .bind(run.arguments.to_string())
+                .bind(run.changes)
+                .bind(run.started_ms)
+                .bind(run.ended_ms)
+                .bind(word(run.outcome))
+                .bind(run.status)
+                .bind(&run.detail)
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
     async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO wrap_ups (call_id, agent_id, note, disposition, at) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (call_id, agent_id) DO UPDATE SET note = excluded.note, \
@@ -371,6 +393,10 @@ impl Store for SqliteStore {
                 of_call("SELECT * FROM messages WHERE call_id = ? ORDER BY created_at, id").await,
                 rows::message,
             )?,
+            tools: all(
+                of_call("SELECT * FROM tool_runs WHERE call_id = ? ORDER BY started_ms, id").await,
+                rows::tool_run,
+            )?,
             wrap_ups: all(of_call("SELECT * FROM wrap_ups WHERE call_id = ? ORDER BY at").await, rows::wrap_up)?,
         }))
     }
@@ -400,6 +426,11 @@ impl Store for SqliteStore {
             sqlx::query("UPDATE handoffs SET ended_at = ?, outcome = ? WHERE ended_at IS NULL")
                 .bind(now)
                 .bind(word(HandoffOutcome::Interrupted))
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE tool_runs SET outcome = ? WHERE outcome = ?")
+                .bind(word(ToolOutcome::Unknown))
+                .bind(word(ToolOutcome::Started))
                 .execute(&mut *transaction)
                 .await?;
             let calls = sqlx::query("UPDATE calls SET ended_at = ?, outcome = ? WHERE ended_at IS NULL")

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod chores;
 mod cli;
 mod conformance;
 mod conversations;

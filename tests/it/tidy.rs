@@ -31,6 +31,9 @@ const PURE: &[&str] = &[
     "handoff/sim",
     "handoff/wire.rs",
     "dialog/brief.rs",
+    "dialog/chore.rs",
+    "dialog/collect.rs",
+    "dialog/collect",
     "dialog/history.rs",
     "dialog/intent.rs",
     "dialog/intent",
@@ -40,6 +43,8 @@ const PURE: &[&str] = &[
     "dialog/knowledge/mend.rs",
     "dialog/knowledge/score.rs",
     "judgment",
+    "tools/address.rs",
+    "tools/spec.rs",
 ];
 const IMPURE_WORDS: &[&str] = &[
     "async ",

@@ -43,6 +43,8 @@ impl Actor {
                         }
                     });
                 }
+                CallAction::RunTool { run, tool, arguments } => self.run_tool(run, &tool, arguments),
+                CallAction::CancelTool(run) => self.cancel_tool(run),
                 CallAction::CancelAnswer(turn) => self.journal.cancel_answer(turn),
                 CallAction::RememberCaller { turn, transcript } => {
                     let line = self.journal.caller_said(turn, &transcript);

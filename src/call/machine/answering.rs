@@ -39,7 +39,8 @@ impl CallMachine {
             self.stop_speaking(actions);
             self.drop_answer(actions);
         }
-        let decided_by_rule = intent::wants_person(text).is_some()
+        let decided_by_rule = self.doing.is_some()
+            || intent::wants_person(text).is_some()
             || intent::backchannel(text)
             || intent::asks_if_human(text)
             || intent::asks_to_repeat(text)
@@ -132,6 +133,11 @@ impl CallMachine {
                 }
                 self.last_answer.push(Words::Answer(turn, text.clone()));
                 self.say_words(now, Words::Answer(turn, text), true, actions);
+            }
+            CallInput::ChoreFound { tool, arguments, .. } => {
+                let said = std::mem::take(&mut thinking.query);
+                self.thinking = None;
+                self.begin_chore(now, turn, tool, &arguments, &said, actions);
             }
             CallInput::AnswerDone { blocked, .. } => self.answer_done(now, blocked, actions),
             CallInput::AnswerFailed { failure, .. } => self.answer_failed(now, failure, actions),

@@ -65,7 +65,9 @@ impl CallMachine {
             self.heard_nothing(now, turn, actions);
             return;
         }
+        // A "yes" over the end of "is that right?" is an answer; one over a question whether to change something is not.
         if intent::backchannel(&transcript.text)
+            && !self.is_collecting()
             && self.state == State::Assisting
             && (self.is_speaking() || interrupted)
         {
@@ -170,8 +172,13 @@ impl CallMachine {
             }
             return;
         }
+        if self.doing.is_some() && !intent::says_goodbye(text) {
+            self.drop_answer(actions);
+            return self.chore_heard(now, turn, &transcript, actions);
+        }
         if intent::says_goodbye(text) {
             self.drop_answer(actions);
+            self.drop_chore(actions);
             return self.end_with(now, Phrase::Goodbye, CallOutcome::EndedWithAssistant, actions);
         }
         if intent::is_unhelped(text) {

@@ -22,6 +22,7 @@ impl CallMachine {
         debug_assert_eq!(self.state, State::Assisting, "only the assistant hands off");
         // The request goes first: nothing below may delay it.
         actions.push(CallAction::RequestHandoff { reason, signals });
+        self.drop_chore(actions);
         self.handoff = Handoff::Open;
         self.unsure = 0;
         self.decoding = None;
@@ -39,6 +40,9 @@ impl CallMachine {
 
     pub(super) fn dtmf(&mut self, now: Instant, digit: Digit, actions: &mut Vec<CallAction>) {
         self.silence_since = None;
+        if self.chore_key(now, digit.get(), actions) {
+            return;
+        }
         match (self.state.clone(), digit.get()) {
             (State::Assisting, '0') => {
                 self.drop_answer(actions);

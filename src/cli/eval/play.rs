@@ -30,6 +30,7 @@ use crate::handoff::wire::{AgentState, CallEnd};
 use crate::handoff::{AgentId, HandoffId};
 use crate::store::CallOutcome;
 use crate::telephony::protocol::Digit;
+use crate::tools::spec::ToolFailed;
 
 /// How sure a recogniser is of words it heard well.
 const CLEAR: f32 = 0.85;
@@ -303,6 +304,7 @@ impl<'a> Play<'a> {
                 self.turn.blocked.clone_from(&blocked);
                 CallInput::AnswerDone { turn, blocked }
             }
+            Thought::Chore { tool, arguments } => CallInput::ChoreFound { turn, tool, arguments },
             Thought::Failed(failure) => CallInput::AnswerFailed { turn, failure },
         };
         self.inputs.push_back(input);
@@ -349,7 +351,16 @@ impl<'a> Play<'a> {
                 CallAction::Finish(outcome) => self.outcome = Some(outcome),
                 // No suite has a telephone outside.
                 CallAction::Transfer | CallAction::EndTransfer(_) => {}
-                CallAction::PausePlayback
+                CallAction::RunTool { run, tool, .. } => {
+                    self.turn.caller.push_str(&format!(" [tool {}]", tool.name));
+                    let result = Err(ToolFailed {
+                        reason: "scripted conversations run no tools".to_owned(),
+                        perhaps_done: false,
+                    });
+                    self.inputs.push_back(CallInput::ToolDone { run, result });
+                }
+                CallAction::CancelTool(_)
+                | CallAction::PausePlayback
                 | CallAction::ResumePlayback
                 | CallAction::NoteTrigger { .. }
                 | CallAction::Bridge

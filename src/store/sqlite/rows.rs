@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    AgentDay, CallRecord, HandoffRecord, MessageRecord, OfferRecord, StoreError, TriggerRecord, TurnRecord, UserRecord,
-    WrapUpRecord,
+    AgentDay, CallRecord, HandoffRecord, MessageRecord, OfferRecord, StoreError, ToolRunRecord, TriggerRecord,
+    TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -174,6 +174,21 @@ pub(super) fn message(row: &SqliteRow) -> Result<MessageRecord, StoreError> {
         text: get(row, "text")?,
         done_by: get_agent(row, "done_by")?,
         done_at: get_time_if_any(row, "done_at")?,
+    })
+}
+
+pub(super) fn tool_run(row: &SqliteRow) -> Result<ToolRunRecord, StoreError> {
+    Ok(ToolRunRecord {
+        id: get_id(row, "id")?,
+        call_id: CallId(get_id(row, "call_id")?),
+        tool: get(row, "tool")?,
+        arguments: get_json(row, "arguments")?,
+        changes: get(row, "changes")?,
+        started_ms: get(row, "started_ms")?,
+        ended_ms: get(row, "ended_ms")?,
+        outcome: get_word(row, "outcome")?,
+        status: get(row, "status")?,
+        detail: get(row, "detail")?,
     })
 }
 
