@@ -26,6 +26,7 @@ export type OfferResult = Schemas["OfferResult"];
 export type Speaker = Schemas["Speaker"];
 export type Status = Schemas["Status"];
 export type ToAgent = Schemas["ToAgent"];
+export type ToolRunRecord = Schemas["ToolRunRecord"];
 export type TriggerRecord = Schemas["TriggerRecord"];
 export type TurnRecord = Schemas["TurnRecord"];
 export type TurnTimings = Schemas["TurnTimings"];

@@ -104,6 +104,7 @@ export function detail(id) {
       { id: uuid(6_002), handoff_id: handoff, call_id: id, agent_id: "dana", offered_at: call.started_at, ended_at: call.started_at, result: "accepted", reason: null },
     ],
     messages: [],
+    tools: [{ id: uuid(6_100), call_id: id, tool: "find_parcel", arguments: { postcode: "LF4 7PD" }, changes: false, outcome: "done", status: 200, started_ms: 19_300, ended_ms: 20_400, detail: null }],
     wrap_ups: [{ call_id: id, agent_id: "dana", note: "Parcel is at the depot, comes tomorrow.\nWill call back if not.", disposition: "resolved", at: call.started_at }],
   };
 }
