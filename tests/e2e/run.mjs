@@ -293,7 +293,8 @@ async function records(url, page, shot, mocked) {
   check("and removed again after asking twice", true);
   const missing = await page.goto(`${url}/nowhere`);
   check("an address that does not exist has status 404", missing.status() === 404);
-  check("an address that does not exist has a page", await page.getByText("This page does not exist").isVisible());
+  await page.getByText("This page does not exist").waitFor();
+  check("an address that does not exist has a page", true);
   await shot(page, "23-not-found");
 }
 
