@@ -19,6 +19,7 @@ use crate::dialog::prompt::Prompts;
 use crate::dialog::speakable::speakable;
 use crate::engine::cpu::{CpuBudget, Priority};
 use crate::engine::embed::SentenceEmbedder;
+use crate::engine::llm::chain::Chain;
 use crate::engine::llm::fake::FakeLlm;
 use crate::engine::llm::openai::{Endpoint, OpenAiClient};
 use crate::engine::llm::worker::{self, WorkerSpec};
@@ -31,6 +32,7 @@ use crate::engine::tts::voice::{Voice, VoiceOptions};
 use crate::engine::vad::VadFactory;
 use crate::engine::vad::energy::EnergyVad;
 use crate::models::{self, ModelKind};
+use crate::telemetry::Secret;
 use crate::tools::Toolbox;
 use crate::web::health::{EngineState, Readiness};
 
@@ -390,11 +392,18 @@ fn start_llm(
             Ok((Some(Arc::new(FakeLlm::stub())), None))
         }
         LlmMode::Openai => {
-            let endpoint = Endpoint { url: llm.url.clone(), key: llm.api_key.clone() };
-            let client = OpenAiClient::remote(endpoint, llm.model.clone())
-                .map_err(|error| unusable(error, "Check `llm.url`."))?;
+            let client = |url: &str, key: &Secret<String>, model: &str| {
+                OpenAiClient::remote(Endpoint { url: url.to_owned(), key: key.clone() }, model.to_owned())
+                    .map(|client| Arc::new(client) as Arc<dyn LanguageModel>)
+                    .map_err(|error| unusable(error, "Check `llm.url`."))
+            };
+            let mut models = vec![client(&llm.url, &llm.api_key, &llm.model)?];
+            if !llm.fallback_url.is_empty() {
+                let model = if llm.fallback_model.is_empty() { &llm.model } else { &llm.fallback_model };
+                models.push(client(&llm.fallback_url, &llm.fallback_api_key, model)?);
+            }
             report(ready, "llm", EngineState::Ready);
-            Ok((Some(Arc::new(client)), None))
+            Ok((Some(Arc::new(Chain::new(models))), None))
         }
         LlmMode::Embedded => {
             let program = worker::find_program(&llm.worker).ok_or_else(|| {

@@ -227,6 +227,12 @@ pub struct LlmConfig {
     pub url: String,
     /// Bearer key for `openai`.
     pub api_key: Secret<String>,
+    /// Another server for `openai`, asked when the first one fails; empty: none.
+    pub fallback_url: String,
+    /// Bearer key there.
+    pub fallback_api_key: Secret<String>,
+    /// The model's name there; empty: `model`.
+    pub fallback_model: String,
     /// Embedded: a model's name in `warmline models list` or a gguf file's path. Openai: the model's name there.
     pub model: String,
     /// The worker program; empty: `warmline-llm-worker` beside this program or on the path.
@@ -249,6 +255,9 @@ impl Default for LlmConfig {
             engine: LlmMode::Embedded,
             url: String::new(),
             api_key: Secret::new(String::new()),
+            fallback_url: String::new(),
+            fallback_api_key: Secret::new(String::new()),
+            fallback_model: String::new(),
             model: "qwen2.5-coder-1.5b".to_owned(),
             worker: PathBuf::new(),
             threads: 0,
@@ -262,8 +271,12 @@ impl Default for LlmConfig {
 
 impl Section for LlmConfig {
     const NAME: &'static str = "llm";
-    const SECRETS: &'static [&'static str] = &["api_key"];
+    const SECRETS: &'static [&'static str] = &["api_key", "fallback_api_key"];
     fn check(&self, problems: &mut Problems) {
+        if !self.fallback_url.is_empty() && (self.engine != LlmMode::Openai || !self.fallback_url.starts_with("http")) {
+            let expected = "is for `llm.engine = \"openai\"` and must be an http(s) base URL, or empty";
+            problems.add("llm.fallback_url", &self.fallback_url, expected);
+        }
         if self.engine == LlmMode::Openai && !self.url.starts_with("http") {
             problems.add("llm.url", &self.url, "must be the http(s) base URL of an OpenAI-compatible server");
         }

@@ -1,5 +1,6 @@
 //! Language models, all through one OpenAI-compatible dialect: the embedded worker process and remote servers alike.
 
+pub mod chain;
 #[cfg(test)]
 mod conformance;
 pub mod fake;
