@@ -37,22 +37,29 @@ const TELEPHONE: std::ops::RangeInclusive<usize> = 10..=11;
 const CARD: usize = 15;
 /// From this many digits on, more may follow: a house number or a time is shorter.
 const DICTATION: usize = 3;
+/// Of single digits, one after the other, fewer are enough.
+const SINGLE_DIGITS: usize = 2;
 
-/// Judges `text`, as a recogniser wrote it.
-pub fn completeness(text: &str) -> Completeness {
+/// Judges `text`, as a recogniser wrote it. `dictated`: a number, a name to be spelt or an address was asked for.
+pub fn completeness(text: &str, dictated: bool) -> Completeness {
     let text = text.trim().trim_end_matches(['"', '\'', ')', '”', '’']);
     let words: Vec<String> = text.split_whitespace().map(bare).filter(|word| !word.is_empty()).collect();
     let Some(last) = words.last() else { return Completeness::Unclear };
     let trails_off = text.ends_with("...") || text.ends_with(['…', '-', '–', '—', ',', ':', ';']);
-    if trails_off && dictated(&words) == 0 {
+    let number = number_at_end(&words);
+    if trails_off && number.digits == 0 {
         return Completeness::Unfinished;
     }
-    match dictated(&words) {
-        0..DICTATION => {}
-        digits if TELEPHONE.contains(&digits) || digits >= CARD => return Completeness::Unclear,
-        _ => return Completeness::Dictating,
+    match number.digits {
+        0 => {}
+        // Asked for, every wait is long already.
+        digits if digits >= CARD => return Completeness::Unclear,
+        digits if TELEPHONE.contains(&digits) && dictated => return Completeness::Unclear,
+        digits if TELEPHONE.contains(&digits) => return Completeness::Unfinished,
+        digits if dictated || digits >= DICTATION || number.singles >= SINGLE_DIGITS => return Completeness::Dictating,
+        _ => {}
     }
-    if spelt(&words) || address_goes_on(&words) {
+    if spelt(&words, if dictated { 1 } else { 2 }) || address_goes_on(&words) {
         return Completeness::Dictating;
     }
     if HESITATES.contains(&last.as_str()) {
@@ -65,27 +72,33 @@ pub fn completeness(text: &str) -> Completeness {
     if text.ends_with(['.', '?', '!', '。', '？', '！']) { Completeness::Finished } else { Completeness::Unclear }
 }
 
-/// `completeness(text)` is [`Completeness::Finished`].
-pub fn looks_finished(text: &str) -> bool {
-    completeness(text) == Completeness::Finished
-}
-
 /// A word in lower case without the punctuation around it. Signs of money and per cent stay: they end a number.
 fn bare(word: &str) -> String {
     let keep = |c: char| c.is_alphanumeric() || matches!(c, '$' | '£' | '€' | '%');
     word.trim_matches(|c| !keep(c)).to_lowercase()
 }
 
-/// Digits in the run of plain numbers at the end, written or spelt out.
-fn dictated(words: &[String]) -> usize {
+/// The run of plain numbers at the end of a text.
+struct Number {
+    /// Written or spelt out.
+    digits: usize,
+    /// Those that stand alone.
+    singles: usize,
+}
+
+fn number_at_end(words: &[String]) -> Number {
     let digits = |word: &String| {
         if NUMBER_WORDS.contains(&word.as_str()) {
             return Some(1);
         }
-        let plain = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | '/' | '+'));
+        let plain = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | ',' | '/' | '+'));
         plain.then(|| word.chars().filter(char::is_ascii_digit).count()).filter(|digits| *digits > 0)
     };
-    words.iter().rev().map_while(digits).sum()
+    let run = words.iter().rev().map_while(digits);
+    run.fold(Number { digits: 0, singles: 0 }, |number, digits| Number {
+        digits: number.digits + digits,
+        singles: number.singles + usize::from(digits == 1),
+    })
 }
 
 /// An e-mail address without its end: "jane at", "jane dot", "jane at example".
@@ -99,14 +112,14 @@ fn address_goes_on(words: &[String]) -> bool {
     joint || written || spoken
 }
 
-/// Two letters or more in a row at the end, as in "L A R", or joined as in "L-A-R".
-fn spelt(words: &[String]) -> bool {
+/// So many letters in a row at the end, as in "L A R", or joined as in "L-A-R".
+fn spelt(words: &[String], least: usize) -> bool {
     let letter = |word: &str| word.chars().count() == 1 && word.chars().all(char::is_alphabetic);
     let letters = |word: &String| {
         let parts: Vec<_> = word.split(['-', '.']).collect();
         parts.iter().all(|part| letter(part)).then_some(parts.len())
     };
-    words.iter().rev().map_while(letters).sum::<usize>() >= 2
+    words.iter().rev().map_while(letters).sum::<usize>() >= least
 }
 
 #[cfg(test)]
@@ -146,7 +159,9 @@ mod tests {
             ("four five one", Dictating),
             ("four five one,", Dictating),
             ("double seven three", Dictating),
-            ("My number is 020 7946 0991.", Unclear),
+            ("My number is 020 7946 0991.", Unfinished),
+            ("3, 8.", Dictating),
+            ("Six, two.", Dictating),
             ("4929 1234 5678", Dictating),
             ("4929 1234 5678 9010", Unclear),
             ("It is L-A-R", Dictating),
@@ -163,8 +178,24 @@ mod tests {
             ("I have 1 kettle.", Finished),
         ];
         for (text, expected) in cases {
-            assert_eq!(completeness(text), *expected, "{text:?}");
-            assert_eq!(looks_finished(text), *expected == Finished);
+            assert_eq!(completeness(text, false), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_makes_digits_and_letters_the_beginning_of_more() {
+        let cases: &[(&str, Completeness)] = &[
+            ("4.", Dictating),
+            ("It's 24.", Dictating),
+            ("777-470.", Dictating),
+            ("It is L", Dictating),
+            ("L-A-R-K", Dictating),
+            ("020 7946 0991", Unclear),
+            ("I don't have it.", Finished),
+            ("It's jane@example.com.", Finished),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(completeness(text, true), *expected, "{text:?}");
         }
     }
 }

@@ -34,8 +34,10 @@ pub enum CallInput {
     Began,
     /// The caller makes voice.
     SpeechStarted,
-    /// The caller speaks over playback, and sounds as if they meant it.
+    /// The caller speaks over playback; whether they mean it their words will tell, or that they go on.
     BargeIn,
+    /// The caller has spoken over playback for so long that it is no "mm-hm".
+    TookTheFloor,
     /// What had begun was no caller after all.
     SpeechDiscarded,
     /// An utterance is over; its transcript will come as [`CallInput::Heard`].

@@ -282,6 +282,7 @@ impl CallMachine {
                 self.speech_since = Some(now);
             }
             CallInput::BargeIn => self.barge_in(now, actions),
+            CallInput::TookTheFloor => self.took_the_floor(actions),
             CallInput::SpeechDiscarded => self.speech_discarded(now, actions),
             CallInput::TurnEnded(turn) => self.turn_ended(now, turn),
             CallInput::Heard { turn, result, interrupted } => self.heard(now, turn, result, interrupted, actions),
@@ -455,6 +456,14 @@ impl CallMachine {
     fn stop_speaking(&mut self, actions: &mut Vec<CallAction>) {
         if self.paused.is_some() || self.can_be_interrupted() {
             self.clear(false, actions);
+        }
+    }
+
+    /// Whatever the words will be: they have the floor, and what was being said or thought is void.
+    fn took_the_floor(&mut self, actions: &mut Vec<CallAction>) {
+        if self.paused.is_some() {
+            self.stop_speaking(actions);
+            self.drop_answer(actions);
         }
     }
 

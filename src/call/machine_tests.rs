@@ -296,7 +296,7 @@ fn a_slow_answer_is_announced_once_and_still_comes() {
 
 #[test]
 fn a_noise_that_stopped_us_is_followed_by_what_was_cut() {
-    for noise in ["", "mm-hm"] {
+    for (noise, logprob) in [("", -0.1), ("mm-hm", -0.1), ("I have.", -1.5)] {
         let mut call = Call::greeted();
         call.caller_says("what about delivery");
         call.answered("Delivery takes two days.");
@@ -305,10 +305,43 @@ fn a_noise_that_stopped_us_is_followed_by_what_was_cut() {
         let turn = TurnId(9);
         call.step(CallInput::SpeechStarted);
         call.step(CallInput::TurnEnded(turn));
-        let actions = call.step(CallInput::Heard { turn, result: Ok(transcript(noise, -0.1)), interrupted: true });
+        let actions = call.step(CallInput::Heard { turn, result: Ok(transcript(noise, logprob)), interrupted: true });
         assert_eq!(actions.last(), Some(&CallAction::ResumePlayback));
         assert!(!actions.iter().any(|a| matches!(a, CallAction::Say { .. } | CallAction::ClearPlayback { .. })));
     }
+}
+
+#[test]
+fn a_noise_is_not_waited_for_longer_than_to_know_it_for_one() {
+    for noise in ["", "Okay."] {
+        let mut call = Call::greeted();
+        call.caller_says("what about delivery");
+        call.answered("Delivery takes two days.");
+        call.step(CallInput::SpeechStarted);
+        call.step(CallInput::BargeIn);
+        let turn = TurnId(9);
+        let early = CallInput::HeardEarly { turn, transcript: transcript(noise, -0.1) };
+        assert_eq!(call.step(early), [CallAction::ResumePlayback]);
+        // They go on: we stop again, and now there are words.
+        call.step(CallInput::SpokeOn(turn));
+        assert_eq!(call.step(CallInput::BargeIn), [CallAction::PausePlayback]);
+        let early = CallInput::HeardEarly { turn, transcript: transcript("Okay, and to Ireland?", -0.1) };
+        assert_eq!(call.step(early)[0], CallAction::ClearPlayback { everything: false });
+    }
+}
+
+#[test]
+fn who_speaks_on_and_on_has_the_floor_whatever_the_words() {
+    let mut call = Call::greeted();
+    call.caller_says("what about delivery");
+    let turn = TurnId(call.turns);
+    call.step(CallInput::AnswerSentence { turn, text: "Delivery takes two days.".to_owned() });
+    assert!(call.step(CallInput::TookTheFloor).is_empty(), "nothing was stopped");
+    call.step(CallInput::SpeechStarted);
+    call.step(CallInput::BargeIn);
+    let actions = call.step(CallInput::TookTheFloor);
+    assert_eq!(actions, [CallAction::ClearPlayback { everything: false }, CallAction::CancelAnswer(turn)]);
+    assert!(call.step(CallInput::TookTheFloor).is_empty(), "once");
 }
 
 #[test]
@@ -545,6 +578,8 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
             run: RunId(turn.0 % 4),
             result: Err(ToolFailed { reason: String::new(), perhaps_done: true }),
         },
+        44 => CallInput::TookTheFloor,
+        45 => CallInput::HeardEarly { turn, transcript: transcript("mm-hm", -0.1) },
         _ => CallInput::ServerStopping,
     }
 }
@@ -562,7 +597,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
-        script in prop::collection::vec((0u8..45, 1u32..12, 0u64..9_000), 1..80),
+        script in prop::collection::vec((0u8..47, 1u32..12, 0u64..9_000), 1..80),
         telephone in prop::option::of((0u64..60, any::<bool>())),
     ) {
         let telephone = telephone.map(|(after, returns)| Telephone { after: Duration::from_secs(after), returns });

@@ -3,14 +3,14 @@
 //! Policy gives the base. What was asked for moves it (a number is dictated in groups, a "yes" is not), and so does the
 //! caller's own pace, within bounds: who makes long pauses is given longer ones, who makes none is answered sooner.
 
-use super::completeness::Completeness;
+use super::completeness::{Completeness, completeness};
 use crate::audio::units::Millis;
 use crate::config::TurnConfig;
 
 /// An unfinished sentence is waited for this much longer than the hangover: (times, by).
 const UNFINISHED: (u32, u32) = (3, 2);
 /// A number or name in groups, by as much: pauses of a second are common in it.
-const DICTATING: (u32, u32) = (2, 1);
+const DICTATING: (u32, u32) = (17, 10);
 /// After a question for a number, a name or an address, even what looks whole is waited for this much: (times, by).
 const ASKED_TO_DICTATE: (u32, u32) = (17, 10);
 /// After a question that yes or no answers, a finished one is: (times, by).
@@ -23,8 +23,8 @@ const BEYOND_PAUSES: Millis = Millis(250);
 /// How far one pause moves what is known of them, in milliseconds: nine tenths up, one tenth down, so that the value
 /// settles where nine of ten pauses are shorter.
 const PAUSE_STEP: f32 = 80.0;
-/// A transcript later than this is waited for no longer.
-const LONGEST_TAIL: Millis = Millis(1_500);
+/// A transcript that takes longer than this is not waited for to decide whether a turn is over.
+const TAIL: Millis = Millis(1_500);
 /// A caller who goes on this soon after the turn was taken for ended had not finished.
 const CUT_OFF: Millis = Millis(900);
 
@@ -39,7 +39,7 @@ pub struct Patience {
     pub unfinished: Millis,
     /// When something is being dictated.
     pub dictating: Millis,
-    /// How long a transcript takes, from the speculation on; the end is not decided before it is there or this is over.
+    /// From the speculation on, the end is not decided before its transcript is there or this is over.
     pub tail: Millis,
 }
 
@@ -165,8 +165,6 @@ pub struct Pace {
     base: Patience,
     /// Nine of ten of the caller's pauses are shorter, milliseconds.
     pauses: f32,
-    /// The same of the time a transcript takes; none before the first.
-    tail: Option<f32>,
     slot: Slot,
     ended_at: Option<Millis>,
 }
@@ -174,13 +172,20 @@ pub struct Pace {
 impl Pace {
     /// Nothing is known yet: the configured patience.
     pub fn new(config: &TurnConfig) -> Self {
-        let base = Patience::new(config);
+        let base = Patience { tail: TAIL, ..Patience::new(config) };
         let pauses = base.hangover.saturating_sub(BEYOND_PAUSES).0 as f32;
-        Self { base, pauses, tail: None, slot: Slot::Open, ended_at: None }
+        Self { base, pauses, slot: Slot::Open, ended_at: None }
     }
 
-    /// The caller paused within an utterance, and went on.
-    pub fn paused(&mut self, pause: Millis) {
+    /// The caller paused within an utterance after words that looked like this, and went on.
+    pub fn paused_after(&mut self, looks: Option<Completeness>, pause: Millis) {
+        // The gaps between groups of digits say nothing of how fast somebody speaks.
+        if looks != Some(Completeness::Dictating) {
+            self.paused(pause);
+        }
+    }
+
+    fn paused(&mut self, pause: Millis) {
         quantile(&mut self.pauses, pause.0 as f32, PAUSE_STEP);
         let (least, most) = self.bounds();
         self.pauses = self.pauses.clamp(least, most);
@@ -203,20 +208,19 @@ impl Pace {
         }
     }
 
-    /// A transcript took this long.
-    pub fn recognised(&mut self, took: Millis) {
-        let took = took.0 as f32;
-        quantile(self.tail.get_or_insert(took), took, 100.0);
-    }
-
     /// The caller heard this last.
     pub fn asked(&mut self, question: &str) {
         self.slot = Slot::of(question);
     }
 
+    /// What these words of the caller look like, after what was asked.
+    pub fn looks(&self, text: &str) -> Completeness {
+        completeness(text, self.slot == Slot::Dictated)
+    }
+
     /// What follows from all of that.
     pub fn patience(&self) -> Patience {
-        let Patience { hangover, finished, .. } = self.base;
+        let Patience { hangover, finished, tail, .. } = self.base;
         let learnt = Millis(self.pauses as u32) + BEYOND_PAUSES;
         let later = learnt.saturating_sub(hangover);
         let (hangover, finished) = match self.slot {
@@ -224,7 +228,6 @@ impl Pace {
             Slot::YesNo => (learnt, times(finished, ASKED_YES_NO)),
             Slot::Dictated => (times(learnt, ASKED_TO_DICTATE), learnt),
         };
-        let tail = self.tail.map_or(Millis::ZERO, |tail| Millis((tail * 1.2) as u32).min(LONGEST_TAIL));
         Patience {
             hangover,
             finished: finished.min(hangover),
@@ -257,8 +260,8 @@ mod tests {
     #[test]
     fn at_first_it_is_what_was_configured() {
         let config = TurnConfig::default();
-        assert_eq!(pace().patience(), Patience::new(&config));
-        let patience = Patience::new(&config);
+        let patience = Patience { tail: TAIL, ..Patience::new(&config) };
+        assert_eq!(pace().patience(), patience);
         assert!(patience.finished < patience.hangover && patience.hangover < patience.unfinished);
         assert!(patience.unfinished < patience.dictating);
     }
@@ -285,21 +288,17 @@ mod tests {
         cut.ended(Millis(10_000));
         cut.began(Millis(10_900), false);
         assert!(cut.patience().hangover >= base + Millis(140), "{:?}", cut.patience());
+        let mut dictates = pace();
+        (0..5).for_each(|_| dictates.paused_after(Some(Completeness::Dictating), Millis(900)));
+        assert_eq!(dictates.patience().hangover, base);
+        dictates.paused_after(None, Millis(900));
+        assert!(dictates.patience().hangover > base);
         for (at, answered) in [(Millis(10_900), true), (Millis(14_000), false)] {
             let mut answered_first = pace();
             answered_first.ended(Millis(10_000));
             answered_first.began(at, answered);
             assert_eq!(answered_first.patience().hangover, base);
         }
-    }
-
-    #[test]
-    fn the_tail_is_that_of_recent_transcripts_and_bounded() {
-        let mut pace = pace();
-        (0..20).for_each(|_| pace.recognised(Millis(400)));
-        assert!((400..600).contains(&pace.patience().tail.0), "{:?}", pace.patience());
-        (0..200).for_each(|_| pace.recognised(Millis(9_000)));
-        assert_eq!(pace.patience().tail, LONGEST_TAIL);
     }
 
     #[test]
@@ -323,9 +322,11 @@ mod tests {
         let open = pace.patience();
         pace.asked("What is your order number?");
         let dictated = pace.patience();
+        assert_eq!(pace.looks("Four."), Completeness::Dictating);
         assert!(dictated.hangover.0 > 1_100 && dictated.finished >= open.hangover, "{dictated:?}");
         pace.asked("Is that right?");
         assert!(pace.patience().finished < open.finished);
+        assert_eq!(pace.looks("Four."), Completeness::Finished);
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //!
 //! Time is the media's: a frame that never came is silence, and [`TurnDetector::advance`] says that time passed when no
 //! frame comes at all. Two clocks end a turn: the silence that policy asks for ([`Patience`]), and, while a speculation is
-//! being recognised, the time recognition takes: without its words nothing could be answered anyhow. Not here: what the
+//! being recognised, its words: without them nothing could be answered anyhow, and they may ask for more patience. Then
+//! `WordsAwaited` says that somebody waits. Not here: what the
 //! caller said ([`super::completeness`] judges the words), and sounds over playback ([`super::overlap`]).
 
 use std::collections::VecDeque;
@@ -93,6 +94,11 @@ pub enum TurnEvent {
         /// All that was said so far.
         audio: UtteranceAudio,
     },
+    /// The silence would do, but the words of the speculation are not there yet.
+    WordsAwaited {
+        /// Which.
+        id: SpeculationId,
+    },
     /// The caller had not finished: the speculation is void.
     SpeechResumed {
         /// Which.
@@ -159,6 +165,7 @@ struct Speculation {
     audio: UtteranceAudio,
     /// Once its transcript is there.
     looks: Option<Completeness>,
+    awaited: bool,
 }
 
 impl TurnDetector {
@@ -297,7 +304,7 @@ impl TurnDetector {
             self.speculations += 1;
             let audio = open.audio();
             events.push(TurnEvent::Speculate { id, audio: audio.clone() });
-            open.speculation = Some(Speculation { id, audio, looks: None });
+            open.speculation = Some(Speculation { id, audio, looks: None, awaited: false });
         }
     }
 
@@ -306,11 +313,21 @@ impl TurnDetector {
         if !open.started {
             return;
         }
-        let length = now.saturating_sub(open.at);
+        let (length, silence) = (now.saturating_sub(open.at), open.silence(now));
         if length >= self.rules.max_utterance {
-            self.end(TurnEnd::TooLong, events);
-        } else if open.run == Millis::ZERO && open.silence(now) >= self.wait(open, length) {
+            return self.end(TurnEnd::TooLong, events);
+        }
+        if open.run > Millis::ZERO {
+            return;
+        }
+        if silence >= self.wait(open, length) {
             self.end(TurnEnd::Silence, events);
+        } else if silence >= self.patience.hangover
+            && let Some(speculation) = self.open.as_mut().and_then(|open| open.speculation.as_mut())
+            && speculation.looks.is_none()
+            && !std::mem::replace(&mut speculation.awaited, true)
+        {
+            events.push(TurnEvent::WordsAwaited { id: speculation.id });
         }
     }
 

@@ -77,6 +77,7 @@ fn lines(events: &[TurnEvent]) -> Vec<String> {
             let speculation = speculation.map_or("-".to_owned(), |id| id.0.to_string());
             format!("ended {} {audio:?} {speculation} {end:?}", at.0)
         }
+        TurnEvent::WordsAwaited { id } => format!("awaits {}", id.0),
         TurnEvent::Discarded => "discarded".to_owned(),
     };
     events.iter().map(line).collect()
@@ -220,9 +221,9 @@ fn a_transcript_on_its_way_is_waited_for() {
     let patience = Patience { tail: Millis(900), ..Patience::new(&TurnConfig::default()) };
     caller.detector.set_patience(patience);
     [Voice(600), Silence(1_000)].iter().for_each(|part| caller.play(*part));
-    assert_eq!(caller.events.len(), 2, "{:?}", caller.events);
+    assert_eq!(lines(&caller.events)[2..], ["awaits 0"]);
     caller.play(Looks(Completeness::Unclear));
-    assert!(lines(&caller.events)[2].starts_with("ended 1600"), "with the transcript there is nothing to wait for");
+    assert!(lines(&caller.events)[3].starts_with("ended 1600"), "with the transcript there is nothing to wait for");
     [Voice(600), Silence(1_400)].iter().for_each(|part| caller.play(*part));
     assert!(
         lines(&caller.events).last().expect("ended").starts_with("ended 3280"),
@@ -233,12 +234,12 @@ fn a_transcript_on_its_way_is_waited_for() {
 #[test]
 fn a_number_that_is_dictated_is_waited_for_longest() {
     check(
-        &[Voice(600), Silence(300), Looks(Completeness::Dictating), Silence(900), Voice(300), Finish],
+        &[Voice(600), Silence(300), Looks(Completeness::Dictating), Silence(800), Voice(300), Finish],
         &[
             "started 0",
             "speculate 0 0..780 (voice 0..600)",
-            "resumed 0 at 1800",
-            "ended 2100 0..2100 (voice 0..2100) - StreamEnded",
+            "resumed 0 at 1700",
+            "ended 2000 0..2000 (voice 0..2000) - StreamEnded",
         ],
     );
 }
@@ -358,6 +359,10 @@ proptest! {
                 TurnEvent::SpeechResumed { id, .. } => {
                     prop_assert!(speaking);
                     prop_assert_eq!(speculation.take().map(|(id, _)| id), Some(*id));
+                }
+                TurnEvent::WordsAwaited { id } => {
+                    prop_assert!(speaking);
+                    prop_assert_eq!(speculation.as_ref().map(|(id, _)| *id), Some(*id));
                 }
                 TurnEvent::Discarded => {
                     prop_assert!(speaking, "nothing to discard");

@@ -18,7 +18,7 @@ use crate::audio::frame::AudioFrame;
 use crate::audio::resample::{ResampleError, resample_all};
 use crate::audio::units::{Millis, Probability, SampleRate};
 use crate::audio::{g711, mix};
-use crate::call::completeness::{Completeness, completeness};
+use crate::call::completeness::Completeness;
 use crate::call::patience::Pace;
 use crate::call::turn::{SpeculationId, TurnDetector, TurnEvent, UtteranceAudio};
 use crate::config::{Config, SttConfig, TurnConfig};
@@ -80,8 +80,6 @@ struct Pending {
     looks: Completeness,
     transcript: Transcript,
     last_voice_at: Millis,
-    /// The detector knows of it.
-    told: bool,
 }
 
 impl Ears {
@@ -119,9 +117,16 @@ impl Ears {
 
     /// Hears a recording as a call would, with silence after it. `pcm`: 16 kHz mono.
     pub async fn listen(&self, pcm: &[i16]) -> Result<Vec<Turn>, CliError> {
+        self.listen_after("", pcm).await
+    }
+
+    /// The same after this was said to the caller.
+    pub async fn listen_after(&self, question: &str, pcm: &[i16]) -> Result<Vec<Turn>, CliError> {
         let mut vad = self.vad.open().map_err(|error| CliError::failed(explain(&error), ""))?;
         let mut detector = TurnDetector::new(&self.turn, self.threshold);
         let mut pace = Pace::new(&self.turn);
+        pace.asked(question);
+        detector.set_patience(pace.patience());
         let (mut events, mut turns, mut pending) = (Vec::new(), Vec::new(), None);
         let mut at = Millis::ZERO;
         for frame in frames(pcm) {
@@ -129,12 +134,7 @@ impl Ears {
             detector.push(&frame, voice, &mut events);
             at = frame.at + frame.span();
             self.follow(&mut events, &mut pace, &mut pending, &mut turns).await?;
-            if let Some(Pending { id, looks, transcript, told, .. }) =
-                pending.as_mut().filter(|pending| pending.ready_at <= at)
-            {
-                if !std::mem::replace(told, true) {
-                    pace.recognised(Millis::from_duration(transcript.decode));
-                }
+            if let Some(Pending { id, looks, .. }) = pending.as_ref().filter(|pending| pending.ready_at <= at) {
                 detector.transcript_looks(*id, *looks, &mut events);
                 self.follow(&mut events, &mut pace, &mut pending, &mut turns).await?;
             }
@@ -160,12 +160,13 @@ impl Ears {
                     let transcript = self.decode(&audio.pcm, audio.at, JobKind::Speculative).await?;
                     let asked_at = audio.at + SampleRate::WIDEBAND.span_of(audio.pcm.len());
                     let ready_at = asked_at + Millis::from_duration(transcript.decode);
-                    let (looks, last_voice_at) = (completeness(&transcript.text), audio.last_voice_at);
-                    *pending = Some(Pending { id, ready_at, looks, transcript, last_voice_at, told: false });
+                    let (looks, last_voice_at) = (pace.looks(&transcript.text), audio.last_voice_at);
+                    *pending = Some(Pending { id, ready_at, looks, transcript, last_voice_at });
                 }
                 TurnEvent::SpeechResumed { at, .. } => {
                     if let Some(pending) = pending.take() {
-                        pace.paused(at.saturating_sub(pending.last_voice_at));
+                        let looks = (pending.ready_at <= at).then_some(pending.looks);
+                        pace.paused_after(looks, at.saturating_sub(pending.last_voice_at));
                     }
                 }
                 TurnEvent::TurnEnded { at, audio, speculation, .. } => {
@@ -180,13 +181,14 @@ impl Ears {
                     turns.push(Turn { audio, transcript, ended_at: at, heard_at, ready_at: heard_at.max(at) });
                 }
                 TurnEvent::SpeechStarted { at } => pace.began(at, false),
-                TurnEvent::Discarded => {}
+                TurnEvent::WordsAwaited { .. } | TurnEvent::Discarded => {}
             }
         }
         Ok(())
     }
 
-    async fn decode(&self, pcm: &[i16], at: Millis, kind: JobKind) -> Result<Transcript, CliError> {
+    /// What these samples say; nothing when deaf.
+    pub async fn decode(&self, pcm: &[i16], at: Millis, kind: JobKind) -> Result<Transcript, CliError> {
         let Some(stt) = &self.stt else { return Ok(Transcript::default()) };
         let utterance = Utterance { pcm: pcm.into(), at, hints: self.hints.clone() };
         let transcript = stt
@@ -294,8 +296,8 @@ pub(super) mod tests {
         let turns = ears.listen(&sound(&[500, 300, 500, 2_000, 400])).await.expect("heard");
         let times: Vec<_> =
             turns.iter().map(|turn| (turn.transcript.text.as_str(), turn.ended_at.0, turn.ready_at.0)).collect();
-        // The first speculation was void. The second took longer than the turn; the third ended the turn early.
-        assert_eq!(times, [("And then.", 2_000, 1_480 + 900), ("Yes.", 4_160, 4_160)]);
+        // The first speculation was void. The second took longer than the hangover and ended the turn; the third ended its own early.
+        assert_eq!(times, [("And then.", 1_480 + 900, 1_480 + 900), ("Yes.", 4_160, 4_160)]);
         assert_eq!(turns[1].audio.last_voice_at, Millis(3_700));
     }
 

@@ -109,7 +109,7 @@ impl Default for TurnConfig {
             finished_hangover_ms: 450,
             speculate_ms: 180,
             min_speech_ms: 120,
-            barge_in_ms: 320,
+            barge_in_ms: 200,
             max_utterance_s: 25,
             silence_prompt_s: 8,
             filler_ms: 2_500,

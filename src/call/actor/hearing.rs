@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Actor;
 use super::captions::Captions;
 use crate::audio::units::Millis;
-use crate::call::completeness::{Completeness, completeness};
+use crate::call::completeness::Completeness;
 use crate::call::input::{CallInput, EngineFailed, TurnId};
 use crate::call::speech::Decode;
 use crate::call::turn::{SpeculationId, TurnEvent, UtteranceAudio};
@@ -35,8 +35,7 @@ pub(super) type TurnId2 = u32;
 
 pub(super) struct Early {
     pub(super) id: SpeculationId,
-    /// When it was asked for, and where the voice before it ended.
-    pub(super) asked: Instant,
+    /// Where the voice before it ended.
     pub(super) last_voice_at: Millis,
     pub(super) cancel: CancelFlag,
     pub(super) result: Option<Transcript>,
@@ -66,10 +65,16 @@ impl Actor {
                 self.drop_early();
                 self.step(CallInput::SpeechStarted).await;
             }
-            TurnEvent::Speculate { id, audio } => self.speculate(id, &audio),
+            TurnEvent::Speculate { id, audio } => {
+                if !self.speculate(id, &audio) {
+                    Box::pin(self.looks(id, Completeness::Unclear)).await;
+                }
+            }
+            TurnEvent::WordsAwaited { id } => self.speech.promote(id, self.services.settings.stt_deadline),
             TurnEvent::SpeechResumed { at, .. } => {
                 if let Some(early) = &self.turns.early {
-                    self.pace.paused(at.saturating_sub(early.last_voice_at));
+                    let looks = early.result.as_ref().map(|transcript| self.pace.looks(&transcript.text));
+                    self.pace.paused_after(looks, at.saturating_sub(early.last_voice_at));
                     self.detector.set_patience(self.pace.patience());
                 }
                 self.drop_early();
@@ -121,22 +126,17 @@ impl Actor {
         }
     }
 
-    pub(super) fn speculate(&mut self, id: SpeculationId, audio: &UtteranceAudio) {
+    /// False: nobody recognises it before the turn is over.
+    pub(super) fn speculate(&mut self, id: SpeculationId, audio: &UtteranceAudio) -> bool {
         self.drop_early();
         self.turns.captions.stop();
-        let Some(stt) = self.services.stt.clone() else { return };
+        let Some(stt) = self.services.stt.clone() else { return false };
         let cancel = CancelFlag::new();
         let work = self.decode(audio, &cancel);
-        if self.speech.hear_early(&stt, work, id) {
-            self.turns.early = Some(Early {
-                id,
-                asked: Instant::now(),
-                last_voice_at: audio.last_voice_at,
-                cancel,
-                result: None,
-                is_final: false,
-            });
-        }
+        let accepted = self.speech.hear_early(&stt, work, id);
+        self.turns.early =
+            accepted.then_some(Early { id, last_voice_at: audio.last_voice_at, cancel, result: None, is_final: false });
+        accepted
     }
 
     pub(super) async fn transcribe(
@@ -170,12 +170,11 @@ impl Actor {
 
     pub(super) async fn early_transcript(&mut self, turn: TurnId, id: SpeculationId, transcript: Transcript) {
         let Some(early) = self.turns.early.as_mut().filter(|early| early.id == id) else { return };
-        self.pace.recognised(Millis::from_duration(early.asked.elapsed()));
         if early.is_final {
             self.turns.early = None;
             return self.heard(turn, Ok(transcript)).await;
         }
-        let looks = completeness(&transcript.text);
+        let looks = self.pace.looks(&transcript.text);
         early.result = Some(transcript.clone());
         self.caption(Speaker::Caller, transcript.text.clone(), false).await;
         self.step(CallInput::HeardEarly { turn, transcript }).await;

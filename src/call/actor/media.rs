@@ -65,12 +65,11 @@ impl Actor {
         self.caption_so_far(now);
     }
 
-    /// The caller hears something of ours that their voice may stop.
+    /// The caller hears something of ours that their voice may stop, or has just stopped.
     fn may_be_interrupted(&self, now: Instant) -> bool {
         *self.machine.state() == State::Assisting
-            && self.playback.is_audible(now.into_std())
             && self.playback.can_be_interrupted()
-            && !self.playback.is_paused()
+            && (self.playback.is_audible(now.into_std()) || self.playback.is_paused())
     }
 
     /// Where a frame of the caller's stream lies on the call's clock. Frames come in bursts; the least delayed one tells.
@@ -86,7 +85,7 @@ impl Actor {
         match event {
             OverlapEvent::Duck => self.playback.duck(true),
             OverlapEvent::Resume => self.playback.duck(false),
-            OverlapEvent::Stop => {
+            OverlapEvent::Pause => {
                 metrics::counter!(metric::BARGE_INS).increment(1);
                 self.turns.interrupted = true;
                 self.step(CallInput::BargeIn).await;
@@ -94,6 +93,7 @@ impl Actor {
                     self.playback.duck(false);
                 }
             }
+            OverlapEvent::Stop => self.step(CallInput::TookTheFloor).await,
         }
     }
 

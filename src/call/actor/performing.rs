@@ -26,8 +26,12 @@ impl Actor {
                     self.playback.pause(Instant::now().into_std(), &mut outputs);
                     self.played(outputs).await;
                 }
-                CallAction::ResumePlayback => self.playback.resume(),
+                CallAction::ResumePlayback => {
+                    self.playback.resume();
+                    self.overlap.settled();
+                }
                 CallAction::ClearPlayback { everything } => {
+                    self.overlap.settled();
                     let mut outputs = Vec::new();
                     self.playback.clear(Instant::now().into_std(), everything, &mut outputs);
                     self.played(outputs).await;

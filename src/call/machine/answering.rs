@@ -21,8 +21,12 @@ impl CallMachine {
         actions: &mut Vec<CallAction>,
     ) {
         let text = transcript.text.as_str();
-        if self.state != State::Assisting || text.is_empty() {
+        if self.state != State::Assisting {
             return;
+        }
+        if text.is_empty() || intent::backchannel(text) && !self.is_collecting() {
+            // No need to keep them waiting; should they go on, we stop again.
+            return self.resume(now, actions);
         }
         if let Some(request) = intent::wants_person_so_far(text) {
             // No need to wait for the end of the turn: nothing the caller may add takes this back.
@@ -34,14 +38,10 @@ impl CallMachine {
         if transcript.confidence() < self.policy.min_confidence {
             return;
         }
-        if self.paused.is_some() && !intent::backchannel(text) {
-            // These are words: what was stopped for them stays stopped, and what was being thought is void.
-            self.stop_speaking(actions);
-            self.drop_answer(actions);
-        }
+        // These are words: what was stopped for them stays stopped, and what was being thought is void.
+        self.took_the_floor(actions);
         let decided_by_rule = self.doing.is_some()
             || intent::wants_person(text).is_some()
-            || intent::backchannel(text)
             || intent::asks_if_human(text)
             || intent::asks_to_repeat(text)
             || intent::says_goodbye(text)

@@ -12,6 +12,9 @@ use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
 use crate::store::CallOutcome;
 
+/// So few unsure words over our voice are no turn.
+const MUMBLE_WORDS: usize = 2;
+
 impl CallMachine {
     pub(super) fn speech_dropped(&mut self, now: Instant) {
         self.speech_since = None;
@@ -66,10 +69,10 @@ impl CallMachine {
             return;
         }
         // A "yes" over the end of "is that right?" is an answer; one over a question whether to change something is not.
-        if intent::backchannel(&transcript.text)
+        if self.state == State::Assisting
             && !self.is_collecting()
-            && self.state == State::Assisting
             && (self.is_speaking() || interrupted)
+            && (intent::backchannel(&transcript.text) || self.is_mumble(&transcript))
         {
             // "mm-hm" is no turn; what it stopped goes on.
             self.drop_thinking_of(turn, actions);
@@ -90,6 +93,14 @@ impl CallMachine {
             }
             _ => {}
         }
+    }
+
+    /// It stopped us, and is a word or two that may be others: not worth asking again.
+    fn is_mumble(&self, transcript: &Transcript) -> bool {
+        self.paused.is_some()
+            && transcript.confidence() < self.policy.min_confidence
+            && transcript.text.split_whitespace().count() <= MUMBLE_WORDS
+            && intent::wants_person(&transcript.text).is_none()
     }
 
     pub(super) fn heard_nothing(&mut self, now: Instant, turn: TurnId, actions: &mut Vec<CallAction>) {

@@ -1,37 +1,42 @@
-//! `warmline bench turn`: who has the floor, measured in the recordings' time and so faster than real time.
+//! `warmline bench turn`: who has the floor, measured in the recordings' time.
 //!
 //! Over playback, with line noise, µ-law and levels that differ by 12 dB (see [`sounds`]):
-//! - `duck_ms_p95`: onset of an interruption to the moment the caller hears us grow quiet, playback's lead included.
-//! - `barge_in_stop_ms_p50|p95`: onset to our clear. `_people`: recordings only; `_echo`: while our echo comes back.
-//! - `barge_in_missed_rate`: interruptions of at least 700 ms that never stopped us.
-//! - `backchannel_false_stop_rate`, `cough_…`, `click_…`, `echo_…`: sounds nobody meant that stopped us. A stop counts even
-//!   though the call would take it back once the words are known.
+//! - `duck_ms_p50|p95`: onset of an interruption to the moment the caller hears us grow quiet, playback's lead included.
+//! - `barge_in_stop_ms_p50|p95`: onset to silence at the caller's ear, the line's own delay aside. At this moment it can
+//!   still be taken back. `_people`: recordings only; `_echo`: while our echo comes back.
+//! - `barge_in_final_ms_p50|p95`: onset to the moment when what we were saying is dropped and can't go on any more.
+//! - `barge_in_missed_rate`: interruptions of at least 700 ms after which we went on.
+//! - `backchannel_false_stop_rate`, `cough_…`, `click_…`: sounds nobody meant that ended what we were saying; `echo_…`: our
+//!   own voice that did. `backchannel_paused_rate` and `backchannel_gap_ms_p50|p95`: how many of those made us silent for a
+//!   moment, and for how long.
 //!
 //! At the end of turns, with Whisper's words when the program has Whisper, else by silence alone:
 //! - `false_cutoff_rate`: sentences with one spliced pause of 300–900 ms whose turn ended in that pause, and
 //!   `added_delay_ms_p50|p95`: end of the voice to the end of the turn at the true end.
-//! - `digits_cutoff_rate`: numbers in groups, 300–900 ms apart, whose turn ended before the last group.
+//! - `digits_cutoff_rate`: numbers in groups, 300–900 ms apart, whose turn ended before the last group, after a question for
+//!   a number; `digits_unasked_…`: after none.
 //!
-//! `decision_ms`: processor time of detector and judge for 100 ms of audio.
+//! `decision_ms`: processor time of detectors and judge for 100 ms of audio.
 //!
-//! The material is cut in halves: what was fitted (`--fit`) on one is judged on the other.
+//! The material is cut in halves: what was chosen on one is judged on the other.
 
-mod fit;
 mod scene;
 mod sounds;
+
+use std::fmt;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::sync::mpsc;
 
-use self::fit::Example;
 use self::scene::{Room, Seen, Stage};
 use self::sounds::{Dice, Sound, Spliced};
 use super::{Metric, percentile};
 use crate::app::engines::{load_vad, load_voice};
 use crate::audio::units::{Millis, Probability, SampleRate};
-use crate::call::overlap::OverlapRules;
+use crate::call::machine::CallPolicy;
 use crate::cli::ears::{Ears, telephone};
-use crate::cli::{CliError, explain, say};
+use crate::cli::{CliError, explain};
 use crate::config::{Config, SttMode};
 use crate::dialog::speakable::speakable;
 use crate::engine::CancelFlag;
@@ -47,8 +52,8 @@ const BEFORE: Millis = Millis(4_000);
 const LONG_ENOUGH: Millis = Millis(700);
 /// Interruptions are heard up to here.
 const LONGEST: Millis = Millis(2_500);
-/// What is not meant may stop us this often when weights are fitted.
-const FALSE_STOPS: f32 = 0.04;
+/// What a number is dictated after.
+const NUMBER_ASKED: &str = "What is your order number?";
 
 /// Arguments of `warmline bench turn`.
 #[derive(Debug, clap::Args)]
@@ -65,15 +70,22 @@ pub struct Args {
     /// How many numbers are dictated
     #[arg(long, default_value_t = 100, value_name = "N")]
     numbers: usize,
-    /// Measure only what happens over playback
-    #[arg(long)]
-    overlap_only: bool,
-    /// Print weights for the judge, fitted on the tuning half, instead of measuring
-    #[arg(long)]
-    fit: bool,
+    /// Measure only this part
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// Print each sound that went wrong to stderr
     #[arg(long)]
     show: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Sounds over playback
+    Overlap,
+    /// Sentences with a pause
+    Sentences,
+    /// Dictated numbers
+    Numbers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,22 +106,20 @@ impl Half {
 
 /// Runs the benchmark.
 pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
-    let mut dice = Dice::new(args.seed);
-    let ours = telephone(&speak(&config).await?).map_err(|error| CliError::failed(explain(&error), ""))?;
-    let vad = load_vad(&config)?;
-    let threshold = Probability::clamped(config.vad.threshold);
-    let rules = OverlapRules::new(threshold, Millis(config.turn.barge_in_ms));
-    let mut stage = Stage { vad: vad.as_ref(), rules, ours: &ours };
-    let sounds = sounds::all(&mut dice, args.prompts)?;
-    if args.fit {
-        stage.rules = OverlapRules { latest: Millis(u32::MAX), sure: 2.0, ..rules };
-        print_weights(&stage, &mut dice, &sounds)?;
-        return Ok(Vec::new());
+    let words = cfg!(feature = "whisper") && config.stt.engine == SttMode::Whisper;
+    let ears = if words { Ears::open(&config)? } else { Ears::deaf(&config)? };
+    let wanted = |part| args.only.is_none_or(|only| only == part);
+    let mut metrics = Vec::new();
+    if wanted(Part::Overlap) {
+        metrics.extend(over_playback(&args, &config, &ears).await?);
     }
-    let mut metrics = over_playback(&args, &stage, &mut dice, &sounds)?;
-    if !args.overlap_only {
-        metrics.extend(at_the_end(&args, &config, &mut dice).await?);
+    if wanted(Part::Sentences) {
+        metrics.extend(in_sentences(&args, &ears).await?);
     }
+    if wanted(Part::Numbers) {
+        metrics.extend(in_numbers(&args, &ears).await?);
+    }
+    metrics.push(Metric::new("turn", "words_known", f64::from(u8::from(words)), "yes/no", 1));
     Ok(metrics)
 }
 
@@ -144,117 +154,170 @@ fn room(dice: &mut Dice) -> Room {
     Room { delay: Millis(dice.between(60, 500)), gain: 10f32.powf((-26.0 + 16.0 * dice.unit()) / 20.0) }
 }
 
-fn print_weights(stage: &Stage<'_>, dice: &mut Dice, sounds: &[Sound]) -> Result<(), CliError> {
-    let mut examples = Vec::new();
-    for sound in sounds.iter().filter(|sound| sound.tuning) {
-        for _ in 0..if is_meant(sound) { 1 } else { 2 } {
-            let mut features = play(stage, dice, sound, None)?.features;
-            let meant = is_meant(sound);
-            // What is later than this is decided by its length alone.
-            features.retain(|row| row[0] <= 6.0);
-            if !features.is_empty() {
-                examples.push(Example { features, meant });
-            }
+async fn play(stage: &Stage<'_>, dice: &mut Dice, sound: &Sound, room: Option<Room>) -> Result<Seen, CliError> {
+    let quiet = if room.is_some() { BEFORE } else { Millis(600) };
+    stage.play(dice, quiet, &heard(sound)?, room).await
+}
+
+/// How often one kind of sound that nobody meant ended what we were saying.
+#[derive(Clone, Debug, Default)]
+struct NotMeant {
+    of: usize,
+    ended: usize,
+    /// Silences that came to nothing.
+    gaps: Vec<f64>,
+}
+
+impl NotMeant {
+    fn add(&mut self, seen: &Seen) {
+        self.of += 1;
+        self.ended += usize::from(seen.ended());
+        if seen.silent.is_some() && !seen.ended() {
+            self.gaps.push(f64::from(seen.gap.0));
         }
     }
-    let weights = fit::fit(&examples, FALSE_STOPS);
-    say(format!("// {} sounds\n{weights:.3?}", examples.len()))
+
+    fn metrics(&self, kind: &str) -> Vec<Metric> {
+        let gap = |share| percentile(&self.gaps, share);
+        let mut metrics = vec![
+            rate(&format!("{kind}_false_stop_rate"), self.ended, self.of),
+            rate(&format!("{kind}_paused_rate"), self.gaps.len(), self.of),
+        ];
+        if !self.gaps.is_empty() {
+            let name = |share: &str| format!("{kind}_gap_ms_{share}");
+            metrics.push(Metric::new("turn", name("p50"), gap(0.5), "ms", self.gaps.len()));
+            metrics.push(Metric::new("turn", name("p95"), gap(0.95), "ms", self.gaps.len()));
+        }
+        metrics
+    }
 }
 
-fn play(stage: &Stage<'_>, dice: &mut Dice, sound: &Sound, room: Option<Room>) -> Result<Seen, CliError> {
-    let quiet = if room.is_some() { BEFORE } else { Millis(600) };
-    let pcm = heard(sound)?;
-    stage.play(dice, quiet, &pcm, room).map_err(|error| CliError::failed(explain(&error), ""))
-}
-
-fn over_playback(args: &Args, stage: &Stage<'_>, dice: &mut Dice, sounds: &[Sound]) -> Result<Vec<Metric>, CliError> {
+async fn over_playback(args: &Args, config: &Config, ears: &Ears) -> Result<Vec<Metric>, CliError> {
+    let mut dice = Dice::new(args.seed);
+    let ours = telephone(&speak(config).await?).map_err(|error| CliError::failed(explain(&error), ""))?;
+    let policy = CallPolicy {
+        record: false,
+        silence_prompt: Duration::from_secs(60),
+        filler: None,
+        announce_every: Duration::from_secs(60),
+        min_confidence: Probability::clamped(config.handoff.min_confidence),
+        forbidden_topics: Vec::new(),
+        caller_number_known: true,
+        telephone: None,
+        today: jiff::civil::date(2026, 1, 1),
+    };
+    let vad = load_vad(config)?;
+    let threshold = Probability::clamped(config.vad.threshold);
+    let stage = Stage { vad: vad.as_ref(), ears, threshold, turn: &config.turn, policy: &policy, ours: &ours };
     let ms = |at: Option<Millis>| at.map(|at| f64::from(at.0));
-    let (mut ducks, mut stops, mut people, mut with_echo) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ducks, mut stops, mut finals) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut people, mut with_echo) = (Vec::new(), Vec::new());
     let (mut meant, mut missed, mut spent, mut lasted) = (0, 0, 0.0, 0.0);
-    let mut false_stops: Vec<(&str, usize, usize)> =
-        ["backchannel", "cough", "click", "echo"].map(|kind| (kind, 0, 0)).into();
+    let mut not_meant = ["backchannel", "cough", "click", "echo"].map(|kind| (kind, NotMeant::default()));
+    let sounds = sounds::all(&mut dice, args.prompts)?;
     for sound in sounds.iter().filter(|sound| args.half.has(sound.tuning)) {
-        let seen = play(stage, dice, sound, None)?;
+        let seen = play(&stage, &mut dice, sound, None).await?;
+        let length = SampleRate::WIDEBAND.span_of(sound.pcm.len());
         spent += seen.spent.as_secs_f64() * 1_000.0;
         lasted += f64::from(seen.lasted.0);
-        if is_meant(sound) {
-            ducks.extend(ms(seen.ducked));
-            stops.extend(ms(seen.stopped));
-            if sound.kind == "people" {
-                people.extend(ms(seen.stopped));
-                let room = room(dice);
-                with_echo.extend(ms(play(stage, dice, sound, Some(room))?.stopped));
-            }
-            let long = SampleRate::WIDEBAND.span_of(sound.pcm.len()) >= LONG_ENOUGH;
-            meant += usize::from(long);
-            missed += usize::from(long && seen.stopped.is_none());
-            if args.show && seen.stopped.is_none_or(|at| at > Millis(400)) {
-                eprintln!("late {:?}: {}", seen.stopped, sound.name);
+        if args.show {
+            eprintln!("{} {length}: {} {:?}", sound.kind, sound.name, Line(&seen));
+        }
+        if !is_meant(sound) {
+            for (_, counts) in not_meant.iter_mut().filter(|(kind, _)| *kind == sound.kind) {
+                counts.add(&seen);
             }
             continue;
         }
-        for (_, count, of) in false_stops.iter_mut().filter(|(kind, ..)| *kind == sound.kind) {
-            *count += usize::from(seen.stopped.is_some());
-            *of += 1;
+        ducks.extend(ms(seen.ducked));
+        stops.extend(ms(seen.silent));
+        finals.extend(ms(seen.dropped));
+        if sound.kind == "people" {
+            people.extend(ms(seen.silent));
+            let room = room(&mut dice);
+            with_echo.extend(ms(play(&stage, &mut dice, sound, Some(room)).await?.silent));
         }
-        if args.show && seen.stopped.is_some() {
-            eprintln!("false {:?}: {}", seen.stopped, sound.name);
-        }
+        meant += usize::from(length >= LONG_ENOUGH);
+        missed += usize::from(length >= LONG_ENOUGH && !seen.ended());
     }
     // Nothing but our own voice comes back.
     for _ in 0..40 {
-        let room = room(dice);
+        let room = room(&mut dice);
         let silent = vec![0; SampleRate::WIDEBAND.samples_in(Millis(6_000))];
-        let seen =
-            stage.play(dice, BEFORE, &silent, Some(room)).map_err(|error| CliError::failed(explain(&error), ""))?;
-        if args.show && seen.stopped.is_some() {
-            eprintln!("false {:?}: echo {room:?}", seen.stopped);
+        let seen = stage.play(&mut dice, BEFORE, &silent, Some(room)).await?;
+        if args.show {
+            eprintln!("echo {room:?} {:?}", Line(&seen));
         }
-        let (_, count, of) = &mut false_stops[3];
-        *count += usize::from(seen.stopped.is_some());
-        *of += 1;
+        not_meant[3].1.add(&seen);
     }
-    let mut metrics = vec![Metric::new("turn", "duck_ms_p95", percentile(&ducks, 0.95), "ms", ducks.len())];
-    metrics.push(Metric::new("turn", "duck_ms_p50", percentile(&ducks, 0.5), "ms", ducks.len()));
-    for (suffix, values) in [("", &stops), ("_people", &people), ("_echo", &with_echo)] {
+    let mut metrics = Vec::new();
+    let all = [
+        ("duck_ms", "", &ducks),
+        ("barge_in_stop_ms", "", &stops),
+        ("barge_in_stop_ms", "_people", &people),
+        ("barge_in_stop_ms", "_echo", &with_echo),
+        ("barge_in_final_ms", "", &finals),
+    ];
+    for (what, suffix, values) in all {
         for (name, share) in [("p50", 0.5), ("p95", 0.95)] {
-            let name = format!("barge_in_stop_ms_{name}{suffix}");
+            let name = format!("{what}_{name}{suffix}");
             metrics.push(Metric::new("turn", name, percentile(values, share), "ms", values.len()));
         }
     }
     metrics.push(rate("barge_in_missed_rate", missed, meant));
-    for (kind, count, of) in false_stops {
-        metrics.push(rate(&format!("{kind}_false_stop_rate"), count, of));
+    for (kind, counts) in not_meant {
+        metrics.extend(counts.metrics(kind));
     }
     let frames = (lasted / 100.0) as usize;
     metrics.push(Metric::new("turn", "decision_ms", spent / (lasted / 100.0).max(1.0), "ms", frames));
     Ok(metrics)
 }
 
+/// What happened in a scene, short.
+struct Line<'a>(&'a Seen);
+
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |at: Option<Millis>| at.map_or("-".to_owned(), |at| at.0.to_string());
+        let Seen { ducked, silent, dropped, gap, stuck, words, .. } = self.0;
+        write!(f, "duck {} silent {} dropped {} ", ms(*ducked), ms(*silent), ms(*dropped))?;
+        write!(f, "gap {} stuck {stuck} {words:?}", gap.0)
+    }
+}
+
 fn rate(name: &str, count: usize, of: usize) -> Metric {
     Metric::new("turn", name, count as f64 / of.max(1) as f64, "ratio", of)
 }
 
-async fn at_the_end(args: &Args, config: &Config, dice: &mut Dice) -> Result<Vec<Metric>, CliError> {
-    let words = cfg!(feature = "whisper") && config.stt.engine == SttMode::Whisper;
-    let ears = if words { Ears::open(config)? } else { Ears::deaf(config)? };
+async fn in_sentences(args: &Args, ears: &Ears) -> Result<Vec<Metric>, CliError> {
+    let mut dice = Dice::new(args.seed);
+    let sentences = sounds::sentences(&mut dice, args.prompts)?;
     let mut metrics = Vec::new();
-    let sentences = sounds::sentences(dice, args.prompts)?;
-    let (cut, of, delays) = cut_offs(args, &ears, dice, &sentences).await?;
-    metrics.push(rate("false_cutoff_rate", cut, of));
+    let (mut all_cut, mut all, mut delays) = (0, 0, Vec::new());
+    for pause in [300, 500, 700, 900] {
+        let chosen = sentences.iter().filter(|sentence| sentence.pause.0 == pause);
+        let (cut, of, at_end) = cut_offs(args, ears, &mut dice, "", chosen).await?;
+        metrics.push(rate(&format!("false_cutoff_rate_{pause}"), cut, of));
+        (all_cut, all) = (all_cut + cut, all + of);
+        delays.extend(at_end);
+    }
+    metrics.push(rate("false_cutoff_rate", all_cut, all));
     for (name, share) in [("added_delay_ms_p50", 0.5), ("added_delay_ms_p95", 0.95)] {
         metrics.push(Metric::new("turn", name, percentile(&delays, share), "ms", delays.len()));
     }
-    for pause in [300, 500, 700, 900] {
-        let chosen: Vec<&Spliced> = sentences.iter().filter(|sentence| sentence.pause.0 == pause).collect();
-        let (cut, of, _) = cut_offs(args, &ears, dice, chosen).await?;
-        metrics.push(rate(&format!("false_cutoff_rate_{pause}"), cut, of));
+    Ok(metrics)
+}
+
+async fn in_numbers(args: &Args, ears: &Ears) -> Result<Vec<Metric>, CliError> {
+    let mut dice = Dice::new(args.seed);
+    let numbers = sounds::numbers(&mut dice, args.numbers)?;
+    let mut metrics = Vec::new();
+    for (name, question) in [("digits", NUMBER_ASKED), ("digits_unasked", "")] {
+        let (cut, of, delays) = cut_offs(args, ears, &mut dice, question, &numbers).await?;
+        metrics.push(rate(&format!("{name}_cutoff_rate"), cut, of));
+        let name = format!("{name}_added_delay_ms_p50");
+        metrics.push(Metric::new("turn", name, percentile(&delays, 0.5), "ms", delays.len()));
     }
-    let numbers = sounds::numbers(dice, args.numbers)?;
-    let (cut, of, delays) = cut_offs(args, &ears, dice, &numbers).await?;
-    metrics.push(rate("digits_cutoff_rate", cut, of));
-    metrics.push(Metric::new("turn", "digits_added_delay_ms_p50", percentile(&delays, 0.5), "ms", delays.len()));
-    metrics.push(Metric::new("turn", "words_known", f64::from(u8::from(words)), "yes/no", 1));
     Ok(metrics)
 }
 
@@ -263,6 +326,7 @@ async fn cut_offs<'a>(
     args: &Args,
     ears: &Ears,
     dice: &mut Dice,
+    question: &str,
     all: impl IntoIterator<Item = &'a Spliced>,
 ) -> Result<(usize, usize, Vec<f64>), CliError> {
     let (mut cut, mut of, mut delays) = (0, 0, Vec::new());
@@ -272,7 +336,7 @@ async fn cut_offs<'a>(
         let end = SampleRate::WIDEBAND.span_of(pcm.len());
         pcm.extend(sounds::noise(dice, Millis(2_500)));
         let pcm = telephone(&pcm).map_err(|error| CliError::failed(explain(&error), ""))?;
-        let turns = ears.listen(&pcm).await?;
+        let turns = ears.listen_after(question, &pcm).await?;
         of += 1;
         // A turn that ended more than a moment before the voice did was ended too early.
         let early = turns.iter().any(|turn| turn.ended_at + Millis(50) < end);
