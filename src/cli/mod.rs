@@ -12,6 +12,7 @@ mod ears;
 pub mod eval;
 pub mod models;
 pub mod serve;
+pub mod simulate;
 pub mod transcribe;
 pub mod user;
 
@@ -57,6 +58,8 @@ pub enum Command {
     Eval(eval::Args),
     /// Fetch, list and check the models
     Models(models::Args),
+    /// A small support desk at work, with stand-ins for speech: to look at the console
+    Simulate(simulate::Args),
     /// Recognise the speech in WAV files
     Transcribe(transcribe::Args),
     /// Manage accounts and API tokens
@@ -83,6 +86,7 @@ async fn dispatch(command: Command, config: Config) -> Result<(), CliError> {
         Command::Config(args) => config::run(args, config).await,
         Command::Eval(args) => eval::run(args, config).await,
         Command::Models(args) => models::run(args, config).await,
+        Command::Simulate(args) => simulate::run(args, config).await,
         Command::Transcribe(args) => transcribe::run(args, config).await,
         Command::User(args) => user::run(args, config).await,
     }

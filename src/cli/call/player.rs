@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::CallError;
 use super::dialect::{Announced, announce};
 pub use super::event::{Event, TimedEvent};
-use super::line::{Utterance, millis};
+use super::line::{RATE, Utterance, millis};
 use super::network::Conditions;
 use super::phone::{Command, Phone, Shared, lock};
 pub(crate) use super::phone::{Manners, Prank};
@@ -340,6 +340,13 @@ impl CallPlayer {
     pub fn captured_audio(&self) -> Captured {
         let shared = self.lock();
         Captured { caller: shared.line.spoken().to_vec(), reply: shared.line.heard().to_vec() }
+    }
+
+    /// The last `span` of what was heard.
+    pub(crate) fn heard_lately(&self, span: Millis) -> Vec<i16> {
+        let shared = self.lock();
+        let heard = shared.line.heard();
+        heard[heard.len().saturating_sub(RATE.samples_in(span))..].to_vec()
     }
 
     /// Milliseconds since the socket opened.
