@@ -4,6 +4,7 @@
 
 mod calls;
 mod conditions;
+mod handoff;
 mod latency;
 mod noises;
 pub(super) mod normalise;
@@ -36,6 +37,8 @@ pub struct Args {
 enum Name {
     /// Calls at once: with speech, or frames alone
     Calls(calls::Args),
+    /// Callers given to people over real sockets, with faults: waits, and callers lost, doubled, agents stuck
+    Handoff(handoff::Args),
     /// From the last caller sample to the first audible reply, stage by stage
     Latency(latency::Args),
     /// Finding an entry among many
@@ -72,6 +75,7 @@ impl Metric {
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let metrics = match args.name {
         Name::Calls(calls) => calls::run(calls, config).await?,
+        Name::Handoff(handoff) => handoff::run(handoff, config).await?,
         Name::Latency(latency) => latency::run(latency, config).await?,
         Name::Retrieval(retrieval) => retrieval::run(retrieval, config).await?,
         Name::Routing(routing) => routing::run(routing, config).await?,

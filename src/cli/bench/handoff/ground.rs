@@ -1,0 +1,281 @@
+//! What callers and agents of a measurement stand on: a whole server in this process, on a real port, with stand-ins for
+//! ears and mouth, and accounts for the agents. And what they know of each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::f32::consts::TAU;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::super::latency::free_address;
+use crate::app::{App, OwnEngines};
+use crate::audio::units::{Millis, SampleRate};
+use crate::cli::CliError;
+use crate::config::{Config, LlmMode};
+use crate::engine::CancelFlag;
+use crate::engine::stt::fake::FakeStt;
+use crate::engine::tts::{TextToSpeech, TtsError};
+use crate::engine::vad::fake::FakeVad;
+use crate::handoff::routing::strategy::mix;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{CallOutcome, CallQuery, HandoffOutcome, MAX_LIMIT, Store, UserRecord, UserRole};
+use crate::telemetry::Secret;
+use crate::web::auth::Accounts;
+
+/// Each sentence of the assistant is this long, so that what is measured is not the length of sentences.
+pub(super) const SENTENCE: Millis = Millis(100);
+/// How loud the tones are.
+const LOUD: f32 = 6_000.0;
+/// Tones are this far apart, so that a frame of 20 ms tells them from each other.
+const STEP_HZ: f32 = 50.0;
+/// The assistant's voice.
+const ASSISTANT_HZ: f32 = 300.0;
+/// The callers' voice.
+pub(super) const CALLER_HZ: f32 = 2_000.0;
+/// No more agents than there are tones below the callers'.
+pub(super) const MOST_AGENTS: usize = 24;
+
+/// An agent's voice: everybody has a tone of their own.
+pub(super) fn agent_hz(agent: usize) -> f32 {
+    500.0 + agent as f32 * STEP_HZ
+}
+
+/// 20 ms of a tone; all of them begin and end at zero.
+pub(super) fn tone(hz: f32) -> Vec<i16> {
+    let step = TAU * hz / SampleRate::WIDEBAND.0 as f32;
+    (0..SampleRate::WIDEBAND.samples_in(Millis::FRAME)).map(|n| (LOUD * (step * n as f32).sin()) as i16).collect()
+}
+
+/// How much of a frame a tone is, 0 to 1.
+pub(super) fn share(pcm: &[i16], hz: f32) -> f32 {
+    let step = TAU * hz / SampleRate::WIDEBAND.0 as f32;
+    let (mut re, mut im, mut energy) = (0.0f32, 0.0f32, 0.0f32);
+    for (n, sample) in pcm.iter().enumerate() {
+        let (value, angle) = (f32::from(*sample), step * n as f32);
+        re += value * angle.cos();
+        im += value * angle.sin();
+        energy += value * value;
+    }
+    // Below this it is no sound at all.
+    if energy < 1e6 { 0.0 } else { 2.0 * (re * re + im * im) / (energy * pcm.len() as f32) }
+}
+
+/// A number from 0 to 1 that belongs to the seed and to what it is drawn for.
+pub(super) fn draw(seed: u64, what: u64, who: u64, nth: u64) -> f64 {
+    (mix(mix(mix(seed ^ what.wrapping_mul(0x9e37)) ^ who) ^ nth) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A time within a span, by [`draw`].
+pub(super) fn within(low_ms: u64, high_ms: u64, drawn: f64) -> Duration {
+    Duration::from_millis(low_ms + ((high_ms - low_ms) as f64 * drawn) as u64)
+}
+
+/// Says everything in a tenth of a second.
+struct ShortVoice;
+
+impl TextToSpeech for ShortVoice {
+    fn speak(
+        &self,
+        text: &str,
+        _: &CancelFlag,
+        sink: &mut dyn FnMut(&[i16]) -> ControlFlow<()>,
+    ) -> Result<(), TtsError> {
+        if text.chars().any(char::is_alphanumeric) {
+            let frame = tone(ASSISTANT_HZ);
+            let _ = sink(&frame.repeat((SENTENCE.0 / Millis::FRAME.0) as usize)); // Nobody wants it any more: as well.
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        "short"
+    }
+}
+
+/// A running server.
+pub(super) struct Ground {
+    app: App,
+    pub base: String,
+    folder: TempDir,
+    database: String,
+    /// One an agent.
+    pub tokens: Vec<Secret<String>>,
+}
+
+/// What the records say after the server has stopped.
+pub(super) struct Books {
+    pub calls: usize,
+    /// Calls and handoffs without a proper end.
+    pub unclosed: usize,
+}
+
+impl Ground {
+    /// With so many agents, and lines for so many callers.
+    pub async fn open(mut config: Config, agents: usize, callers: usize) -> Result<Self, CliError> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| CliError::failed(format!("{what}: {error}"), "");
+        let folder = tempfile::tempdir().map_err(|error| failed("no temporary folder", &error))?;
+        config.server.listen = free_address()?;
+        config.server.public_url = String::new();
+        config.server.data_dir = folder.path().to_owned();
+        config.server.calls_per_minute_per_caller = 100_000;
+        config.server.max_calls = callers + 8;
+        config.server.drain_grace_s = 5;
+        config.browser.enabled = true;
+        config.llm.engine = LlmMode::Off;
+        config.dialog.embedding = String::new();
+        let base = config.server.base_url();
+        let database = config.database.url.clone();
+        let tokens = accounts(&config, agents).await.map_err(|error| failed("the agents' accounts", &error))?;
+        let engines = OwnEngines {
+            // Tones are not speech: nobody barges in.
+            vad: Arc::new(FakeVad::loudness(30_000)),
+            stt: Arc::new(FakeStt::saying(Vec::<String>::new())),
+            tts: Arc::new(ShortVoice),
+        };
+        let mut app = App::start_with(config, engines).await?;
+        app.warmed_up().await;
+        app.prepared().await;
+        Ok(Self { app, base, folder, database, tokens })
+    }
+
+    /// Stops the server and looks into its records.
+    pub async fn close(self) -> Result<Books, CliError> {
+        self.app.stop().await;
+        let failed =
+            |error: &dyn std::fmt::Display| CliError::failed(format!("the records can't be read: {error}"), "");
+        let store = SqliteStore::open(&self.database, self.folder.path()).await.map_err(|error| failed(&error))?;
+        let mut books = Books { calls: 0, unclosed: 0 };
+        let mut before = None;
+        loop {
+            let query = CallQuery { before, limit: MAX_LIMIT, ..CallQuery::default() };
+            let page = store.list_calls(&query).await.map_err(|error| failed(&error))?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
+            for call in page {
+                books.calls += 1;
+                let detail = store.get_call(call.id).await.map_err(|error| failed(&error))?;
+                let open = detail.is_none_or(|detail| {
+                    detail.handoffs.iter().any(|one| one.outcome == HandoffOutcome::Open || one.ended_at.is_none())
+                        || detail.offers.iter().any(|one| one.result.is_none())
+                });
+                books.unclosed += usize::from(open || call.outcome == CallOutcome::Live || call.ended_at.is_none());
+            }
+        }
+        store.close().await;
+        Ok(books)
+    }
+}
+
+async fn accounts(
+    config: &Config,
+    agents: usize,
+) -> Result<Vec<Secret<String>>, Box<dyn std::error::Error + Send + Sync>> {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.database.url, &config.server.data_dir).await?);
+    let accounts = Accounts::new(store.clone());
+    let mut tokens = Vec::new();
+    for agent in 0..agents {
+        let (user, _) = accounts.add(&format!("agent{agent:03}"), UserRole::Agent).await?;
+        store.update_user(&UserRecord { must_change_password: false, ..user.clone() }).await?;
+        tokens.push(accounts.api_token(&user.name, Duration::from_secs(86_400)).await?);
+    }
+    store.close().await;
+    Ok(tokens)
+}
+
+/// What everybody on this ground sees.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Who is connected with which call.
+    pub with: BTreeMap<String, BTreeSet<usize>>,
+    /// Two agents with one call, or one agent with two.
+    pub double_bridges: Vec<String>,
+    /// Faults that were made, by name.
+    pub faults: BTreeMap<&'static str, usize>,
+    /// Moments of the one call there is, for those who measure.
+    pub pressed: Option<Instant>,
+    /// The first offer after that.
+    pub offered: Option<Instant>,
+    /// The agent's `accept`.
+    pub accepted: Option<Instant>,
+    /// The agent heard the caller.
+    pub agent_heard: Option<Instant>,
+    /// The caller heard the agent.
+    pub caller_heard: Option<Instant>,
+}
+
+/// Shared by all tasks of a measurement.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Board(Arc<Mutex<Seen>>);
+
+impl Board {
+    /// Looks, and writes down.
+    pub fn see(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A fault was made.
+    pub fn fault(&self, name: &'static str) {
+        *self.see().faults.entry(name).or_default() += 1;
+    }
+
+    /// An agent is connected with a call.
+    pub fn joined(&self, agent: usize, call: &str) {
+        let mut seen = self.see();
+        if let Some(other) = seen.with.iter().find(|(other, with)| *other != call && with.contains(&agent)) {
+            let text = format!("agent {agent} has {call} and {}", other.0);
+            seen.double_bridges.push(text);
+        }
+        let with = seen.with.entry(call.to_owned()).or_default();
+        with.insert(agent);
+        if with.len() > 1 {
+            let text = format!("{call} is with {with:?}");
+            seen.double_bridges.push(text);
+        }
+    }
+
+    /// The agent is with no call any more.
+    pub fn left(&self, agent: usize) {
+        self.see().with.retain(|_, with| {
+            with.remove(&agent);
+            !with.is_empty()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voices_are_told_apart_in_one_frame() {
+        for agent in 0..MOST_AGENTS {
+            let frame = tone(agent_hz(agent));
+            assert!(share(&frame, agent_hz(agent)) > 0.95);
+            for other in (0..MOST_AGENTS).filter(|other| *other != agent) {
+                assert!(share(&frame, agent_hz(other)) < 0.05, "{agent} {other}");
+            }
+            assert!(share(&frame, CALLER_HZ) < 0.05 && share(&frame, ASSISTANT_HZ) < 0.05);
+        }
+        let mut both = tone(agent_hz(1));
+        crate::audio::mix::mix_into(&mut both, &tone(agent_hz(4)));
+        assert!(share(&both, agent_hz(1)) > 0.4 && share(&both, agent_hz(4)) > 0.4, "two at once are seen");
+        assert_eq!(share(&[0; 320], agent_hz(1)), 0.0);
+    }
+
+    #[test]
+    fn a_call_with_two_agents_is_seen_and_so_is_an_agent_with_two_calls() {
+        let board = Board::default();
+        board.joined(1, "a");
+        board.left(1);
+        board.joined(2, "a");
+        assert!(board.see().double_bridges.is_empty());
+        board.joined(3, "a");
+        assert_eq!(board.see().double_bridges.len(), 1);
+        board.left(3);
+        board.joined(2, "b");
+        assert_eq!(board.see().double_bridges.len(), 2);
+    }
+}
