@@ -134,6 +134,7 @@ impl App {
             plan: config.routing.plan(&config.handoff),
             dispositions: config.handoff.dispositions.clone(),
             language: config.stt.language.clone(),
+            tells_supervised: config.handoff.tell_supervised,
         };
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);
@@ -285,7 +286,7 @@ fn routes(surface: Surface) -> Router {
         webhooks: webhooks::routes(
             WebhookState::new(&config, gate, directory.clone()).with_sockets(sockets.clone(), stop.clone()),
         ),
-        agent: agent_routes(AgentState { desk, auth: auth.clone(), sockets, stop }),
+        agent: agent_routes(AgentState { desk: desk.clone(), auth: auth.clone(), sockets, stop }),
         console: console::routes(),
     };
     let live = directory;
@@ -297,6 +298,7 @@ fn routes(surface: Surface) -> Router {
         readiness,
         live_calls: Arc::new(move || live.live()),
         knowledge,
+        desk,
         recordings,
     };
     router(Arc::new(state), parts)
@@ -327,7 +329,7 @@ async fn agent_socket(
 ) -> Response {
     let run = move |socket| {
         let AgentState { desk, sockets, stop, .. } = state;
-        sockets.track_future(crate::web::agent::run(socket, user.id, user.name, desk, stop))
+        sockets.track_future(crate::web::agent::run(socket, user, desk, stop))
     };
     upgrade
         .max_message_size(crate::web::agent::MAX_MESSAGE)

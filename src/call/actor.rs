@@ -8,6 +8,7 @@ mod captions;
 mod hearing;
 mod media;
 mod performing;
+mod supervising;
 mod telephone;
 mod tools;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::hearing::{Response, Turns};
+use self::supervising::Supervisor;
 use self::tools::Running;
 use super::CallId;
 use super::away::{Away, AwayEntry};
@@ -54,6 +56,9 @@ use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{Digit, MediaCommand, MediaEvent, StopReason, StreamStart};
 use crate::telephony::providers::{self, TransferBy};
+
+/// An agent of whom no frame came this long after they were joined has no microphone.
+const NO_SOUND: Duration = Duration::from_secs(5);
 
 /// What every call needs, shared by all.
 pub struct CallServices {
@@ -158,8 +163,10 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         journal,
         out: leg.commands,
         agent: None,
+        agent_sound: AgentSound::default(),
         bridged: false,
         held: false,
+        supervisor: None,
         recorder: None,
         message: None,
         handoff: None,
@@ -178,9 +185,20 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         away: None,
         services: services.clone(),
     };
+    services.desk.call_opened(id, provider, actor.commands.clone()).await;
     actor.run(leg.frames, leg.events, inbox, findings, cancel).await;
+    services.desk.call_over(id).await;
     metrics::gauge!(metric::CALLS_LIVE).decrement(1.0);
     info!(call.id = %id, "Call ended");
+}
+
+/// Whether an agent who took the call can be heard at all.
+#[derive(Clone, Copy, Debug, Default)]
+struct AgentSound {
+    /// A frame came, silent or not.
+    came: bool,
+    /// They are joined; without a frame until then the connection has failed.
+    due: Option<Instant>,
 }
 
 struct Actor {
@@ -203,8 +221,12 @@ struct Actor {
     journal: Journal,
     out: mpsc::Sender<MediaCommand>,
     agent: Option<AgentLeg>,
+    /// Sound of the agent: whether any came since the leg opened, and until when the first is awaited.
+    agent_sound: AgentSound,
     bridged: bool,
     held: bool,
+    /// Somebody who hears the call and is not in it.
+    supervisor: Option<Supervisor>,
     recorder: Option<Recorder>,
     message: Option<Message>,
     handoff: Option<HandoffId>,
@@ -275,7 +297,8 @@ impl Actor {
                 },
                 _ = tick.tick() => self.tick().await,
                 Some(frame) = frames.recv() => self.caller_frame(frame).await,
-                Some(frame) = media::agent_frame(&mut self.agent) => self.agent_frame(&frame),
+                Some(frame) = media::agent_frame(&mut self.agent) => self.agent_frame(&frame).await,
+                Some(frame) = supervising::supervisor_frame(&mut self.supervisor) => self.supervisor_frame(frame),
                 Some(finding) = findings.recv() => self.finding(finding).await,
             }
         }
@@ -345,16 +368,19 @@ impl Actor {
             CallCommand::Handoff { news, leg } => {
                 if let Some(leg) = leg {
                     self.agent = Some(leg);
+                    self.agent_sound = AgentSound::default();
                 }
                 match &news {
-                    HandoffNews::Ended => self.said_ended = true,
+                    HandoffNews::Ended | HandoffNews::ForceEnded | HandoffNews::HandedBack => self.said_ended = true,
                     HandoffNews::Accepted { agent, .. } => self.journal.agent_joined(agent.clone()),
-                    HandoffNews::AgentLost | HandoffNews::Requeued => self.agent = None,
+                    HandoffNews::AgentLost | HandoffNews::Requeued | HandoffNews::Transferred => self.agent = None,
                     _ => {}
                 }
                 self.step(CallInput::Handoff(news)).await;
             }
             CallCommand::Transfer { news, leg } => return self.transfer_news(news, leg).await,
+            CallCommand::Supervise { mode, leg } => self.supervise(mode, leg).await,
+            CallCommand::StopSupervising => self.supervisor = None,
             CallCommand::Stop => self.step(CallInput::ServerStopping).await,
         }
         None

@@ -7,6 +7,7 @@ use super::CallId;
 use super::input::{HandoffNews, TransferNews};
 use crate::audio::frame::AudioFrame;
 use crate::handoff::actor::AgentLeg;
+use crate::handoff::wire::Supervision;
 use crate::telephony::protocol::{MediaCommand, MediaEvent, StreamStart};
 
 /// Media: 400 ms of caller frames. When full the newest frame is dropped and counted.
@@ -76,6 +77,15 @@ pub enum CallCommand {
         /// With `Back`.
         leg: Option<Box<LegIo>>,
     },
+    /// A supervisor hears the call, or does something else in it from now on.
+    Supervise {
+        /// How.
+        mode: Supervision,
+        /// Voice to and from the supervisor, at the beginning.
+        leg: Option<AgentLeg>,
+    },
+    /// The supervisor is gone.
+    StopSupervising,
     /// The server stops now: say so and end.
     Stop,
 }

@@ -191,6 +191,14 @@ pub enum HandoffNews {
     Key(Digit),
     /// The person ended the call.
     Ended,
+    /// The person gave the caller back to the assistant.
+    HandedBack,
+    /// The person gave the caller to other people, who are being asked.
+    Transferred,
+    /// A supervisor wants to speak with the caller; the desk says who it is with `Accepted`.
+    TakeOver,
+    /// A supervisor ended the call.
+    ForceEnded,
 }
 
 /// How the try to reach a person at a telephone ended.

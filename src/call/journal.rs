@@ -12,10 +12,10 @@ use super::CallId;
 use super::input::{Evidence, ItemId, Missed, Signals, TransferEnd, TurnId};
 use super::message::Message;
 use crate::audio::units::Millis;
-use crate::dialog::brief::brief;
+use crate::dialog::brief::{at_length, brief};
 use crate::dialog::history::History;
 use crate::engine::stt::Transcript;
-use crate::handoff::wire::{Line, OfferResult};
+use crate::handoff::wire::{Brief, Line, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::store::scribe::{Record, Scribe};
 use crate::store::{
@@ -55,6 +55,7 @@ pub struct Journal {
     message_id: Uuid,
     /// The telephone that is being tried.
     telephone: Option<OfferRecord>,
+    last_agent: Option<AgentId>,
 }
 
 impl Journal {
@@ -90,6 +91,7 @@ impl Journal {
             message: None,
             message_id: Uuid::now_v7(),
             telephone: None,
+            last_agent: None,
         }
     }
 
@@ -112,6 +114,32 @@ impl Journal {
     pub fn summary(&self, reason: HandoffReason) -> Vec<String> {
         let caller: Vec<&str> =
             self.lines.iter().filter(|line| line.who == Speaker::Caller).map(|line| line.text.as_str()).collect();
+        let mut brief = brief(&caller, reason, &self.answered());
+        brief.extend(self.changes());
+        brief
+    }
+
+    /// The same at length.
+    pub fn brief(&self, reason: HandoffReason) -> Brief {
+        let said = self.lines.iter().filter(|line| line.who == Speaker::Caller && line.is_final);
+        let caller: Vec<(&str, f32)> = said.map(|line| (line.text.as_str(), line.confidence)).collect();
+        let mut brief = at_length(&caller, reason, &self.answered());
+        brief.tried.extend(self.changes());
+        brief
+    }
+
+    /// The person who spoke with the caller last.
+    pub fn last_agent(&self) -> Option<AgentId> {
+        self.last_agent.clone()
+    }
+
+    /// What tools changed in this call.
+    fn changes(&self) -> impl Iterator<Item = String> {
+        self.tools.iter().filter(|run| run.changes).map(|run| format!("{}: {}.", run.tool, run.outcome.told()))
+    }
+
+    /// Titles of the entries answered from, each once.
+    fn answered(&self) -> Vec<&str> {
         let mut answered: Vec<&str> = Vec::new();
         for evidence in self.evidence.values().filter(|evidence| evidence.answerable) {
             if let Some((entry, _)) = evidence.entries.first()
@@ -120,10 +148,7 @@ impl Journal {
                 answered.push(entry);
             }
         }
-        let mut brief = brief(&caller, reason, &answered);
-        let changed = self.tools.iter().filter(|run| run.changes);
-        brief.extend(changed.map(|run| format!("{}: {}.", run.tool, run.outcome.told())));
-        brief
+        answered
     }
 
     fn seq(&mut self) -> u32 {
@@ -312,6 +337,7 @@ impl Journal {
     /// A person took the call.
     pub fn agent_joined(&mut self, agent: AgentId) {
         tracing::info!(call.id = %self.call.id, agent.id = %agent, "An agent took the call");
+        self.last_agent = Some(agent);
     }
 
     /// A telephone outside is called: an offer to nobody at a console.

@@ -623,7 +623,7 @@ impl CallMachine {
         }
         let outcome = match (&state, self.handoff) {
             (State::Ending { outcome, .. }, _) => *outcome,
-            (_, Handoff::Bridged) => CallOutcome::SpokeWithAgent,
+            (_, Handoff::Bridged | Handoff::Closed(HandoffOutcome::Bridged)) => CallOutcome::SpokeWithAgent,
             (_, Handoff::Open) => CallOutcome::AbandonedInQueue,
             _ => CallOutcome::EndedWithAssistant,
         };

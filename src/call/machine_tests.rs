@@ -458,6 +458,39 @@ fn an_accepted_call_is_introduced_bridged_and_ended() {
 }
 
 #[test]
+fn a_person_takes_a_call_of_the_assistant_and_gives_it_back() {
+    let mut call = Call::greeted();
+    call.news(HandoffNews::TakeOver);
+    assert_eq!(call.requests(), [HandoffReason::TakenOver]);
+    let actions = call.accepted();
+    assert!(said(&actions, &Phrase::Introduction { name: "Ann".to_owned() }));
+    call.hear_all();
+    let actions = call.news(HandoffNews::HandedBack);
+    assert!(actions.contains(&CallAction::Unbridge));
+    assert!(actions.contains(&CallAction::CloseHandoff(HandoffOutcome::Bridged)));
+    assert!(said(&actions, &Phrase::BackToAssistant));
+    assert_eq!(call.machine.state(), &State::Assisting);
+    let actions = call.step(CallInput::ProviderStopped(StopReason::Provider));
+    assert_eq!(actions.last(), Some(&CallAction::Finish(CallOutcome::SpokeWithAgent)));
+}
+
+#[test]
+fn another_person_takes_over_or_the_call_is_ended_for_all() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.accepted();
+    call.hear_all();
+    let actions = call.accepted();
+    assert_eq!(actions.first(), Some(&CallAction::Unbridge), "one voice at a time");
+    assert!(call.hear_all().contains(&CallAction::Bridge));
+    let actions = call.news(HandoffNews::Transferred);
+    assert!(actions.contains(&CallAction::Unbridge) && matches!(call.machine.state(), State::Waiting { .. }));
+    let actions = call.news(HandoffNews::ForceEnded);
+    assert!(said(&actions, &Phrase::Goodbye));
+    assert_eq!(call.hear_all().last(), Some(&CallAction::Finish(CallOutcome::Interrupted)));
+}
+
+#[test]
 fn a_mute_assistant_does_not_keep_caller_and_agent_apart() {
     let mut call = Call::greeted();
     call.step(CallInput::Dtmf(digit('0')));
@@ -580,6 +613,10 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
         },
         44 => CallInput::TookTheFloor,
         45 => CallInput::HeardEarly { turn, transcript: transcript("mm-hm", -0.1) },
+        46 => CallInput::Handoff(HandoffNews::TakeOver),
+        47 => CallInput::Handoff(HandoffNews::HandedBack),
+        48 => CallInput::Handoff(HandoffNews::Transferred),
+        49 => CallInput::Handoff(HandoffNews::ForceEnded),
         _ => CallInput::ServerStopping,
     }
 }
@@ -597,7 +634,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
-        script in prop::collection::vec((0u8..47, 1u32..12, 0u64..9_000), 1..80),
+        script in prop::collection::vec((0u8..51, 1u32..12, 0u64..9_000), 1..80),
         telephone in prop::option::of((0u64..60, any::<bool>())),
     ) {
         let telephone = telephone.map(|(after, returns)| Telephone { after: Duration::from_secs(after), returns });

@@ -112,6 +112,8 @@ pub struct HandoffConfig {
     pub telephone: String,
     /// Seconds a caller waits for an agent before the telephone is called. It is called at once while no agent is signed in.
     pub telephone_after_s: u32,
+    /// Whether agents are told that a supervisor listens to their call.
+    pub tell_supervised: bool,
 }
 
 impl Default for HandoffConfig {
@@ -130,6 +132,7 @@ impl Default for HandoffConfig {
             dispositions: ["resolved", "follow_up", "wrong_number", "other"].map(str::to_owned).to_vec(),
             telephone: String::new(),
             telephone_after_s: 40,
+            tell_supervised: true,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Control path. Nobody waits for a slow agent: a socket whose queue is full is dropped, which the machine sees as a lost
 //! connection. Calls are told with `try_send`, so that desk and call can never wait for each other in a circle.
 
+mod ledger;
+mod supervising;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +16,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask};
+pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask, LiveDesk};
 
+use self::ledger::Stand;
+use self::supervising::KnownCall;
 use super::handle::DeskMessage;
 use super::machine::{DeskAction, DeskInput, DeskMachine};
-use super::routing::{Facts, Left, Plan};
+use super::routing::{Cause, Facts, Left, Plan};
 use super::wire::{AgentState, CallEnd, FromAgent, Line, Offer, OfferResult, PROTOCOL_VERSION, ToAgent};
 use super::{AgentId, HandoffId, OfferId};
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
 use crate::store::scribe::{Record, Scribe};
-use crate::store::{HandoffOutcome, HandoffRecord, OfferRecord, WrapUpRecord};
+use crate::store::{HandoffOutcome, HandoffRecord, OfferRecord, UserRole, WrapUpRecord};
 use crate::telemetry::metric;
 use crate::telephony::protocol::Digit;
 
@@ -46,6 +51,8 @@ pub struct DeskSettings {
     pub dispositions: Vec<String>,
     /// The language callers are understood in.
     pub language: String,
+    /// Agents are told who listens to their calls.
+    pub tells_supervised: bool,
 }
 
 /// A desk and the future that runs it; the caller owns the task.
@@ -55,7 +62,7 @@ pub fn open(
     cancel: CancellationToken,
 ) -> (DeskHandle, impl Future<Output = ()>) {
     let (sender, inbox) = mpsc::channel(DESK_INBOX);
-    let DeskSettings { plan, dispositions, language } = settings;
+    let DeskSettings { plan, dispositions, language, tells_supervised } = settings;
     let now = Instant::now().into_std();
     let desk = Desk {
         machine: DeskMachine::new(Arc::new(plan), now, Timestamp::now(), rand::random()),
@@ -67,6 +74,9 @@ pub fn open(
         finished: HashMap::new(),
         dispositions,
         language,
+        calls: HashMap::new(),
+        stands: HashMap::new(),
+        tells_supervised,
         told_queue: None,
     };
     (DeskHandle { inbox: sender }, desk.run(inbox, cancel))
@@ -74,6 +84,7 @@ pub fn open(
 
 struct Client {
     name: String,
+    role: UserRole,
     session: u64,
     out: mpsc::Sender<AgentOut>,
 }
@@ -84,6 +95,8 @@ struct LiveTask {
     requested: Instant,
     agent: Option<AgentId>,
     bridged: bool,
+    /// Does something else for now: leaves a message, or was given to a telephone.
+    suspended: bool,
 }
 
 /// What an agent in wrap-up is still told about the call, should their page be loaded anew.
@@ -104,6 +117,10 @@ struct Desk {
     finished: HashMap<AgentId, Finished>,
     dispositions: Vec<String>,
     language: String,
+    calls: HashMap<CallId, KnownCall>,
+    /// What each agent does now, and since when.
+    stands: HashMap<AgentId, Stand>,
+    tells_supervised: bool,
     told_queue: Option<u32>,
 }
 
@@ -126,6 +143,7 @@ impl Desk {
             self.perform(actions);
             self.tell_queue();
         }
+        self.close_ledger();
     }
 
     fn step(&mut self, input: DeskInput, actions: &mut Vec<DeskAction>) {
@@ -135,19 +153,26 @@ impl Desk {
     fn take(&mut self, message: DeskMessage, actions: &mut Vec<DeskAction>) {
         match message {
             DeskMessage::Request(task) => self.request(*task, actions),
-            DeskMessage::Suspend(handoff) => self.step(DeskInput::Left(handoff, Left::ForNow), actions),
-            DeskMessage::Close(handoff, outcome) => self.close(handoff, outcome, actions),
-            DeskMessage::Bridged(handoff) => {
-                self.step(DeskInput::MediaUp(handoff), actions);
-                self.bridged(handoff);
+            DeskMessage::Suspend(handoff) => {
+                if let Some(live) = self.tasks.get_mut(&handoff) {
+                    live.suspended = true;
+                }
+                self.step(DeskInput::Left(handoff, Left::ForNow), actions);
             }
+            DeskMessage::Close(handoff, outcome) => self.close(handoff, outcome, actions),
+            DeskMessage::Bridged(handoff) => self.bridged(handoff),
+            DeskMessage::Sound(handoff) => self.step(DeskInput::MediaUp(handoff), actions),
+            DeskMessage::NoSound(handoff) => self.step(DeskInput::FailedConnect(handoff, Cause::Agent), actions),
             DeskMessage::Ended(handoff, reason) => self.step(DeskInput::Ended(handoff, reason), actions),
             DeskMessage::Line(handoff, line) => self.line(handoff, line),
             DeskMessage::CallerKey(handoff, key) => self.caller_key(handoff, key),
-            DeskMessage::Connect { agent, name, out, session } => self.connect(agent, name, out, session, actions),
+            DeskMessage::Connect { agent, name, role, out, session } => {
+                self.connect(agent, Client { name, role, session: 0, out }, session, actions);
+            }
             DeskMessage::Disconnect { agent, session } => {
                 if self.agents.get(&agent).is_some_and(|client| client.session == session) {
                     self.agents.remove(&agent);
+                    self.stop_supervising(&agent);
                 }
                 self.step(DeskInput::Disconnected { agent, session }, actions);
             }
@@ -160,6 +185,13 @@ impl Desk {
                 let (waiting, longest) = self.machine.queue(Instant::now().into_std());
                 // The asker may have gone; then nobody needs the answer.
                 let _ = sender.send(DeskCensus { waiting, longest, agents: self.machine.census() });
+            }
+            DeskMessage::CallOpened { call, provider, commands } => self.call_opened(call, provider, commands),
+            DeskMessage::CallOver(call) => self.call_over(call),
+            DeskMessage::Supervising(call, lines) => self.supervising(call, lines),
+            DeskMessage::SupervisedLine(call, line) => self.supervised_line(call, line),
+            DeskMessage::Live(sender) => {
+                let _ = sender.send(self.live()); // As above.
             }
             DeskMessage::Why(handoff, sender) => {
                 let _ = sender.send(self.machine.why(Instant::now().into_std(), handoff)); // As above.
@@ -194,10 +226,19 @@ impl Desk {
             known: known.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             language: Some(self.language.clone()),
             caller: task.caller.clone(),
+            known_agent: task.known_agent.clone(),
             ..Facts::default()
         };
-        self.tasks.insert(id, LiveTask { task, record, requested: Instant::now(), agent: None, bridged: false });
-        self.step(DeskInput::Requested(id, facts), actions);
+        let call = task.call;
+        self.tasks.insert(
+            id,
+            LiveTask { task, record, requested: Instant::now(), agent: None, bridged: false, suspended: false },
+        );
+        let taker = self.calls.get_mut(&call).and_then(|known| known.taker.take());
+        match taker.filter(|agent| self.machine.can_take_over(agent)) {
+            Some(agent) => self.step(DeskInput::TakenOver { handoff: id, facts, agent }, actions),
+            None => self.step(DeskInput::Requested(id, facts), actions),
+        }
     }
 
     fn close(&mut self, handoff: HandoffId, outcome: HandoffOutcome, actions: &mut Vec<DeskAction>) {
@@ -224,6 +265,7 @@ impl Desk {
             call_id: live.task.call,
             handoff_id: handoff,
             resumed,
+            brief: live.task.brief.clone(),
             transcript: live.task.lines.clone(),
         };
         if let Some(agent) = live.agent.clone() {
@@ -270,8 +312,7 @@ impl Desk {
     fn connect(
         &mut self,
         agent: AgentId,
-        name: String,
-        out: mpsc::Sender<AgentOut>,
+        client: Client,
         session: oneshot::Sender<u64>,
         actions: &mut Vec<DeskAction>,
     ) {
@@ -283,7 +324,10 @@ impl Desk {
         if let Some(old) = self.agents.get(&agent) {
             let _ = old.out.try_send(AgentOut::Replaced); // A full outbox is dropped with the client below.
         }
-        self.agents.insert(agent.clone(), Client { name: name.clone(), session: number, out });
+        self.stop_supervising(&agent);
+        let (name, role) = (client.name.clone(), client.role);
+        self.agents.insert(agent.clone(), Client { session: number, ..client });
+        let queues = self.machine.plan().queues.iter().map(|queue| queue.name.clone());
         let hello = ToAgent::Hello {
             version: PROTOCOL_VERSION,
             agent_id: agent.clone(),
@@ -291,6 +335,8 @@ impl Desk {
             ping_ms: PING.as_millis() as u32,
             dispositions: self.dispositions.clone(),
             break_codes: self.machine.plan().break_codes.keys().cloned().collect(),
+            role: Some(role),
+            queues: if role >= UserRole::Supervisor { queues.collect() } else { Vec::new() },
         };
         self.tell(&agent, hello);
         self.told_queue = None;
@@ -341,6 +387,13 @@ impl Desk {
                     self.step(DeskInput::Ended(handoff, CallEnd::AgentEnded), actions);
                 }
             }
+            FromAgent::HandBack => {
+                self.tell_contact(&agent, HandoffNews::HandedBack);
+                if let Some(handoff) = self.machine.contact_of(&agent) {
+                    self.step(DeskInput::Ended(handoff, CallEnd::HandedBack), actions);
+                }
+            }
+            FromAgent::Transfer { queue } => self.transfer(&agent, queue, actions),
             FromAgent::WrapUp { call_id, note, disposition } => {
                 self.scribe.put(Record::WrapUp(WrapUpRecord {
                     call_id,
@@ -351,9 +404,31 @@ impl Desk {
                 }));
                 self.step(DeskInput::WrapUpDone(agent), actions);
             }
+            message @ (FromAgent::Supervise { .. }
+            | FromAgent::StopSupervising
+            | FromAgent::TakeOver { .. }
+            | FromAgent::ForceEnd { .. }
+            | FromAgent::Prioritise { .. }
+            | FromAgent::Move { .. }) => self.supervisor_says(agent, message, actions),
             FromAgent::AcknowledgeMissed => self.step(DeskInput::Acknowledged(agent), actions),
             FromAgent::Ping { n } => self.tell(&agent, ToAgent::Pong { n }),
         }
+    }
+
+    /// The agent gives the caller to the people of another queue.
+    fn transfer(&mut self, agent: &AgentId, queue: String, actions: &mut Vec<DeskAction>) {
+        if !self.machine.plan().queues.iter().any(|known| known.name == queue) {
+            return self.refuse(agent, "no_queue", "There is no queue of this name.");
+        }
+        let Some(handoff) = self.machine.contact_of(agent) else {
+            return self.refuse(agent, "no_call", "You are on no call.");
+        };
+        if let Some(live) = self.tasks.get_mut(&handoff) {
+            (live.agent, live.bridged) = (None, false);
+            live.requested = Instant::now();
+        }
+        self.tell_call(handoff, HandoffNews::Transferred, None);
+        self.step(DeskInput::Transferred(handoff, queue), actions);
     }
 
     fn refuse(&mut self, agent: &AgentId, code: &str, message: &str) {
@@ -387,8 +462,10 @@ impl Desk {
                     self.refuse(&agent, "offer_gone", "This caller is no longer waiting for you.")
                 }
                 DeskAction::Assign { handoff, agent } => {
+                    self.stop_supervising(&agent);
                     if let Some(live) = self.tasks.get_mut(&handoff) {
                         live.agent = Some(agent.clone());
+                        live.bridged = false;
                     }
                     let leg = self.open_leg(&agent);
                     let name = self.agents.get(&agent).map_or_else(String::new, |client| client.name.clone());
@@ -399,12 +476,10 @@ impl Desk {
                     let leg = self.open_leg(&agent);
                     self.tell_call(handoff, HandoffNews::AgentReturned, leg);
                 }
-                DeskAction::Requeued(handoff) | DeskAction::ConnectFailed { handoff, .. } => {
-                    if let Some(live) = self.tasks.get_mut(&handoff) {
-                        live.agent = None;
-                        live.requested = Instant::now();
-                    }
-                    self.tell_call(handoff, HandoffNews::Requeued, None);
+                DeskAction::Requeued(handoff) => self.requeued(handoff),
+                DeskAction::ConnectFailed { handoff, agent, .. } => {
+                    self.connect_failed(handoff, &agent);
+                    self.requeued(handoff);
                 }
                 DeskAction::Place { handoff, position, staffed } => {
                     self.tell_call(handoff, HandoffNews::Queued { position, staffed }, None);
@@ -422,6 +497,7 @@ impl Desk {
                     self.wrap_up(agent, handoff, reason, self.machine.instant(until).into());
                 }
                 DeskAction::State(agent) => {
+                    self.note_state(&agent);
                     if let Some((state, span, next)) = self.machine.agent_state(&agent, Instant::now().into_std()) {
                         let code = self.machine.break_code(&agent).map(str::to_owned);
                         if state != AgentState::WrapUp {
@@ -448,17 +524,18 @@ impl Desk {
         live.agent = Some(agent.clone());
         let waiting = live.requested.elapsed();
         metrics::histogram!(metric::OFFER_SECONDS).record(waiting.as_secs_f64());
-        let message = ToAgent::Offer(Offer {
+        let message = ToAgent::Offer(Box::new(Offer {
             offer_id: offer,
             handoff_id: handoff,
             call_id: live.task.call,
             reason: live.task.reason,
             summary: live.task.summary.clone(),
+            brief: live.task.brief.clone(),
             transcript: live.task.lines.clone(),
             waiting_ms: waiting.as_millis() as u64,
             expires_in_ms: until.saturating_duration_since(Instant::now()).as_millis() as u64,
             provider: live.task.provider.to_owned(),
-        });
+        }));
         let record = OfferRecord {
             id: offer,
             handoff_id: handoff,
@@ -488,6 +565,23 @@ impl Desk {
             let (call, lines) = (live.task.call, live.task.lines.clone());
             self.finished.insert(agent.clone(), Finished { handoff, call, lines });
             self.tell(&agent, ToAgent::CallEnded { call_id: call, reason, wrap_up_ms, transcript: Vec::new() });
+        }
+    }
+
+    fn requeued(&mut self, handoff: HandoffId) {
+        if let Some(live) = self.tasks.get_mut(&handoff) {
+            (live.agent, live.bridged) = (None, false);
+            live.requested = Instant::now();
+        }
+        self.tell_call(handoff, HandoffNews::Requeued, None);
+    }
+
+    /// The agent's client shows a call that is somebody else's from now on.
+    fn connect_failed(&mut self, handoff: HandoffId, agent: &AgentId) {
+        self.send_out(agent, AgentOut::LegClosed);
+        if let Some(call_id) = self.tasks.get(&handoff).map(|live| live.task.call) {
+            let reason = CallEnd::NoSound;
+            self.tell(agent, ToAgent::CallEnded { call_id, reason, wrap_up_ms: 0, transcript: Vec::new() });
         }
     }
 

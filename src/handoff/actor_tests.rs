@@ -6,13 +6,16 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::handoff::HandoffReason;
+use crate::handoff::wire::Brief;
 use crate::store::scribe;
 use crate::store::sqlite::SqliteStore;
 use crate::telephony::protocol::Speaker;
 
 struct Office {
+    store: SqliteStore,
     desk: DeskHandle,
     tasks: JoinSet<()>,
+    calls: tokio::sync::Mutex<HashMap<HandoffId, CallId>>,
 }
 
 impl Office {
@@ -22,14 +25,14 @@ impl Office {
 
     async fn with(plan: Plan) -> Self {
         let store = SqliteStore::in_memory().await.expect("opens");
-        let (scribe, writing) = scribe::open(Arc::new(store));
+        let (scribe, writing) = scribe::open(Arc::new(store.clone()));
         let dispositions = vec!["sold".to_owned(), "lost".to_owned()];
-        let settings = DeskSettings { plan, dispositions, language: "en".to_owned() };
+        let settings = DeskSettings { plan, dispositions, language: "en".to_owned(), tells_supervised: true };
         let (desk, running) = open(settings, scribe, CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
         tasks.spawn(running);
-        Self { desk, tasks }
+        Self { store, desk, tasks, calls: tokio::sync::Mutex::default() }
     }
 
     async fn client(&self) -> TestClient {
@@ -37,8 +40,12 @@ impl Office {
     }
 
     async fn client_of(&self, name: &str) -> TestClient {
+        self.client_as(name, UserRole::Agent).await
+    }
+
+    async fn client_as(&self, name: &str, role: UserRole) -> TestClient {
         let agent = AgentId(name.to_owned());
-        let (session, inbox) = self.desk.connect(agent.clone(), name.to_owned()).await.expect("the desk runs");
+        let (session, inbox) = self.desk.connect(agent.clone(), name.to_owned(), role).await.expect("the desk runs");
         TestClient { desk: self.desk.clone(), agent, session, inbox }
     }
 
@@ -58,21 +65,26 @@ impl Office {
             call: CallId::generate(),
             reason: HandoffReason::CallerAsked,
             summary: Vec::new(),
+            brief: Brief::default(),
+            known_agent: None,
             provider: "browser",
             caller: None,
             lines: vec![line],
             commands,
         };
         let id = task.id;
+        self.calls.lock().await.insert(id, task.call);
         self.desk.request(task).await;
         (id, inbox)
     }
 
-    async fn close(mut self) {
+    /// The records, once all is written.
+    async fn close(mut self) -> SqliteStore {
         drop(self.desk);
         while let Some(ended) = self.tasks.join_next().await {
             ended.expect("no task panics");
         }
+        self.store
     }
 }
 
@@ -208,4 +220,70 @@ async fn after_the_last_step_the_caller_hears_of_the_ways_out_and_keeps_the_plac
     assert_eq!(ann.hears(offered).await, handoff);
     drop(ann);
     office.close().await;
+}
+
+fn error(message: ToAgent) -> Option<String> {
+    match message {
+        ToAgent::Error { code, .. } => Some(code),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn only_supervisors_move_callers_and_only_those_in_line() {
+    let text = "[[routing.queues]]\nname = \"main\"\n[[routing.queues]]\nname = \"late\"\n[[routing.workflows]]\n\
+                name = \"nobody\"\nwhen = [\"reason = silence\"]\nsteps = [{ queue = \"late\" }]\n";
+    let config = crate::config::Config::parse(text, std::iter::empty()).expect("valid");
+    let office = Office::with(config.routing.plan(&config.handoff)).await;
+    let (mut ann, mut boss) = (office.client_of("ann").await, office.client_as("boss", UserRole::Supervisor).await);
+    let hello = |message| match message {
+        ToAgent::Hello { role, queues, .. } => Some((role, queues)),
+        _ => None,
+    };
+    assert_eq!(ann.hears(hello).await, (Some(UserRole::Agent), Vec::new()));
+    assert_eq!(boss.hears(hello).await.1, ["main", "late"]);
+    let (first, _inbox) = office.caller().await;
+    let (second, _other_inbox) = office.caller().await;
+    let call_id = office.calls.lock().await[&second];
+    let prioritise = FromAgent::Prioritise { call_id, priority: 5 };
+    ann.say(prioritise.clone()).await;
+    assert_eq!(ann.hears(error).await, "forbidden");
+    boss.say(prioritise).await;
+    boss.say(FromAgent::Move { call_id, queue: "nowhere".to_owned() }).await;
+    assert_eq!(boss.hears(error).await, "no_queue");
+    assert!(office.desk.why(second).await.expect("in line").starts_with("Number 1 in main"));
+    boss.say(FromAgent::Move { call_id, queue: "late".to_owned() }).await;
+    boss.say(FromAgent::Prioritise { call_id: CallId::generate(), priority: 5 }).await;
+    assert_eq!(boss.hears(error).await, "not_waiting");
+    assert!(office.desk.why(second).await.expect("in line").starts_with("Number 1 in late"));
+    assert!(office.desk.why(first).await.expect("in line").starts_with("Number 1 in main"));
+    drop((ann, boss));
+    office.close().await;
+}
+
+#[tokio::test]
+async fn time_is_written_down_as_states_change() {
+    use crate::handoff::routing::plan::PaidClass;
+    use crate::store::Store as _;
+    let began = Timestamp::now();
+    let office = Office::open().await;
+    let mut ann = office.client().await;
+    for state in [AgentState::Available, AgentState::Break, AgentState::Offline, AgentState::Available] {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        ann.say(FromAgent::SetState { state, code: None }).await;
+        let told = |message| match message {
+            ToAgent::State { state: now, .. } if now == state => Some(()),
+            _ => None,
+        };
+        ann.hears(told).await;
+    }
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    drop(ann);
+    let store = office.close().await;
+    let entries = store.list_ledger(&AgentId("ann".to_owned()), began, Timestamp::now()).await.expect("readable");
+    let kinds: Vec<_> = entries.iter().map(|entry| (entry.state, entry.class)).collect();
+    let available = (AgentState::Available, PaidClass::Standby);
+    assert_eq!(kinds, [available, (AgentState::Break, PaidClass::None), available], "the last ends with the desk");
+    assert_eq!(entries[0].ended_at, entries[1].began_at, "nothing between");
+    assert!(entries.iter().all(|entry| entry.began_at < entry.ended_at));
 }

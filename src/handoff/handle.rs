@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use super::routing::Plan;
-use super::wire::{CallEnd, FromAgent, Line, ToAgent};
+use super::wire::{AgentState, Brief, CallEnd, FromAgent, Line, ToAgent};
 use super::{AgentId, HandoffId, HandoffReason};
 use crate::audio::frame::AudioFrame;
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
-use crate::store::HandoffOutcome;
+use crate::store::{HandoffOutcome, UserRole};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Digit;
 
@@ -31,6 +32,10 @@ pub struct HandoffTask {
     pub reason: HandoffReason,
     /// Two lines for the agent.
     pub summary: Vec<String>,
+    /// The same at length.
+    pub brief: Brief,
+    /// Who spoke with the caller before.
+    pub known_agent: Option<AgentId>,
     /// The provider's row name.
     pub provider: &'static str,
     /// The caller's number: who calls again soon regains the place.
@@ -74,12 +79,19 @@ pub(super) enum DeskMessage {
     Suspend(HandoffId),
     Close(HandoffId, HandoffOutcome),
     Bridged(HandoffId),
+    Sound(HandoffId),
+    NoSound(HandoffId),
     Ended(HandoffId, CallEnd),
     Line(HandoffId, Line),
     CallerKey(HandoffId, Digit),
-    Connect { agent: AgentId, name: String, out: mpsc::Sender<AgentOut>, session: oneshot::Sender<u64> },
+    Connect { agent: AgentId, name: String, role: UserRole, out: mpsc::Sender<AgentOut>, session: oneshot::Sender<u64> },
     Disconnect { agent: AgentId, session: u64 },
     FromAgent { agent: AgentId, session: u64, message: FromAgent },
+    CallOpened { call: CallId, provider: &'static str, commands: mpsc::Sender<CallCommand> },
+    CallOver(CallId),
+    Supervising(CallId, Vec<Line>),
+    SupervisedLine(CallId, Line),
+    Live(oneshot::Sender<LiveDesk>),
     Census(oneshot::Sender<DeskCensus>),
     Why(HandoffId, oneshot::Sender<Option<String>>),
     Reload(Arc<Plan>),
@@ -94,6 +106,83 @@ pub struct DeskCensus {
     pub longest: Duration,
     /// Agents by state, those signed out not counted.
     pub agents: BTreeMap<&'static str, u32>,
+}
+
+/// Everything that goes on at the desk.
+#[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
+pub struct LiveDesk {
+    /// Calls, the oldest first.
+    pub calls: Vec<LiveCall>,
+    /// Agents who are connected, by name.
+    pub agents: Vec<LiveAgent>,
+    /// Callers in line.
+    pub waiting: u32,
+    /// How long the first has waited.
+    pub longest_ms: u64,
+    /// Names of the queues.
+    pub queues: Vec<String>,
+}
+
+/// Where a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// With the assistant.
+    Assistant,
+    /// Waits for a person, or does something else meanwhile.
+    Waiting,
+    /// Held out to a person.
+    Offered,
+    /// A person took it and is being announced.
+    Connecting,
+    /// With a person.
+    Agent,
+}
+
+/// A call going on.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct LiveCall {
+    /// The call.
+    pub call_id: CallId,
+    /// How the caller reached us.
+    pub provider: String,
+    /// Since it began.
+    pub for_ms: u64,
+    /// Where it is.
+    pub stage: Stage,
+    /// Why a person was asked for.
+    pub reason: Option<HandoffReason>,
+    /// Since then, until somebody speaks with the caller.
+    pub waiting_ms: Option<u64>,
+    /// The queue, while in line.
+    pub queue: Option<String>,
+    /// The place in it; 1 is next.
+    pub position: Option<u32>,
+    /// Higher goes first.
+    pub priority: Option<i32>,
+    /// Why the caller is where they are, in a sentence.
+    pub why: Option<String>,
+    /// Who is asked, or has the caller.
+    pub agent_id: Option<AgentId>,
+    /// Who listens.
+    pub supervised_by: Option<AgentId>,
+}
+
+/// An agent who is connected.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct LiveAgent {
+    /// Who.
+    pub agent_id: AgentId,
+    /// Sign-in name.
+    pub name: String,
+    /// State.
+    pub state: AgentState,
+    /// The name of the break.
+    pub code: Option<String>,
+    /// In this state.
+    pub for_ms: u64,
+    /// What follows the call.
+    pub next: Option<AgentState>,
 }
 
 /// Speaks to the desk. Cheap to clone.
@@ -129,6 +218,16 @@ impl DeskHandle {
         self.send(DeskMessage::Bridged(handoff)).await;
     }
 
+    /// Sound came from the agent: the connection stands.
+    pub async fn sound(&self, handoff: HandoffId) {
+        self.send(DeskMessage::Sound(handoff)).await;
+    }
+
+    /// No sound came from the agent: the connection has failed.
+    pub async fn no_sound(&self, handoff: HandoffId) {
+        self.send(DeskMessage::NoSound(handoff)).await;
+    }
+
     /// The conversation ended.
     pub async fn ended(&self, handoff: HandoffId, reason: CallEnd) {
         self.send(DeskMessage::Ended(handoff, reason)).await;
@@ -145,10 +244,15 @@ impl DeskHandle {
     }
 
     /// An agent's client connected: gives its session number and the receiver of what it must be sent.
-    pub async fn connect(&self, agent: AgentId, name: String) -> Option<(u64, mpsc::Receiver<AgentOut>)> {
+    pub async fn connect(
+        &self,
+        agent: AgentId,
+        name: String,
+        role: UserRole,
+    ) -> Option<(u64, mpsc::Receiver<AgentOut>)> {
         let (out, receiver) = mpsc::channel(AGENT_OUTBOX);
         let (session, number) = oneshot::channel();
-        self.send(DeskMessage::Connect { agent, name, out, session }).await;
+        self.send(DeskMessage::Connect { agent, name, role, out, session }).await;
         Some((number.await.ok()?, receiver))
     }
 
@@ -172,6 +276,33 @@ impl DeskHandle {
     /// A new plan takes effect; who waits keeps the place, and offers and calls go on.
     pub async fn reload(&self, plan: Plan) {
         self.send(DeskMessage::Reload(Arc::new(plan))).await;
+    }
+
+    /// A call began, with the assistant.
+    pub async fn call_opened(&self, call: CallId, provider: &'static str, commands: mpsc::Sender<CallCommand>) {
+        self.send(DeskMessage::CallOpened { call, provider, commands }).await;
+    }
+
+    /// A call is over.
+    pub async fn call_over(&self, call: CallId) {
+        self.send(DeskMessage::CallOver(call)).await;
+    }
+
+    /// A supervisor hears the call from now on; this was said so far.
+    pub async fn supervising(&self, call: CallId, lines: Vec<Line>) {
+        self.send(DeskMessage::Supervising(call, lines)).await;
+    }
+
+    /// Somebody said something in a call that a supervisor hears.
+    pub async fn supervised_line(&self, call: CallId, line: Line) {
+        self.send(DeskMessage::SupervisedLine(call, line)).await;
+    }
+
+    /// Everything that goes on now.
+    pub async fn live(&self) -> LiveDesk {
+        let (sender, receiver) = oneshot::channel();
+        self.send(DeskMessage::Live(sender)).await;
+        receiver.await.unwrap_or_default()
     }
 
     /// The desk in numbers.

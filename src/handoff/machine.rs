@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::routing::estimate::Estimate;
-use super::routing::{Moment, Plan, Router};
+use super::routing::{Moment, Place, Plan, Router};
 use super::wire::AgentState;
 use super::{AgentId, HandoffId};
 
@@ -69,6 +69,16 @@ impl DeskMachine {
     /// Why a caller is where they are, in a sentence.
     pub fn why(&self, now: Instant, handoff: HandoffId) -> Option<String> {
         self.router.why(self.moment(now), handoff)
+    }
+
+    /// Where a caller stands; `None` for those not in line.
+    pub fn place(&self, handoff: HandoffId) -> Option<Place> {
+        self.router.place(handoff)
+    }
+
+    /// Whether somebody may take a caller over.
+    pub fn can_take_over(&self, agent: &AgentId) -> bool {
+        self.router.can_take_over(agent)
     }
 
     /// How long a caller in line may have to wait.

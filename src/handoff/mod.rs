@@ -72,6 +72,8 @@ pub enum HandoffReason {
     Silence,
     /// The person on the call was lost.
     AgentLost,
+    /// A supervisor stepped in.
+    TakenOver,
 }
 
 impl HandoffReason {
@@ -86,6 +88,7 @@ impl HandoffReason {
             Self::Distress => "distress",
             Self::Silence => "silence",
             Self::AgentLost => "agent_lost",
+            Self::TakenOver => "taken_over",
         }
     }
 }

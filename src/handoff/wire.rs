@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::call::CallId;
+use crate::store::UserRole;
 use crate::telephony::protocol::Speaker;
 
 /// The version both sides speak; sent in `hello`.
@@ -32,6 +33,12 @@ pub enum ToAgent {
         /// Names a break may have; see `set_state`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         break_codes: Vec<String>,
+        /// What the account may do: supervisors have more messages.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<UserRole>,
+        /// Names of the queues; for supervisors, who may move callers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        queues: Vec<String>,
     },
     /// The agent's state as the server sees it; after every change and after `hello`.
     State {
@@ -53,7 +60,7 @@ pub enum ToAgent {
         longest_ms: u64,
     },
     /// A caller for this agent, until the deadline.
-    Offer(Offer),
+    Offer(Box<Offer>),
     /// An offer is over, whoever ended it.
     OfferEnded {
         /// Which.
@@ -69,6 +76,9 @@ pub enum ToAgent {
         handoff_id: HandoffId,
         /// True when the agent came back to a call after losing the socket.
         resumed: bool,
+        /// What to know; who took a call over had no offer.
+        #[serde(default)]
+        brief: Brief,
         /// What was said so far.
         transcript: Vec<Line>,
     },
@@ -104,6 +114,29 @@ pub enum ToAgent {
         /// What was said; only when it comes again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         transcript: Vec<Line>,
+    },
+    /// You hear a call that is not yours, or what you may do in it changed.
+    Supervising {
+        /// The call.
+        call_id: CallId,
+        /// How.
+        mode: Supervision,
+        /// What was said so far; `transcript` messages follow.
+        transcript: Vec<Line>,
+    },
+    /// You hear the call no more: you stopped, took it over, or it is over.
+    SupervisingEnded {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Somebody listens to your call, or stopped.
+    Supervised {
+        /// The call.
+        call_id: CallId,
+        /// Their name.
+        by: String,
+        /// How; none: no longer.
+        mode: Option<Supervision>,
     },
     /// A request could not be done. The connection stays.
     Error {
@@ -156,6 +189,13 @@ pub enum FromAgent {
     },
     /// Ends the call.
     End,
+    /// Gives the caller back to the assistant.
+    HandBack,
+    /// Gives the caller to the people of another queue, with the whole wait counted.
+    Transfer {
+        /// The queue's name.
+        queue: String,
+    },
     /// Closes wrap-up.
     WrapUp {
         /// The call.
@@ -169,11 +209,91 @@ pub enum FromAgent {
     ExtendWrapUp,
     /// Acknowledges a missed offer or a call without sound, which makes the agent available again.
     AcknowledgeMissed,
+    /// Supervisors: hear a call, or change what you do in it.
+    Supervise {
+        /// The call.
+        call_id: CallId,
+        /// How.
+        mode: Supervision,
+    },
+    /// Supervisors: hear the call no more.
+    StopSupervising,
+    /// Supervisors: be the one who speaks with the caller, whoever has them now, the assistant included.
+    TakeOver {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Supervisors: end a call. The caller hears a goodbye.
+    ForceEnd {
+        /// The call.
+        call_id: CallId,
+    },
+    /// Supervisors: let a waiting caller go before others, or after them.
+    Prioritise {
+        /// The call.
+        call_id: CallId,
+        /// -100 to 100; higher goes first.
+        priority: i32,
+    },
+    /// Supervisors: let a waiting caller wait in another queue.
+    Move {
+        /// The call.
+        call_id: CallId,
+        /// The queue's name.
+        queue: String,
+    },
     /// Keeps the connection alive.
     Ping {
         /// Comes back in `pong`.
         n: u64,
     },
+}
+
+/// What whoever takes a call should know, made without any model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Brief {
+    /// Why the caller is given to a person, in a sentence.
+    pub why: String,
+    /// What the caller wants, in their own words: the sentence that says most.
+    pub words: Option<String>,
+    /// What is known, and how well.
+    pub facts: Vec<Fact>,
+    /// What was tried.
+    pub tried: Vec<String>,
+    /// What to begin with.
+    pub next_step: String,
+}
+
+/// Something known about a call, and from where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Fact {
+    /// What.
+    pub fact: String,
+    /// From where, and how sure that is.
+    pub source: String,
+}
+
+/// What a supervisor does in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Supervision {
+    /// Hears everybody and is heard by nobody.
+    Listen,
+    /// Is heard by the agent alone.
+    Whisper,
+    /// Is heard by all.
+    Barge,
+}
+
+impl Supervision {
+    /// The word used in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Whisper => "whisper",
+            Self::Barge => "barge",
+        }
+    }
 }
 
 /// A caller held out to an agent.
@@ -189,6 +309,9 @@ pub struct Offer {
     pub reason: HandoffReason,
     /// Two lines: what the caller wants, what was tried.
     pub summary: Vec<String>,
+    /// The same at length.
+    #[serde(default)]
+    pub brief: Brief,
     /// What was said so far; more comes as `transcript` messages.
     pub transcript: Vec<Line>,
     /// How long the caller has waited since the handoff was requested.
@@ -293,6 +416,16 @@ pub enum CallEnd {
     AgentEnded,
     /// The agent's connection was lost and did not come back in time; the caller was queued again.
     AgentLost,
+    /// You gave the caller back to the assistant.
+    HandedBack,
+    /// You gave the caller to another queue.
+    Transferred,
+    /// A supervisor has the caller now.
+    TakenOver,
+    /// A supervisor ended the call.
+    SupervisorEnded,
+    /// No sound came from the agent; the caller is first in the queue again.
+    NoSound,
     /// The server shut down.
     ServerStopped,
 }

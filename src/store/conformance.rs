@@ -5,12 +5,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    AgentDay, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome, HandoffRecord,
-    MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome,
-    ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome,
+    HandoffRecord, LedgerRecord, MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store,
+    StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
-use crate::handoff::wire::OfferResult;
+use crate::handoff::routing::plan::PaidClass;
+use crate::handoff::wire::{AgentState, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
@@ -25,6 +26,8 @@ pub(crate) async fn run(store: &dyn Store) {
     an_agents_day_is_counted(store).await;
     messages_are_done_once(store).await;
     orphans_are_closed(store).await;
+    what_supervisors_did_is_only_added_to(store).await;
+    time_is_only_added_to_and_is_its_owners(store).await;
     accounts_and_sessions(store).await;
 }
 
@@ -396,4 +399,49 @@ async fn accounts_and_sessions(store: &dyn Store) {
     store.put_session(&session(5, &bob, SessionKind::Browser, at(900)), at(0)).await.expect("written");
     store.delete_session(&[5; 32]).await.expect("written");
     assert_eq!(whose(5, at(0) - SignedDuration::from_secs(1)).await, None);
+}
+
+async fn what_supervisors_did_is_only_added_to(store: &dyn Store) {
+    let entry = |second, action: &str, call_id, detail: Option<&str>| AuditRecord {
+        id: Uuid::now_v7(),
+        at: at(second),
+        user_id: AgentId("boss".to_owned()),
+        action: action.to_owned(),
+        call_id,
+        detail: detail.map(str::to_owned),
+    };
+    let first = entry(70, "listen", Some(CallId::generate()), None);
+    let second = entry(71, "prioritise", None, Some("7"));
+    store.put_audit(&second).await.expect("written");
+    store.put_audit(&first).await.expect("written");
+    store.put_audit(&AuditRecord { action: "force_end".to_owned(), ..first.clone() }).await.expect("is there already");
+    assert_eq!(store.list_audit(10).await.expect("listed"), [second.clone(), first]);
+    assert_eq!(store.list_audit(1).await.expect("listed"), [second]);
+}
+
+async fn time_is_only_added_to_and_is_its_owners(store: &dyn Store) {
+    let entry = |agent: &str, from, to, class, code: Option<&str>| LedgerRecord {
+        id: Uuid::now_v7(),
+        agent_id: AgentId(agent.to_owned()),
+        state: AgentState::Break,
+        code: code.map(str::to_owned),
+        class,
+        began_at: at(from),
+        ended_at: at(to),
+    };
+    let first = entry("ann", 80_000, 80_010, PaidClass::Work, Some("training"));
+    let second = entry("ann", 80_010, 80_030, PaidClass::None, None);
+    let other = entry("ben", 80_000, 80_030, PaidClass::Standby, None);
+    for entry in [&second, &first, &other] {
+        store.put_ledger(entry).await.expect("written");
+    }
+    let changed = LedgerRecord { class: PaidClass::None, ..first.clone() };
+    store.put_ledger(&changed).await.expect("is there already");
+    let of = async |agent: &str, since, until| {
+        store.list_ledger(&AgentId(agent.to_owned()), at(since), at(until)).await.expect("listed")
+    };
+    assert_eq!(of("ann", 80_000, 90_000).await, [first, second.clone()]);
+    assert_eq!(of("ann", 80_001, 90_000).await, [second]);
+    assert_eq!(of("ben", 80_000, 80_001).await, [other]);
+    assert_eq!(of("ben", 80_001, 90_000).await, []);
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::call::CallId;
-use crate::handoff::wire::OfferResult;
+use crate::handoff::routing::plan::PaidClass;
+use crate::handoff::wire::{AgentState, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::telemetry::{Pii, Secret};
 use crate::telephony::protocol::Speaker;
@@ -68,6 +69,21 @@ pub trait Store: Send + Sync {
     /// Inserts or replaces an agent's note on a call.
     async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError>;
 
+    /// Appends what a supervisor did; one with the same id is there already.
+    async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError>;
+
+    /// Appends a stretch of an agent's time; one with the same id is there already.
+    async fn put_ledger(&self, entry: &LedgerRecord) -> Result<(), StoreError>;
+
+    /// An agent's time that began in `[since, until)`, in its order; at most [`MAX_LEDGER`].
+    async fn list_ledger(
+        &self,
+        agent: &AgentId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<LedgerRecord>, StoreError>;
+    /// Newest first; `limit` is at most [`MAX_LIMIT`].
+    async fn list_audit(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError>;
     /// Newest first.
     async fn list_calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError>;
     /// What an agent did with offers made and conversations begun since `since`.
@@ -108,6 +124,8 @@ pub trait Store: Send + Sync {
 
 /// Most records one listing gives.
 pub const MAX_LIMIT: u32 = 200;
+/// Most entries of a ledger one listing gives.
+pub const MAX_LEDGER: u32 = 10_000;
 
 /// Which calls to list.
 #[derive(Clone, Debug, Default)]
@@ -448,6 +466,54 @@ pub struct WrapUpRecord {
     /// When.
     #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
+}
+
+/// A stretch of an agent's time in one state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LedgerRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// Whose.
+    pub agent_id: AgentId,
+    /// In which state.
+    pub state: AgentState,
+    /// The name of a break.
+    pub code: Option<String>,
+    /// How it is paid.
+    pub class: PaidClass,
+    /// From.
+    #[schema(value_type = String, format = "date-time")]
+    pub began_at: Timestamp,
+    /// To.
+    #[schema(value_type = String, format = "date-time")]
+    pub ended_at: Timestamp,
+}
+
+impl LedgerRecord {
+    /// How long it is, in milliseconds.
+    pub fn length_ms(&self) -> u64 {
+        u64::try_from(self.ended_at.as_millisecond() - self.began_at.as_millisecond()).unwrap_or(0)
+    }
+}
+
+/// Something a supervisor did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AuditRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+    /// Who.
+    pub user_id: AgentId,
+    /// `listen`, `whisper`, `barge`, `stop`, `take_over`, `force_end`, `prioritise` or `move`.
+    pub action: String,
+    /// In which call.
+    pub call_id: Option<CallId>,
+    /// The priority set, or the queue moved to.
+    pub detail: Option<String>,
 }
 
 /// All there is about one call.

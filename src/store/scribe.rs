@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{
-    CallRecord, HandoffRecord, MessageRecord, OfferRecord, Store, StoreError, ToolRunRecord, TriggerRecord, TurnRecord,
-    WrapUpRecord,
+    AuditRecord, CallRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, Store, StoreError, ToolRunRecord,
+    TriggerRecord, TurnRecord, WrapUpRecord,
 };
 use crate::telemetry::metric;
 
@@ -39,6 +39,10 @@ pub enum Record {
     Tool(ToolRunRecord),
     /// A closing note.
     WrapUp(WrapUpRecord),
+    /// What a supervisor did.
+    Audit(AuditRecord),
+    /// A stretch of an agent's time.
+    Ledger(LedgerRecord),
 }
 
 /// Takes records. Cheap to clone; the writer ends when the last clone is gone and all is written.
@@ -92,5 +96,7 @@ async fn write(store: &dyn Store, record: &Record) -> Result<(), StoreError> {
         Record::Message(message) => store.put_message(message).await,
         Record::Tool(run) => store.put_tool_run(run).await,
         Record::WrapUp(wrap_up) => store.put_wrap_up(wrap_up).await,
+        Record::Audit(audit) => store.put_audit(audit).await,
+        Record::Ledger(entry) => store.put_ledger(entry).await,
     }
 }

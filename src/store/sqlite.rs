@@ -20,9 +20,9 @@ use sqlx::sqlite::{
 use uuid::Uuid;
 
 use super::{
-    AgentDay, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord, MAX_LIMIT,
-    MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
-    TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord,
+    LedgerRecord, MAX_LEDGER, MAX_LIMIT, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError,
+    ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -333,6 +333,63 @@ impl Store for SqliteStore {
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)
+    }
+
+    async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO audit (id, at, user_id, action, call_id, detail) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO NOTHING";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(audit.id.to_string())
+                .bind(micros(audit.at))
+                .bind(&audit.user_id.0)
+                .bind(&audit.action)
+                .bind(audit.call_id.map(|id| id.to_string()))
+                .bind(&audit.detail)
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_ledger(&self, entry: &LedgerRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO ledger (id, agent_id, state, code, class, began_at, ended_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(entry.id.to_string())
+                .bind(&entry.agent_id.0)
+                .bind(word(entry.state))
+                .bind(&entry.code)
+                .bind(word(entry.class))
+                .bind(micros(entry.began_at))
+                .bind(micros(entry.ended_at))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn list_ledger(
+        &self,
+        agent: &AgentId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<LedgerRecord>, StoreError> {
+        const SQL: &str = "SELECT * FROM ledger WHERE agent_id = ? AND began_at >= ? AND began_at < ? \
+             ORDER BY began_at, id LIMIT ?";
+        let rows = sqlx::query(SQL)
+            .bind(&agent.0)
+            .bind(micros(since))
+            .bind(micros(until))
+            .bind(MAX_LEDGER)
+            .fetch_all(&self.pool)
+            .await;
+        all(rows, rows::ledger)
+    }
+
+    async fn list_audit(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
+        const SQL: &str = "SELECT * FROM audit ORDER BY at DESC, id DESC LIMIT ?";
+        let rows = sqlx::query(SQL).bind(limit.min(MAX_LIMIT)).fetch_all(&self.pool).await;
+        all(rows, rows::audit)
     }
 
     async fn list_calls(&self, query: &CallQuery) -> Result<Vec<CallRecord>, StoreError> {

@@ -15,6 +15,7 @@ use crate::audio::units::{Millis, SampleRate};
 use crate::handoff::AgentId;
 use crate::handoff::actor::{AgentOut, DeskHandle};
 use crate::handoff::wire::{FromAgent, ToAgent};
+use crate::store::UserRecord;
 use crate::telemetry::metric;
 
 /// Largest message an agent's client may send; 200 ms of voice are 6 400 bytes.
@@ -35,8 +36,9 @@ pub(super) fn schemas() -> utoipa::openapi::OpenApi {
 }
 
 /// Runs one agent's socket until it closes, is replaced, falls silent, or the server stops.
-pub async fn run(socket: WebSocket, agent: AgentId, name: String, desk: DeskHandle, cancel: CancellationToken) {
-    let Some((session, outbox)) = desk.connect(agent.clone(), name).await else { return };
+pub async fn run(socket: WebSocket, user: UserRecord, desk: DeskHandle, cancel: CancellationToken) {
+    let UserRecord { id: agent, name, role, .. } = user;
+    let Some((session, outbox)) = desk.connect(agent.clone(), name, role).await else { return };
     info!(agent.id = %agent, session, "Agent connected");
     let reason = Session { agent: &agent, session, desk: &desk, bad: 0 }.run(socket, outbox, cancel).await;
     desk.disconnect(agent.clone(), session).await;

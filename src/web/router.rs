@@ -19,6 +19,7 @@ use super::health::Readiness;
 use super::{api, health};
 use crate::config::Config;
 use crate::dialog::knowledge::Knowledge;
+use crate::handoff::actor::DeskHandle;
 use crate::store::Store;
 
 /// No request we know of has a longer body.
@@ -55,6 +56,8 @@ pub struct AppState {
     pub live_calls: Arc<dyn Fn() -> usize + Send + Sync>,
     /// What the assistant may say.
     pub knowledge: Arc<Knowledge>,
+    /// People.
+    pub desk: DeskHandle,
     /// Folder of recordings; records hold file names in it.
     pub recordings: PathBuf,
 }

@@ -7,6 +7,7 @@ mod conversations;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;
+mod supervisor;
 mod support;
 mod telephone;
 mod telephony;

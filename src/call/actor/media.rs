@@ -29,6 +29,7 @@ impl Actor {
         if let Some(recorder) = &self.recorder {
             recorder.push(Side::Caller, self.at(now), frame.pcm.clone());
         }
+        self.supervisor_hears_caller(&frame.pcm);
         let voice = self.vad.push(&frame.pcm).unwrap_or_else(|error| {
             warn!(call.id = %self.id, %error, "Voice detection failed; going on by loudness");
             metrics::counter!(metric::ENGINE_FAILURES, "engine" => "vad").increment(1);
@@ -36,7 +37,8 @@ impl Actor {
             Probability::clamped(0.0)
         });
         if self.bridged && !self.held {
-            self.forward_to_agent(&frame);
+            let frame = self.with_whisper(&frame);
+            self.forward_to_agent(frame);
         }
         if let Some(digit) = self.keypad.listen(self.at(now), &frame.pcm) {
             debug!(call.id = %self.id, "A key was heard");
@@ -97,22 +99,32 @@ impl Actor {
         }
     }
 
-    pub(super) fn forward_to_agent(&self, frame: &AudioFrame) {
+    pub(super) fn forward_to_agent(&self, frame: AudioFrame) {
         if let Some(agent) = &self.agent
-            && let Err(TrySendError::Full(_)) = agent.to_agent.try_send(frame.clone())
+            && let Err(TrySendError::Full(_)) = agent.to_agent.try_send(frame)
         {
             metrics::counter!(metric::FRAMES_DROPPED, "leg" => "to_agent", "reason" => "full").increment(1);
         }
     }
 
-    pub(super) fn agent_frame(&mut self, frame: &AudioFrame) {
+    pub(super) async fn agent_frame(&mut self, frame: &AudioFrame) {
+        if !self.agent_sound.came {
+            self.agent_sound.came = true;
+            if self.agent_sound.due.take().is_some()
+                && let Some(handoff) = self.handoff
+            {
+                self.services.desk.sound(handoff).await;
+            }
+        }
         // Until they are joined, and while a tone or announcement plays, only we speak.
         if self.bridged && !self.held && !self.playback.is_active() {
             let now = Instant::now();
+            self.supervisor_hears_us(&frame.pcm);
+            let frame = self.with_barge(frame);
             if let Some(recorder) = &self.recorder {
                 recorder.push(Side::Ours, self.at(now), frame.pcm.clone());
             }
-            self.send_audio(frame.clone());
+            self.send_audio(frame);
         }
     }
 
@@ -130,6 +142,14 @@ impl Actor {
             self.machine.handle_timeout(now.into_std(), &mut actions);
             self.perform(actions).await;
         }
+        if self.agent_sound.due.is_some_and(|due| now >= due)
+            && let Some(handoff) = self.handoff
+        {
+            self.agent_sound.due = None;
+            warn!(call.id = %self.id, "No sound came from the agent");
+            self.services.desk.no_sound(handoff).await;
+        }
+        self.supervisor_tick(now);
         let mut outputs = Vec::new();
         self.playback.tick(now.into_std(), &mut outputs);
         self.playback.take_marks(&mut self.marks_sent, &mut outputs);
@@ -146,6 +166,7 @@ impl Actor {
                         recorder.push(Side::Ours, at, pcm.clone());
                     }
                     self.overlap.played(at, &pcm);
+                    self.supervisor_hears_us(&pcm);
                     self.send_audio(AudioFrame::new(at, SampleRate::WIDEBAND, pcm));
                 }
                 PlaybackOutput::Mark(mark) => self.send(MediaCommand::Mark(mark)).await,

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::Actor;
+use super::{Actor, NO_SOUND};
 use crate::audio::units::{Millis, SampleRate};
 use crate::call::hold;
 use crate::call::input::{CallAction, ItemId, Phrase, Signals, Words};
@@ -81,7 +81,10 @@ impl Actor {
                 CallAction::Transfer => self.give_away().await,
                 CallAction::EndTransfer(end) => self.end_transfer(end),
                 CallAction::Bridge => self.bridge().await,
-                CallAction::Unbridge => self.bridged = false,
+                CallAction::Unbridge => {
+                    self.bridged = false;
+                    self.agent_sound.due = None;
+                }
                 CallAction::Hold(on) => {
                     self.held = on;
                     self.playback.set_hold(on);
@@ -139,6 +142,9 @@ impl Actor {
     }
 
     pub(super) async fn tell_desk(&mut self, line: Line) {
+        if self.supervisor.is_some() {
+            self.services.desk.supervised_line(self.id, line.clone()).await;
+        }
         if let Some(handoff) = self.handoff {
             self.services.desk.line(handoff, line).await;
         }
@@ -153,6 +159,8 @@ impl Actor {
             call: self.id,
             reason,
             summary: self.journal.summary(reason),
+            brief: self.journal.brief(reason),
+            known_agent: self.journal.last_agent(),
             provider: self.provider,
             caller: self.journal.caller(),
             lines: self.journal.lines().to_vec(),
@@ -166,6 +174,7 @@ impl Actor {
     pub(super) async fn close_handoff(&mut self, outcome: HandoffOutcome) {
         let Some(handoff) = self.handoff.take() else { return };
         self.bridged = false;
+        self.agent_sound.due = None;
         self.agent = None;
         if outcome == HandoffOutcome::Bridged && !self.said_ended {
             let reason = match self.machine.state() {
@@ -180,7 +189,9 @@ impl Actor {
     pub(super) async fn bridge(&mut self) {
         // What the agent said before they were joined is not for the caller, and old by now.
         if let Some(agent) = &mut self.agent {
-            while agent.from_agent.try_recv().is_ok() {}
+            while agent.from_agent.try_recv().is_ok() {
+                self.agent_sound.came = true;
+            }
         }
         self.bridged = true;
         self.held = false;
@@ -189,6 +200,11 @@ impl Actor {
         self.send(MediaCommand::Caption(Caption { who: Speaker::Agent, text: String::new(), is_final: true })).await;
         if let Some(handoff) = self.handoff {
             self.services.desk.bridged(handoff).await;
+            if self.agent_sound.came {
+                self.services.desk.sound(handoff).await;
+            } else {
+                self.agent_sound.due = Some(Instant::now() + NO_SOUND);
+            }
         }
     }
 

@@ -105,15 +105,48 @@ impl CallMachine {
                     self.say(now, Phrase::NobodyAvailable, true, actions);
                 }
             }
-            (State::Waiting { .. }, HandoffNews::Accepted { name, .. }) => {
+            (State::Waiting { .. }, HandoffNews::Accepted { name, .. }) => self.introduce(now, name, actions),
+            (
+                State::Bridged { .. } | State::Introducing { .. } | State::AgentLost,
+                HandoffNews::Accepted { name, .. },
+            ) => {
+                // Somebody takes over from somebody.
+                actions.push(CallAction::Unbridge);
+                self.introduce(now, name, actions);
+            }
+            (state @ (State::Message { .. } | State::Callback { .. }), HandoffNews::Accepted { name, .. }) => {
+                if (state == State::Message { recording: true }) {
+                    actions.push(CallAction::StopMessage { keep: false });
+                }
+                self.introduce(now, name, actions);
+            }
+            (State::Bridged { .. }, HandoffNews::HandedBack) => {
+                actions.push(CallAction::Unbridge);
+                self.close_handoff(HandoffOutcome::Bridged, actions);
                 actions.push(CallAction::Hold(false));
                 self.clear(true, actions);
-                if self.policy.record && !self.recording {
-                    // The notice was cut or not reached yet; nothing is recorded until it was heard.
-                    self.notice = Some(self.say(now, Phrase::Notice, false, actions));
-                }
-                let item = self.say(now, Phrase::Introduction { name }, false, actions);
-                self.state = State::Introducing { item, until: now + INTRODUCTION_PATIENCE };
+                self.state = State::Assisting;
+                self.say(now, Phrase::BackToAssistant, true, actions);
+            }
+            (State::Introducing { .. }, HandoffNews::HandedBack) => {
+                self.wait_again_saying(now, Phrase::Requeued, actions);
+            }
+            (State::Bridged { .. } | State::Introducing { .. }, HandoffNews::Transferred) => {
+                actions.push(CallAction::Unbridge);
+                self.state =
+                    State::Waiting { announce_at: now + self.policy.announce_every, position: 1, told_nobody: false };
+                actions.push(CallAction::Hold(false));
+                self.clear(true, actions);
+                self.say(now, Phrase::Connecting, true, actions);
+            }
+            (State::Assisting, HandoffNews::TakeOver) => {
+                self.drop_answer(actions);
+                self.hand_off(now, HandoffReason::TakenOver, Signals::default(), None, actions);
+            }
+            (state, HandoffNews::ForceEnded)
+                if !matches!(state, State::Away { .. } | State::Ending { .. } | State::Ended) =>
+            {
+                self.force_end(now, &state, actions);
             }
             (State::Introducing { .. } | State::Bridged { .. }, HandoffNews::AgentLost) => {
                 actions.push(CallAction::Unbridge);
@@ -148,6 +181,31 @@ impl CallMachine {
             }
             _ => {}
         }
+    }
+
+    /// The assistant says who it is, and is silent after that.
+    fn introduce(&mut self, now: Instant, name: String, actions: &mut Vec<CallAction>) {
+        actions.push(CallAction::Hold(false));
+        self.clear(true, actions);
+        if self.policy.record && !self.recording {
+            // The notice was cut or not reached yet; nothing is recorded until it was heard.
+            self.notice = Some(self.say(now, Phrase::Notice, false, actions));
+        }
+        let item = self.say(now, Phrase::Introduction { name }, false, actions);
+        self.state = State::Introducing { item, until: now + INTRODUCTION_PATIENCE };
+    }
+
+    fn force_end(&mut self, now: Instant, state: &State, actions: &mut Vec<CallAction>) {
+        self.drop_answer(actions);
+        self.decoding = None;
+        match state {
+            State::Bridged { .. } | State::AgentLost => actions.push(CallAction::Unbridge),
+            State::Message { recording: true } => actions.push(CallAction::StopMessage { keep: false }),
+            _ => {}
+        }
+        actions.push(CallAction::Hold(false));
+        self.clear(true, actions);
+        self.end_with(now, Phrase::Goodbye, CallOutcome::Interrupted, actions);
     }
 
     pub(super) fn bridge(&mut self, actions: &mut Vec<CallAction>) {

@@ -167,6 +167,20 @@ pub fn paid_class(
     }
 }
 
+/// A stretch of time in one state, cut where its pay changes.
+pub fn paid_spans(
+    state: AgentState,
+    code: Option<&str>,
+    length: Duration,
+    codes: &BTreeMap<String, PaidClass>,
+) -> Vec<(PaidClass, Duration)> {
+    let first = paid_class(state, code, Duration::ZERO, codes);
+    if state == AgentState::Missed && length > UNREACHABLE {
+        return vec![(first, UNREACHABLE), (paid_class(state, code, length, codes), length - UNREACHABLE)];
+    }
+    vec![(first, length)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,5 +212,15 @@ mod tests {
         assert_eq!(class(AgentState::Break, Some("training"), 5), PaidClass::Work);
         assert_eq!(class(AgentState::Break, Some("lunch"), 5), PaidClass::None);
         assert_eq!(class(AgentState::Offline, Some("training"), 5), PaidClass::None);
+    }
+
+    #[test]
+    fn a_missed_offer_is_paid_for_a_minute() {
+        let spans = |seconds| paid_spans(AgentState::Missed, None, Duration::from_secs(seconds), &BTreeMap::new());
+        assert_eq!(spans(60), [(PaidClass::Standby, Duration::from_secs(60))]);
+        let long = [(PaidClass::Standby, Duration::from_secs(60)), (PaidClass::None, Duration::from_secs(30))];
+        assert_eq!(spans(90), long);
+        let work = paid_spans(AgentState::OnContact, None, Duration::from_secs(90), &BTreeMap::new());
+        assert_eq!(work, [(PaidClass::Work, Duration::from_secs(90))]);
     }
 }

@@ -21,6 +21,18 @@ pub enum Event {
     Ended(HandoffId, CallEnd),
     /// The conversation is hard to bear: the agent gets a rest after it.
     Distressing(HandoffId),
+    /// A person takes a caller over, wherever the caller is; a caller who is not known yet comes with these facts. Nothing
+    /// happens while the person is with somebody else; see [`super::Router::can_take_over`].
+    TakenOver {
+        /// The caller.
+        handoff: HandoffId,
+        /// Of a caller who did not wait for a person.
+        facts: Facts,
+        /// Who.
+        agent: AgentId,
+    },
+    /// The agent gives the caller to the queue of this name.
+    Transferred(HandoffId, String),
     /// A supervisor changed the priority.
     Reprioritised(HandoffId, i32),
     /// A supervisor moved the caller to the queue of this name.

@@ -35,6 +35,7 @@ pub mod plan;
 mod presence;
 pub mod router;
 pub mod strategy;
+mod takeover;
 pub mod task;
 pub mod why;
 
@@ -45,7 +46,7 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{Cause, Decision, Event, Left};
 pub use plan::Plan;
-pub use router::Router;
+pub use router::{Place, Router};
 pub use task::Facts;
 
 /// Milliseconds since 1970 (UTC), by a clock that never goes back; the driver makes it of a monotonic clock.

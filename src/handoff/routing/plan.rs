@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::hours::Calendar;
 use super::needs::{Levels, Needs, SkillNames};
 use super::strategy::Strategy;
@@ -221,7 +223,8 @@ impl Default for Traits {
 }
 
 /// How time is paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum PaidClass {
     /// Not at all.
     None,
@@ -229,6 +232,17 @@ pub enum PaidClass {
     Standby,
     /// With a caller, or finishing up.
     Work,
+}
+
+impl PaidClass {
+    /// The word used in records and in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Standby => "standby",
+            Self::Work => "work",
+        }
+    }
 }
 
 impl Default for Plan {

@@ -15,7 +15,7 @@ impl Router {
         self.agent_ids.get(id).map(|place| &self.agents[*place as usize])
     }
 
-    fn number(&self, id: &AgentId) -> Option<u32> {
+    pub(super) fn number(&self, id: &AgentId) -> Option<u32> {
         self.agent_ids.get(id).copied()
     }
 

@@ -54,6 +54,17 @@ pub(super) struct Abandoned {
     pub until: Moment,
 }
 
+/// Where a caller stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In which queue.
+    pub queue: String,
+    /// 1 is next.
+    pub position: u32,
+    /// Higher goes first.
+    pub priority: i32,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Router {
@@ -117,6 +128,8 @@ impl Router {
             Event::FailedConnect(handoff, cause) => self.failed_connect(now, handoff, cause, out),
             Event::Ended(handoff, reason) => self.ended(now, handoff, reason, out),
             Event::Distressing(handoff) => self.distressing(handoff),
+            Event::TakenOver { handoff, facts, agent } => self.taken_over(now, handoff, facts, agent, out),
+            Event::Transferred(handoff, queue) => self.transferred(now, handoff, &queue, out),
             Event::Reprioritised(handoff, priority) => self.reprioritised(now, handoff, priority),
             Event::Moved(handoff, queue) => self.moved(now, handoff, &queue, out),
             Event::Connected { agent, name, session } => self.connected(now, agent, name, session, out),
@@ -202,6 +215,15 @@ impl Router {
         (self.waiting.len() as u32, longest.unwrap_or_default())
     }
 
+    /// Where a caller stands; `None` for those not in line.
+    pub fn place(&self, handoff: HandoffId) -> Option<Place> {
+        let slot = *self.task_ids.get(&handoff)?;
+        let place = self.waiting.iter().position(|one| one.slot == slot)?;
+        let queue = self.waiting[place].queue;
+        let position = self.waiting[..=place].iter().filter(|one| one.queue == queue).count() as u32;
+        Some(Place { queue: self.plan.queues[queue].name.clone(), position, priority: self.task(slot).priority })
+    }
+
     /// How long a caller in line may have to wait; `None` while nobody serves the queue.
     pub fn estimate(&self, handoff: HandoffId) -> Option<Estimate> {
         let slot = *self.task_ids.get(&handoff)?;
@@ -244,6 +266,12 @@ impl Router {
             }
             return;
         }
+        let slot = self.new_task(now, handoff, facts);
+        self.enter_step(now, slot, 0, out);
+    }
+
+    /// A task that is not in line yet.
+    pub(super) fn new_task(&mut self, now: Moment, handoff: HandoffId, facts: Facts) -> u32 {
         self.tasks_made += 1;
         let order = self.tasks_made;
         let same = |place: &Abandoned| facts.caller.as_ref() == Some(&place.caller);
@@ -262,7 +290,7 @@ impl Router {
         });
         self.tasks[slot as usize] = Some(task);
         self.task_ids.insert(handoff, slot);
-        self.enter_step(now, slot, 0, out);
+        slot
     }
 
     fn left(&mut self, now: Moment, handoff: HandoffId, how: Left, out: &mut Vec<Decision>) {

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    AgentDay, CallRecord, HandoffRecord, MessageRecord, OfferRecord, StoreError, ToolRunRecord, TriggerRecord,
-    TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, StoreError,
+    ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -188,6 +188,31 @@ pub(super) fn tool_run(row: &SqliteRow) -> Result<ToolRunRecord, StoreError> {
         ended_ms: get(row, "ended_ms")?,
         outcome: get_word(row, "outcome")?,
         status: get(row, "status")?,
+        detail: get(row, "detail")?,
+    })
+}
+
+pub(super) fn ledger(row: &SqliteRow) -> Result<LedgerRecord, StoreError> {
+    Ok(LedgerRecord {
+        id: get_id(row, "id")?,
+        agent_id: AgentId(get(row, "agent_id")?),
+        state: get_word(row, "state")?,
+        code: get(row, "code")?,
+        class: get_word(row, "class")?,
+        began_at: get_time(row, "began_at")?,
+        ended_at: get_time(row, "ended_at")?,
+    })
+}
+
+pub(super) fn audit(row: &SqliteRow) -> Result<AuditRecord, StoreError> {
+    let call: Option<&str> = get(row, "call_id")?;
+    let call = call.map(|id| id.parse().map_err(|error| corrupt("call_id", error))).transpose()?;
+    Ok(AuditRecord {
+        id: get_id(row, "id")?,
+        at: get_time(row, "at")?,
+        user_id: AgentId(get(row, "user_id")?),
+        action: get(row, "action")?,
+        call_id: call.map(CallId),
         detail: get(row, "detail")?,
     })
 }

@@ -6,6 +6,8 @@
 mod calls;
 mod day;
 mod knowledge;
+mod ledger;
+mod live;
 mod messages;
 mod recordings;
 mod session;
@@ -58,6 +60,9 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(messages::list))
         .routes(routes!(messages::done))
         .routes(routes!(messages::audio))
+        .routes(routes!(ledger::ledger))
+        .routes(routes!(live::live))
+        .routes(routes!(live::audit))
         .routes(routes!(status::status))
 }
 

@@ -14,12 +14,16 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 use warmline::call::CallId;
 use warmline::config::Config;
 use warmline::dialog::knowledge::Knowledge;
+use warmline::handoff::actor::{self as desk, DeskSettings};
 use warmline::handoff::{AgentId, HandoffId, HandoffReason};
+use warmline::store::scribe;
 use warmline::store::sqlite::SqliteStore;
 use warmline::store::{
     CallOutcome, CallRecord, HandoffOutcome, HandoffRecord, MessageKind, MessageRecord, Store, UserRecord, UserRole,
@@ -44,6 +48,7 @@ pub struct Site {
     pub readiness: watch::Sender<Readiness>,
     /// Its data folder; recordings are under `recordings`.
     pub data: TempDir,
+    _tasks: JoinSet<()>,
 }
 
 /// What came back.
@@ -91,6 +96,11 @@ impl Site {
         let data = tempfile::tempdir().expect("a temporary folder");
         let recordings = data.path().join("recordings");
         std::fs::create_dir(&recordings).expect("made");
+        let (scribe, writing) = scribe::open(store.clone());
+        let (desk, running) = desk::open(DeskSettings::default(), scribe, CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writing);
+        tasks.spawn(running);
         let state = AppState {
             store: store.clone(),
             config: Arc::new(config),
@@ -99,6 +109,7 @@ impl Site {
             readiness: readiness_seen,
             live_calls: Arc::new(|| 3),
             knowledge: Arc::new(Knowledge::load(std::path::Path::new("")).expect("built in")),
+            desk,
             recordings,
         };
         let parts = Parts {
@@ -108,7 +119,7 @@ impl Site {
             console: Router::new().route("/", routing::get(async || "the console")),
             ..Parts::default()
         };
-        Self { router: router(Arc::new(state), parts), store, auth, readiness, data }
+        Self { router: router(Arc::new(state), parts), store, auth, readiness, data, _tasks: tasks }
     }
 
     /// An account without a password of its own; [`Site::signed_in`] lets it in.
