@@ -6,6 +6,7 @@ use warmline::audio::units::Millis;
 use warmline::cli::call::player::{CallPlayer, Dial, Event};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
+use warmline::telephony::providers::{PROVIDERS, ProviderSpec, TransferBy};
 use warmline::telephony::signature::{TWILIO_HEADER, sign_twilio};
 
 use crate::support::front_desk::{
@@ -57,6 +58,38 @@ async fn answered(desk: &FrontDesk) {
     let whisper = twilio(desk, &format!("whisper?call={CALL}"), &[("CallSid", "CA9")]).await;
     assert!(whisper.contains(QUESTION) && whisper.contains("Press 1 to take the call."), "{whisper}");
     assert!(whisper.contains(&format!("action=\"{}/voice/twilio/accept?call={CALL}\"", desk.base)), "{whisper}");
+}
+
+/// Through this provider's dialect: whoever wants a person is given away, and the stream is over.
+async fn gives_away(desk: &FrontDesk, spec: &ProviderSpec) {
+    let auth_token = Secret::new(secret_of(spec.name).to_owned());
+    let dial = Dial { auth_token, patience: PATIENCE, ..Dial::new(desk.base.as_str(), spec.name) };
+    let mut call = CallPlayer::connect(&dial).await.expect("connects");
+    call.wait_reply_start(PATIENCE).await.expect("a greeting");
+    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    call.wait_end(PATIENCE).await.unwrap_or_else(|error| panic!("{}: {error}", spec.name));
+    let odd: Vec<_> =
+        call.events(0).into_iter().filter(|timed| matches!(timed.event, Event::Misunderstood { .. })).collect();
+    assert!(odd.is_empty(), "{}: {odd:?}", spec.name);
+    // By a message the caller is gone for good; else the call waits for what the provider says.
+    let expected = if spec.transfer == TransferBy::Message { "transferred" } else { "live" };
+    let calls = desk.get("calls").await;
+    let mut calls = calls["calls"].as_array().expect("calls").iter();
+    let id = calls.find(|call| call["provider"] == spec.name).expect("on record")["id"].as_str().expect("an id");
+    until(spec.name, async || {
+        let detail = desk.call(id).await;
+        detail["call"]["outcome"] == expected && detail["offers"][0]["agent_id"] == "telephone"
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_provider_that_can_is_given_the_caller() {
+    let desk = FrontDesk::open(TELEPHONE).await;
+    let able = PROVIDERS.iter().filter(|spec| spec.transfer != TransferBy::Nothing);
+    futures::future::join_all(able.map(|spec| gives_away(&desk, spec))).await;
+    desk.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -119,7 +119,7 @@ impl FrontDesk {
         std::fs::write(knowledge.join("hours.md"), ENTRY).expect("written");
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\ncalls_per_minute_per_caller = 1000\n\
+            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\nmax_calls = 64\ncalls_per_minute_per_caller = 1000\n\
              [llm]\nengine = \"off\"\n[stt]\ndeadline_ms = 40000\n\
              [dialog]\nknowledge_dir = {knowledge:?}\nembedding = \"\"\n\
              greeting = \"You are speaking with an automated assistant. How can I help you?\"\n{}\n{more}",

@@ -41,6 +41,8 @@ pub(super) async fn run(url: &str, provider: &str, calls: usize, span: Duration)
             break;
         }
     }
+    tokio::time::sleep_until(counted_from).await;
+    say("begin")?;
     tokio::time::sleep_until(until).await;
     say("full")?;
     let (mut late, mut missing) = (Vec::new(), 0);

@@ -4,7 +4,8 @@
 //!   dialect and sends every frame back; the callers run on the second core. Calls are added until the 99th percentile of
 //!   lateness passes 20 ms. A frame's lateness is how much later it came back than the quickest frame of its call, so the
 //!   callers' own delays are part of it. `media_calls_per_core`, then `lateness_ms_p99` at half of that and
-//!   `mem_per_call_kb`, the server's growth from no call to all.
+//!   `mem_per_call_kb`, the server's growth from no call to all. With `--calls` so many are held instead, for busy machines:
+//!   `core_ms_per_call_second` is the server's own time on its core, whoever else wants it.
 //! - With speech: a whole server in this process; callers who speak 35 % of the time. Callers are added until the 95th
 //!   percentile of `response_ms` passes the bound or a question stays unanswered. `transcribing_calls`.
 
@@ -19,7 +20,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Metric;
 use crate::cli::CliError;
@@ -61,9 +62,9 @@ pub struct Args {
     /// The server to call, for a helper
     #[arg(long, hide = true)]
     url: Option<String>,
-    /// How many calls, for a helper
-    #[arg(long, hide = true, default_value_t = 1)]
-    calls: usize,
+    /// With `--media-only`: hold so many calls, instead of looking for the most
+    #[arg(long, value_name = "N")]
+    calls: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,7 +97,7 @@ pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
         Some(Role::Echo) => echo::serve(config).await.map(|()| Vec::new()),
         Some(Role::Drive) => {
             let url = args.url.as_deref().unwrap_or_default();
-            drive::run(url, &args.provider[0], args.calls, Duration::from_secs(args.seconds)).await
+            drive::run(url, &args.provider[0], args.calls.unwrap_or(1), Duration::from_secs(args.seconds)).await
         }
         None if args.media_only => media(&args).await,
         None => speech::run(&args, config).await,
@@ -109,6 +110,10 @@ async fn media(args: &Args) -> Result<Vec<Metric>, CliError> {
     }
     let mut metrics = Vec::new();
     for provider in &args.provider {
+        if let Some(calls) = args.calls {
+            metrics.extend(held(args, provider, calls.max(1)).await?);
+            continue;
+        }
         let (best, missed) = most_calls(args, provider).await?;
         let Some((calls, memory_kb)) = best else {
             metrics.push(Metric::new("calls", format!("media_calls_per_core_{provider}"), 0.0, "calls", missed));
@@ -125,11 +130,30 @@ async fn media(args: &Args) -> Result<Vec<Metric>, CliError> {
     Ok(metrics)
 }
 
+/// So many calls, and what they took.
+async fn held(args: &Args, provider: &str, calls: usize) -> Result<[Metric; 4], CliError> {
+    let (measured, server) = attempt(args, provider, calls).await?;
+    let named = |name: &str| format!("{name}_{provider}");
+    Ok([
+        Metric::new("calls", named("core_ms_per_call_second"), server.core_ms_per_call_second, "ms", calls),
+        Metric::new("calls", named("mem_per_call_kb"), server.memory_kb, "kB", calls),
+        Metric::new("calls", named("lateness_ms_p99"), measured.lateness_ms_p99, "ms", measured.frames),
+        Metric::new("calls", named("missing_frames"), measured.missing as f64, "frames", measured.frames),
+    ])
+}
+
+/// What a server took for each call.
+#[derive(Clone, Copy, Debug, Default)]
+struct Took {
+    memory_kb: f64,
+    core_ms_per_call_second: f64,
+}
+
 /// Doubles until it is too much, then closes in to a sixteenth. The most calls that went well with the memory each took.
 async fn most_calls(args: &Args, provider: &str) -> Result<(Option<(usize, f64)>, usize), CliError> {
     let (mut good, mut bad, mut next) = (None, None, args.from_calls.max(1));
     loop {
-        let (measured, memory_kb) = attempt(args, provider, next).await?;
+        let (measured, Took { memory_kb, .. }) = attempt(args, provider, next).await?;
         tracing::info!(provider, calls = next, lateness_ms_p99 = measured.lateness_ms_p99, "Held {next} calls");
         if measured.is_good() {
             good = Some((next, memory_kb));
@@ -145,8 +169,8 @@ async fn most_calls(args: &Args, provider: &str) -> Result<(Option<(usize, f64)>
     }
 }
 
-/// One server, so many calls for so long. Gives what the callers measured and the server's memory for each call in kB.
-async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured, f64), CliError> {
+/// One server, so many calls for so long. Gives what the callers measured and what each call took of the server.
+async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured, Took), CliError> {
     let failed =
         |what: &str| CliError::failed(format!("the benchmark's {what} failed"), "Run it with a log: RUST_LOG=info.");
     let mut server = helper("0", &["--role", "echo"])?;
@@ -164,14 +188,22 @@ async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured,
         &["--role", "drive", "--url", &url, "--provider", provider, "--calls", &count, "--seconds", &seconds],
     )?;
     let mut said = BufReader::new(driver.stdout.take().ok_or_else(|| failed("callers"))?).lines();
-    let (mut measured, mut full) = (None, 0);
+    let (mut measured, mut full, mut begun) = (None, 0, None);
+    let mut core_ms = 0.0;
     let limit = PATIENCE + Duration::from_secs(args.seconds) + Duration::from_millis(20 * calls as u64);
     let listen = async {
         while let Ok(Some(line)) = said.next_line().await {
-            // `full`: all calls are up and have been for the whole time.
+            // `begin`: all calls are up. `full`: they have been for the whole time.
             match serde_json::from_str::<Measured>(&line) {
                 Ok(result) => measured = Some(result),
-                Err(_) => full = resident_kb(&server),
+                Err(_) if line == "begin" => begun = Some((Instant::now(), cpu_ms(&server))),
+                Err(_) => {
+                    full = resident_kb(&server);
+                    if let Some((at, before)) = begun {
+                        let span = at.elapsed().as_secs_f64();
+                        core_ms = cpu_ms(&server).saturating_sub(before) as f64 / span;
+                    }
+                }
             }
         }
     };
@@ -179,7 +211,11 @@ async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured,
     let _ = driver.start_kill();
     let _ = (driver.wait().await, server.start_kill(), server.wait().await);
     match measured {
-        Some(measured) if in_time => Ok((measured, full.saturating_sub(empty) as f64 / calls as f64)),
+        Some(measured) if in_time => {
+            let each = |all: f64| all / calls as f64;
+            let memory_kb = each(full.saturating_sub(empty) as f64);
+            Ok((measured, Took { memory_kb, core_ms_per_call_second: each(core_ms) }))
+        }
         _ => Err(failed("callers")),
     }
 }
@@ -201,6 +237,17 @@ fn resident_kb(process: &Child) -> u64 {
     let status = process.id().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
     let line = status.as_deref().and_then(|text| text.lines().find(|line| line.starts_with("VmRSS:")));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+}
+
+/// Time a process has spent on cores, in milliseconds; 0 where there is no `/proc`.
+fn cpu_ms(process: &Child) -> u64 {
+    // Linux counts in hundredths of a second for programs, whatever it does inside.
+    const TICK_MS: u64 = 10;
+    let stat = process.id().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    // The name in brackets may hold spaces; behind it the 12th and 13th fields are user and system time.
+    let rest = stat.as_deref().and_then(|stat| stat.rsplit_once(')')).map_or("", |(_, rest)| rest);
+    let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    ticks.sum::<u64>() * TICK_MS
 }
 
 #[cfg(test)]
