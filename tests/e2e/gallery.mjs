@@ -62,6 +62,12 @@ async function asAdministrator(page, url, shot) {
   await page.getByRole("button", { name: "Make account" }).click();
   await page.getByText("amber-plinth-47").waitFor();
   await shot(page, "people");
+  await page.goto(`${url}/wallboard`);
+  await page.locator(".live-call").first().waitFor();
+  await page.getByRole("button", { name: "Listen" }).nth(3).click();
+  await page.locator(".supervising .line").nth(2).waitFor();
+  await page.waitForTimeout(1_200);
+  await shot(page, "wallboard");
   await page.goto(`${url}/engines`);
   await page.locator(".engine").first().waitFor();
   await page.waitForTimeout(16_000);

@@ -131,6 +131,7 @@ async function rest(request, response, path, url) {
     user.must_change_password = false;
     return json(response, 200, account(user), newSession(user));
   }
+  if (route === "GET /api/v1/live") return json(response, 200, desk.live());
   if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
   if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);
   if (route === "GET /api/v1/knowledge/search") return json(response, 200, found(url.searchParams.get("q") ?? ""));

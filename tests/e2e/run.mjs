@@ -291,11 +291,40 @@ async function records(url, page, shot, mocked) {
   await quinn.getByRole("button", { name: "Yes" }).click();
   await quinn.waitFor({ state: "detached" });
   check("and removed again after asking twice", true);
+  if (mocked) await supervision(page, shot);
   const missing = await page.goto(`${url}/nowhere`);
   check("an address that does not exist has status 404", missing.status() === 404);
   await page.getByText("This page does not exist").waitFor();
   check("an address that does not exist has a page", true);
   await shot(page, "23-not-found");
+}
+
+/** A supervisor hears a call, joins it, and takes it over. */
+async function supervision(page, shot) {
+  await page.getByRole("link", { name: "Wallboard" }).click();
+  const row = page.locator('.live-call[data-stage="agent"]').first();
+  await row.waitFor();
+  check("the wallboard has every call, who waits first", (await page.locator(".live-call").first().getAttribute("data-stage")) === "waiting");
+  await row.getByRole("button", { name: "Listen" }).click();
+  await page.locator(".supervising .line").first().waitFor();
+  const heard = () => page.evaluate(() => document.querySelector(".supervising .levels > div:last-child .meter > span").style.getPropertyValue("--level"));
+  await page.waitForFunction(() => Number(document.querySelector(".supervising .levels > div:last-child .meter > span").style.getPropertyValue("--level")) > 0.2);
+  check("a supervisor hears a call and reads it", true, `level ${await heard()}`);
+  await page.getByRole("button", { name: "Whisper" }).click();
+  await page.getByText("Only the agent hears you.").waitFor();
+  check("and speaks to its agent alone", true);
+  await shot(page, "24-wallboard");
+  const calls = await page.locator(".live-call").count();
+  const last = page.locator(".live-call").last();
+  await last.getByRole("button", { name: "End" }).click();
+  await last.getByRole("button", { name: "Yes" }).click();
+  await page.waitForFunction((before) => document.querySelectorAll(".live-call").length < before, calls);
+  check("a call is ended after asking twice", true);
+  await row.getByRole("button", { name: "Take over" }).click();
+  await untilMain(page, "the call is taken over", (data) => data.phase === "call");
+  check("a call that is taken over is on the desk", true);
+  await page.locator("#end").click();
+  await untilMain(page, "wrap-up", (data) => data.phase === "wrap_up");
 }
 
 async function choosePassword(page) {

@@ -30,6 +30,7 @@ const ROUTES: readonly Route[] = [
   { pattern: /^\/messages$/, load: () => import("../messages/MessagesPage.svelte"), least: "agent" },
   { pattern: /^\/calls$/, load: () => import("../review/CallsPage.svelte"), least: "agent" },
   { pattern: /^\/calls\/([^/]+)$/, load: () => import("../review/CallPage.svelte"), least: "agent" },
+  { pattern: /^\/wallboard$/, load: () => import("../board/BoardPage.svelte"), least: "supervisor" },
   { pattern: /^\/knowledge$/, load: () => import("../knowledge/KnowledgePage.svelte"), least: "agent" },
   { pattern: /^\/engines$/, load: () => import("../engines/EnginesPage.svelte"), least: "supervisor" },
   { pattern: /^\/people$/, load: () => import("../people/PeoplePage.svelte"), least: "admin" },
@@ -42,6 +43,7 @@ export const MENU: readonly MenuEntry[] = [
   { href: "/messages", icon: "voicemail", name: "menu.messages", least: "agent" },
   { href: "/calls", icon: "list", name: "menu.calls", least: "agent" },
   { href: "/knowledge", icon: "book", name: "menu.knowledge", least: "agent" },
+  { href: "/wallboard", icon: "bars", name: "menu.board", least: "supervisor" },
   { href: "/engines", icon: "gauge", name: "menu.engines", least: "supervisor" },
   { href: "/people", icon: "people", name: "menu.people", least: "admin" },
 ];

@@ -34,7 +34,7 @@ class DeskStore {
   readonly phase = $derived(phaseOf(this.desk));
 
   readonly voice: Voice = new Voice({
-    onFrame: (pcm) => this.desk.call !== null && this.#socket.sendFrame(pcm),
+    onFrame: (pcm) => this.#speaks && this.#socket.sendFrame(pcm),
     onMicLost: () => void this.microphone.lost(),
     onBlocked: (blocked) => (this.blocked = blocked),
   });
@@ -43,15 +43,28 @@ class DeskStore {
   readonly #watch = new LineWatch();
   readonly #socket = new DeskSocket({
     onMessage: (message) => this.#receive(message),
-    onAudio: (pcm) => this.desk.call?.hold === false && this.voice.play(pcm),
+    onAudio: (pcm) => this.#hears && this.voice.play(pcm),
     onUp: () => this.#wentUp(),
     onDown: (how) => void this.#wentDown(how),
   });
   /** What the agent last chose here; restored when the connection comes back. */
   #wish: AgentState | null = null;
   #restoreWish = false;
+  /** What a supervisor asked for while there was no connection. */
+  #request: FromAgent | null = null;
   /** A note written while the connection was down; the server takes it later too. */
   #unsent: FromAgent | null = null;
+
+  /** Whether what this microphone hears goes to somebody. */
+  get #speaks(): boolean {
+    const { call, supervising } = this.desk;
+    return call !== null || (supervising !== null && supervising.mode !== "listen");
+  }
+
+  /** Whether what comes is to be heard. */
+  get #hears(): boolean {
+    return this.desk.call === null ? this.desk.supervising !== null : !this.desk.call.hold;
+  }
 
   /** Frames sent and received, and tries to connect, for what the page says about the line. */
   get line(): { sent: number; received: number; dropped: number; tries: number } {
@@ -124,6 +137,16 @@ class DeskStore {
     if (this.#socket.send({ type: "dtmf", digit })) this.desk = noted(this.desk, "call.you_pressed", { digit });
   }
 
+  /** Gives the caller back to the assistant. */
+  handBack(): void {
+    this.#socket.send({ type: "hand_back" });
+  }
+
+  /** Gives the caller to the people of another queue. */
+  transfer(queue: string): void {
+    this.#socket.send({ type: "transfer", queue });
+  }
+
   end(): void {
     this.#socket.send({ type: "end" });
   }
@@ -143,6 +166,14 @@ class DeskStore {
     return this.#flush();
   }
 
+  /** What a supervisor does about a call; connects first where there is no connection yet. */
+  supervise(message: FromAgent): void {
+    // Asked for by a click, which lets sound out.
+    void this.voice.open().catch(() => undefined);
+    this.start();
+    if (!this.#socket.send(message)) this.#request = message;
+  }
+
   /** Lets the agent hear what a call sounds like when it comes in. */
   async hearRing(): Promise<void> {
     await this.voice.open().catch(() => undefined);
@@ -160,6 +191,8 @@ class DeskStore {
   #wentUp(): void {
     this.#restoreWish = this.#wish !== null;
     this.#flush();
+    if (this.#request !== null) this.#socket.send(this.#request);
+    this.#request = null;
   }
 
   #flush(): boolean {
@@ -211,6 +244,10 @@ class DeskStore {
       case "hold":
         this.voice.clear();
         this.#applyMute();
+        break;
+      case "supervise":
+        if (effect.speaks) void this.microphone.talk();
+        else this.microphone.release();
         break;
       case "tell":
         toasts.tell(t(effect.says));

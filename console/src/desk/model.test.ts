@@ -236,6 +236,46 @@ test("what the agent does is noted in the call only", () => {
   assert.strictEqual(noted(idle, "call.resumed"), idle);
 });
 
+const HEARD: ToAgent = { type: "supervising", call_id: "c7", mode: "listen", transcript: [line(0, "Hello")] };
+
+test("a supervised call is heard, spoken to and left; its lines are its own", () => {
+  const { desk, effects } = after(...AVAILABLE, HEARD);
+  assert.deepEqual(effects, [{ do: "supervise", speaks: false }]);
+  const spoken = from(desk, NOW, { type: "transcript", call_id: "c7", line: line(1, "Yes") }, { ...HEARD, mode: "barge" });
+  assert.deepEqual(spoken.effects, [{ do: "supervise", speaks: true }]);
+  assert.strictEqual(spoken.desk.supervising?.mode, "barge");
+  assert.deepEqual(texts(spoken.desk.supervising?.said), ["Hello", "Yes"]);
+  assert.strictEqual(phaseOf(spoken.desk), "idle");
+  assert.deepEqual(from(spoken.desk, NOW, { type: "supervising_ended", call_id: "c0" }).does, []);
+  const left = from(spoken.desk, NOW, { type: "supervising_ended", call_id: "c7" });
+  assert.isNull(left.desk.supervising);
+  assert.deepEqual(left.does, ["silence"]);
+  assert.isNull(lost(spoken.desk, NOW).supervising);
+});
+
+test("the brief comes with the call and stays after a lost connection", () => {
+  const brief = { why: "Asked for a person.", words: "My parcel.", facts: [], tried: [], next_step: "Ask for the number." };
+  const { desk } = after(...ACCEPTED, { ...CONNECTED, brief });
+  assert.deepEqual(desk.call?.brief, brief);
+  assert.deepEqual(from(desk, NOW, { ...CONNECTED, resumed: true }).desk.call?.brief, brief);
+});
+
+test("who takes a supervised call over is in it", () => {
+  const { desk } = after(...AVAILABLE, HEARD, { type: "supervising_ended", call_id: "c7" }, state("on_contact"), {
+    ...CONNECTED,
+    call_id: "c7",
+  });
+  assert.strictEqual(phaseOf(desk), "call");
+  assert.isNull(desk.call?.offer ?? null);
+});
+
+test("an agent sees who listens to their call", () => {
+  const { desk } = after(...TALKING, { type: "supervised", call_id: "c1", by: "kim", mode: "whisper" });
+  assert.deepInclude(desk.call?.said.at(-1), { says: "call.supervised_whisper", values: { by: "kim" } });
+  const { desk: alone } = from(desk, NOW, { type: "supervised", call_id: "c1", by: "kim", mode: null });
+  assert.deepInclude(alone.call?.said.at(-1), { says: "call.supervised_no_more", values: { by: "kim" } });
+});
+
 test("errors are told, unknown messages are not minded", () => {
   const { effects } = after(...AVAILABLE, { type: "error", code: "no_call", message: "You are on no call." });
   assert.deepEqual(effects, [{ do: "refused", code: "no_call", message: "You are on no call." }]);

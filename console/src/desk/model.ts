@@ -3,7 +3,7 @@
 //   idle ──offer──▶ offer ──accepted──▶ joining ──connected──▶ call ──call_ended──▶ wrap_up ──state──▶ idle
 //                     └──expired──▶ missed ──state──▶ idle
 
-import type { AgentState, CallEnd, Line, Offer, OfferResult, ToAgent } from "../api/types";
+import type { AgentState, Brief, CallEnd, Line, Offer, OfferResult, Supervision, ToAgent } from "../api/types";
 import type { MessageKey } from "../i18n/i18n.svelte";
 import { type Conversation, saidOf, withEvent, withLines, withSaid } from "../lib/conversation";
 
@@ -25,10 +25,18 @@ export interface HeldOffer {
 export interface Call {
   id: string;
   offer: Offer | null;
+  brief: Brief | null;
   said: Conversation;
   since: number;
   hold: boolean;
   holdSince: number;
+}
+
+/** A call of somebody else that a supervisor hears. */
+export interface Supervising {
+  callId: string;
+  mode: Supervision;
+  said: Conversation;
 }
 
 /** The form after a call. */
@@ -51,8 +59,11 @@ export interface Desk {
   joining: HeldOffer | null;
   call: Call | null;
   wrapUp: WrapUp | null;
+  supervising: Supervising | null;
   dispositions: readonly string[];
   breakCodes: readonly string[];
+  /** Where callers can be sent to. */
+  queues: readonly string[];
   /** The name of the break. */
   code: string | null;
   link: Link;
@@ -66,6 +77,7 @@ export type Effect =
   | { do: "talk" }
   | { do: "silence" }
   | { do: "hold"; on: boolean }
+  | { do: "supervise"; speaks: boolean }
   | { do: "tell"; says: MessageKey }
   | { do: "refused"; code: string; message: string }
   | { do: "ended" };
@@ -84,8 +96,10 @@ export const NEW_DESK: Desk = {
   joining: null,
   call: null,
   wrapUp: null,
+  supervising: null,
   dispositions: ["resolved", "follow_up", "wrong_number", "other"], // until the server names its own
   breakCodes: [],
+  queues: [],
   code: null,
   link: "connecting",
   downSince: 0,
@@ -105,7 +119,7 @@ export function phaseOf(desk: Desk): Phase {
 /** The connection was lost. Offers are taken back by the server; a call waits for us. */
 export function lost(desk: Desk, now: number): Desk {
   const downSince = desk.link === "up" ? now : desk.downSince;
-  return { ...desk, link: "down", downSince, offer: null, joining: null };
+  return { ...desk, link: "down", downSince, offer: null, joining: null, supervising: null };
 }
 
 /** Another window of this account has the desk now. */
@@ -123,10 +137,10 @@ export function noted(desk: Desk, says: MessageKey, values: Record<string, strin
 export function receive(desk: Desk, message: ToAgent, now: number): Step {
   switch (message.type) {
     case "hello": {
-      const { version, dispositions = [], break_codes: breakCodes = [] } = message;
+      const { version, dispositions = [], break_codes: breakCodes = [], queues = [] } = message;
       const link = version === VERSION ? "up" : "outdated";
       const offered = dispositions.length > 0 ? dispositions : desk.dispositions;
-      return step({ ...desk, link, dispositions: offered, breakCodes });
+      return step({ ...desk, link, dispositions: offered, breakCodes, queues });
     }
     case "state":
       return enter({ ...desk, code: message.code ?? null }, message.state, now - message.for_ms, message.next ?? null);
@@ -145,7 +159,7 @@ export function receive(desk: Desk, message: ToAgent, now: number): Step {
     case "offer_ended":
       return offerEnded(desk, message.offer_id, message.result);
     case "connected":
-      return connected(desk, message.call_id, message.transcript, message.resumed, now);
+      return connected(desk, message, now);
     case "transcript":
       return step(heard(desk, message.call_id, message.line));
     case "hold": {
@@ -159,12 +173,31 @@ export function receive(desk: Desk, message: ToAgent, now: number): Step {
       return step(noted(desk, "call.caller_pressed", { digit: message.digit }));
     case "call_ended":
       return callEnded(desk, message, now);
+    case "supervising": {
+      const { call_id: callId, mode, transcript } = message;
+      const before = desk.supervising?.callId === callId ? desk.supervising.said : [];
+      const supervising = { callId, mode, said: withLines(before, transcript) };
+      return step({ ...desk, supervising }, { do: "supervise", speaks: mode !== "listen" });
+    }
+    case "supervising_ended":
+      if (desk.supervising?.callId !== message.call_id) return step(desk);
+      return step({ ...desk, supervising: null }, { do: "silence" });
+    case "supervised":
+      if (desk.call?.id !== message.call_id) return step(desk);
+      return step(noted(desk, SUPERVISED[message.mode ?? "no_more"], { by: message.by }));
     case "error":
       return step(desk, { do: "refused", code: message.code, message: message.message });
     default:
       return step(desk); // pong, and whatever a newer server says
   }
 }
+
+const SUPERVISED: Record<Supervision | "no_more", MessageKey> = {
+  listen: "call.supervised_listen",
+  whisper: "call.supervised_whisper",
+  barge: "call.supervised_barge",
+  no_more: "call.supervised_no_more",
+};
 
 function step(desk: Desk, ...effects: Effect[]): Step {
   return { desk, effects };
@@ -202,13 +235,16 @@ function offerEnded(desk: Desk, offerId: string, result: OfferResult): Step {
   return step({ ...desk, offer: null }, { do: "quiet" }, { do: "silence" }, ...tell);
 }
 
-function connected(desk: Desk, id: string, transcript: Line[], resumed: boolean, now: number): Step {
+type Connected = Extract<ToAgent, { type: "connected" }>;
+
+function connected(desk: Desk, { call_id: id, transcript, resumed, brief }: Connected, now: number): Step {
   const same = desk.call?.id === id ? desk.call : null;
   const joining = desk.joining?.offer.call_id === id ? desk.joining : null;
   const said = withLines(same?.said ?? [], transcript);
   const call: Call = {
     id,
     offer: joining?.offer ?? same?.offer ?? null,
+    brief: brief === undefined || brief.why === "" ? (same?.brief ?? null) : brief,
     said: resumed ? withEvent(said, "call.resumed") : said,
     since: same?.since ?? now,
     hold: false,
@@ -217,9 +253,13 @@ function connected(desk: Desk, id: string, transcript: Line[], resumed: boolean,
   return step({ ...desk, offer: null, joining: null, wrapUp: null, call }, { do: "quiet" }, { do: "talk" });
 }
 
-/** A line of the offered, the joining or the connected call. */
+/** A line of the supervised, the offered, the joining or the connected call. */
 function heard(desk: Desk, callId: string, line: Line): Desk {
   const said = saidOf(line);
+  const { supervising } = desk;
+  if (supervising?.callId === callId) {
+    return { ...desk, supervising: { ...supervising, said: withSaid(supervising.said, said) } };
+  }
   if (desk.call?.id === callId) return { ...desk, call: { ...desk.call, said: withSaid(desk.call.said, said) } };
   const grown = (held: HeldOffer | null): HeldOffer | null =>
     held?.offer.call_id === callId ? { ...held, said: withSaid(held.said, said) } : held;

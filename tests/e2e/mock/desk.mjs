@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 
 import { frames, rms, voice } from "../voice.mjs";
+import { BUSY, SUPERVISED, liveCalls } from "./live.mjs";
 
 const ASSISTANT = frames(voice(2_600, 190));
 const HOLD = frames(voice(1_200, 240, 16_000, 0.2));
@@ -152,6 +153,7 @@ export class MockDesk {
     this.wrapUpMs = wrapUpMs;
     this.agents = new Map();
     this.waiting = [];
+    this.ended = new Set();
   }
 
   connect(ws, user) {
@@ -210,6 +212,14 @@ export class MockDesk {
     for (const agent of this.agents.values()) if (agent.task !== null) agent.callEnded("caller_hung_up");
   }
 
+  /** What a supervisor sees: made-up calls and agents, and the agents who are connected. */
+  live() {
+    const calls = liveCalls(this.ended);
+    const here = [...this.agents.values()].map((agent) => ({ agent_id: agent.user.id, name: agent.user.name, state: agent.state, for_ms: Date.now() - agent.since }));
+    const waits = calls.filter(({ stage }) => stage === "waiting").map(({ waiting_ms }) => waiting_ms);
+    return { calls, agents: [...here, ...BUSY], waiting: waits.length, longest_ms: Math.max(0, ...waits), queues: ["main"] };
+  }
+
   dropAgents() {
     for (const agent of this.agents.values()) agent.ws?.terminate();
   }
@@ -252,6 +262,7 @@ class MockAgent {
 
   lost() {
     this.ws = null;
+    this.stopSupervising();
     if (this.pending !== null) this.offerEnded("rescinded", "available");
     if (this.task === null) return;
     if (this.task.call !== null) this.task.call.held = true;
@@ -284,17 +295,46 @@ class MockAgent {
       case "hold":
         if (this.task?.call) this.task.call.held = message.on;
         return this.send({ type: "hold", call_id: this.task.id, on: message.on });
+      case "hand_back":
+        return this.callEnded("handed_back");
       case "end":
         return this.callEnded("agent_ended");
       case "wrap_up":
         this.note = message;
         clearTimeout(this.wrapTimer);
         return this.finish();
+      case "supervise":
+        return this.supervise(message);
+      case "stop_supervising":
+        return this.stopSupervising();
+      case "take_over":
+        this.stopSupervising();
+        this.task = { id: message.call_id, handoff: randomUUID(), call: null };
+        this.enter("on_contact");
+        return setTimeout(() => this.connected(false), 400);
+      case "force_end":
+        this.desk.ended.add(message.call_id);
+        return undefined;
       case "acknowledge_missed":
         return this.enter("available");
       default:
         return undefined;
     }
+  }
+
+  /** A made-up call is heard: its voice loops. */
+  supervise({ call_id, mode }) {
+    clearInterval(this.listening);
+    this.supervised = call_id;
+    this.send({ type: "supervising", call_id, mode, transcript: SUPERVISED });
+    let at = 0;
+    this.listening = setInterval(() => this.ws?.readyState === 1 && this.ws.send(ASSISTANT[(at += 1) % ASSISTANT.length]), 20);
+  }
+
+  stopSupervising() {
+    clearInterval(this.listening);
+    if (this.supervised !== undefined) this.send({ type: "supervising_ended", call_id: this.supervised });
+    this.supervised = undefined;
   }
 
   offer(task) {
@@ -354,7 +394,7 @@ class MockAgent {
       task.call.held = false;
       task.call.bridge = this;
     }
-    this.send({ type: "connected", call_id: task.id, handoff_id: task.handoff, resumed, transcript: task.call?.lines ?? SCRIPT });
+    this.send({ type: "connected", call_id: task.id, handoff_id: task.handoff, resumed, transcript: task.call?.lines ?? SCRIPT, brief: BRIEF });
     task.call?.send({ type: "caption", who: "agent", text: "", final: true });
     if (task.call !== null && !resumed) {
       setTimeout(() => task.call.line("agent", "Hello, this is Dana. Let me look that up for you.", 0.95), 700);
@@ -386,6 +426,14 @@ class MockAgent {
     this.enter(next);
   }
 }
+
+const BRIEF = {
+  why: "Pressed 0 for a person.",
+  words: "My parcel was due on Tuesday and it still has not come.",
+  facts: [{ fact: "44 79 12", source: "said by the caller, heard at 81 %" }],
+  tried: ["Answered from opening-hours."],
+  next_step: "Begin with their question, and leave out what they were told already.",
+};
 
 const SCRIPT = [
   ["assistant", "Hello, this is the automated assistant of Larkfield. How can I help you?", 1],

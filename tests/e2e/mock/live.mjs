@@ -1,0 +1,41 @@
+// A busy moment, for the wallboard.
+
+const began = Date.now();
+const id = (n) => `0197c1d2-0000-7000-8000-${String(n).padStart(12, "0")}`;
+
+const CALLS = [
+  { stage: "waiting", provider: "twilio", for: 151, reason: "caller_asked", waits: 64, position: 1, why: "Nobody is free; next in line." },
+  { stage: "waiting", provider: "telnyx", for: 96, reason: "low_confidence", waits: 21, position: 2, why: "Behind one other caller." },
+  { stage: "offered", provider: "browser", for: 48, reason: "caller_pressed_zero", waits: 6, agent_id: "kim" },
+  { stage: "agent", provider: "twilio", for: 312, reason: "forbidden_topic", agent_id: "robin" },
+  { stage: "agent", provider: "plivo", for: 187, reason: "caller_asked", agent_id: "alex" },
+  { stage: "assistant", provider: "browser", for: 74 },
+  { stage: "assistant", provider: "twilio", for: 31 },
+  { stage: "assistant", provider: "vonage", for: 9 },
+];
+
+export const BUSY = [
+  { agent_id: "alex", name: "alex", state: "on_contact", for_ms: 171_000, next: "break" },
+  { agent_id: "kim", name: "kim", state: "reserved", for_ms: 6_000 },
+  { agent_id: "robin", name: "robin", state: "on_contact", for_ms: 254_000 },
+  { agent_id: "noor", name: "noor", state: "break", code: "lunch", for_ms: 1_260_000 },
+  { agent_id: "lee", name: "lee", state: "wrap_up", for_ms: 23_000 },
+];
+
+export function liveCalls(ended) {
+  const passed = Date.now() - began;
+  return CALLS.map(({ for: seconds, waits, position, ...call }, i) => ({
+    call_id: id(800 + i),
+    for_ms: seconds * 1_000 + passed,
+    ...(waits === undefined ? {} : { waiting_ms: waits * 1_000 + passed }),
+    ...(position === undefined ? {} : { position, queue: "main", priority: 0 }),
+    ...call,
+  })).filter(({ call_id }) => !ended.has(call_id));
+}
+
+/** What was said in a call before a supervisor listens. */
+export const SUPERVISED = [
+  ["assistant", "Hello, this is the automated assistant of Larkfield. How can I help you?", 1],
+  ["caller", "I want to speak about the fee on my account.", 0.94],
+  ["agent", "Hello, this is Robin. I have your account in front of me.", 0.96],
+].map(([who, text, confidence], seq) => ({ seq, who, text, at_ms: 5_000 * seq + 700, confidence, is_final: true }));
