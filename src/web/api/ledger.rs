@@ -42,6 +42,7 @@ pub(super) struct Which {
     /// Somebody else's, for supervisors.
     agent: Option<AgentId>,
     /// `json` unless told.
+    #[param(inline)]
     format: Option<Format>,
 }
 

@@ -29,7 +29,8 @@ use sha2::{Digest, Sha256};
 static ASSETS: Dir<'static> = include_dir!("$WARMLINE_CONSOLE");
 
 /// The addresses that are pages. `console/src/app/routes.ts` knows what each of them shows.
-const PAGES: [&str; 9] = ["/", "/agent", "/calls", "/calls/{id}", "/engines", "/knowledge", "/messages", "/people", "/wallboard"];
+const PAGES: [&str; 9] =
+    ["/", "/agent", "/calls", "/calls/{id}", "/engines", "/knowledge", "/messages", "/people", "/wallboard"];
 
 /// Own files only. `connect-src 'self'` covers the websockets too: the pages talk to the host they came from.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; \
