@@ -165,7 +165,7 @@ struct Speculation {
     audio: UtteranceAudio,
     /// Once its transcript is there.
     looks: Option<Completeness>,
-    awaited: bool,
+    hurried: bool,
 }
 
 impl TurnDetector {
@@ -304,7 +304,7 @@ impl TurnDetector {
             self.speculations += 1;
             let audio = open.audio();
             events.push(TurnEvent::Speculate { id, audio: audio.clone() });
-            open.speculation = Some(Speculation { id, audio, looks: None, awaited: false });
+            open.speculation = Some(Speculation { id, audio, looks: None, hurried: false });
         }
     }
 
@@ -325,7 +325,7 @@ impl TurnDetector {
         } else if silence >= self.patience.hangover
             && let Some(speculation) = self.open.as_mut().and_then(|open| open.speculation.as_mut())
             && speculation.looks.is_none()
-            && !std::mem::replace(&mut speculation.awaited, true)
+            && !std::mem::replace(&mut speculation.hurried, true)
         {
             events.push(TurnEvent::WordsAwaited { id: speculation.id });
         }
