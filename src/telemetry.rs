@@ -96,6 +96,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("llm.choice", "letter the model picked, with its certainty"),
     ("llm.duration_ms", "transcript to the first clause of the reply"),
     ("llm.first_token_ms", "request to the first token of a reply"),
+    ("llm.model", "which model of the chain is asked"),
     ("llm.total_ms", "request to the last token of a reply"),
     ("message.id", "a voice message or callback wish"),
     ("offer.id", "one offer to one agent"),
