@@ -137,12 +137,20 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     let answer = transcribed(&call.captured_audio().reply[before..]).to_lowercase();
     assert!(answer.contains("45") || answer.contains("forty"), "the reply was heard as: {answer}");
 
-    // The caller speaks over the next answer: it stops, and the provider's buffer is cleared.
-    call.play("again", &speech).await.expect("played");
-    call.wait_reply_start(PATIENCE).await.expect("an answer");
-    let since = call.events(0).len();
-    call.begin("over it", &speech).await.expect("played");
-    call.wait_event(since, PATIENCE, |event| matches!(event, Event::Cleared)).await.expect("playback is cleared");
+    // The caller speaks over the next answer: it stops, and the provider's buffer is cleared. On a machine that stalls the
+    // words may be known only after the answer has ended; then there is nothing to clear, and it is tried again.
+    let mut cleared = false;
+    for _ in 0..3 {
+        call.play("again", &speech).await.expect("played");
+        call.wait_reply_start(PATIENCE).await.expect("an answer");
+        let since = call.events(0).len();
+        call.begin("over it", &speech).await.expect("played");
+        cleared = call.wait_event(since, PATIENCE / 3, |event| matches!(event, Event::Cleared)).await.is_ok();
+        if cleared {
+            break;
+        }
+    }
+    assert!(cleared, "playback is cleared");
 
     // `0` brings the offer, whatever the assistant is doing.
     let pressed = Instant::now();
