@@ -14,7 +14,7 @@
 //!  every state ─ hang-up, server stopping ─▶ Ending ─▶ Ended
 //! ```
 //!
-//! Invariants, tested over random inputs in `machine_tests.rs`: a caller who asked for a person ends with one or with a
+//! Invariants, tested over random inputs in `machine_random_tests.rs`: a caller who asked for a person ends with one or with a
 //! recorded alternative of their own choice; every handoff is closed exactly once; in every state something is audible or
 //! a deadline is set; only one voice speaks, the assistant until [`State::Introducing`] ends and the person after it.
 

@@ -12,23 +12,21 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
-use warmline::app::{App, OwnEngines};
-use warmline::audio::units::{Millis, Probability, SampleRate};
+use warmline::app::OwnEngines;
+use warmline::audio::units::{Millis, SampleRate};
 use warmline::cli::call::player::{CallPlayer, Dial};
-use warmline::config::Config;
 use warmline::engine::CancelFlag;
-use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance, Word};
+use warmline::engine::stt::fake::transcript;
+use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance};
 use warmline::engine::tts::{TextToSpeech, TtsError};
 use warmline::engine::vad::energy::EnergyVad;
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 
-use crate::support::house::{secret_of, sections};
+use crate::support::front_desk::{FrontDesk, PATIENCE, SURE, until};
+use crate::support::house::secret_of;
 use crate::support::tones::{best_share, tone};
 
-/// Real time on a shared machine: generous, because nothing here is a measurement.
-const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(1_200);
 /// What the caller's tones mean.
 const WORDS: &[(f32, &str)] = &[
@@ -44,21 +42,7 @@ struct Ears;
 impl SpeechToText for Ears {
     fn transcribe(&self, utterance: &Utterance, _: usize, _: &CancelFlag) -> Result<Transcript, SttError> {
         let heard = WORDS.iter().find(|(hertz, _)| best_share(&utterance.pcm, *hertz) > 0.5);
-        let text = heard.map_or("", |(_, text)| text);
-        let words = text.split_whitespace().map(|word| Word {
-            text: word.to_owned(),
-            start: Millis::ZERO,
-            end: utterance.span(),
-            probability: Probability::clamped(0.95),
-        });
-        Ok(Transcript {
-            text: text.to_owned(),
-            words: words.collect(),
-            avg_logprob: -0.05,
-            compression_ratio: 1.0,
-            audio: utterance.span(),
-            ..Transcript::default()
-        })
+        Ok(transcript(heard.map_or("", |(_, text)| text), SURE, utterance.span()))
     }
 
     fn name(&self) -> &str {
@@ -113,19 +97,22 @@ async fn cancel(State(shop): State<Arc<Shop>>, Path(number): Path<String>) -> Js
 }
 
 struct Site {
-    app: App,
-    base: String,
-    http: reqwest::Client,
-    cookie: String,
+    desk: FrontDesk,
     shop: Arc<Shop>,
     mouth: Arc<Mouth>,
     _tasks: JoinSet<()>,
-    _folder: tempfile::TempDir,
 }
+
+const ENTRY: &str = r#"+++
+title = "Opening hours"
+approved = "We open at nine."
+also_asked = ["when do you open"]
++++
+We open at nine.
+"#;
 
 impl Site {
     async fn open() -> Self {
-        warmline::engine::llm::openai::install_crypto();
         let shop = Arc::new(Shop::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let shop_port = listener.local_addr().expect("bound").port();
@@ -137,67 +124,33 @@ impl Site {
         tasks.spawn(async move { axum::serve(listener, routes).await.expect("serves") });
 
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (knowledge, tools) = (folder.path().join("knowledge"), folder.path().join("tools"));
-        std::fs::create_dir(&knowledge).expect("made");
+        let tools = folder.path().join("tools");
         std::fs::create_dir(&tools).expect("made");
-        let entry = "+++\ntitle = \"Opening hours\"\napproved = \"We open at nine.\"\nalso_asked = [\"when do you open\"]\n+++\nWe open at nine.\n";
-        std::fs::write(knowledge.join("hours.md"), entry).expect("written");
         for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tools")).expect("there") {
             let path = file.expect("an entry").path();
             let text = std::fs::read_to_string(&path).expect("readable");
             let text = text.replace("https://shop.example", &format!("http://127.0.0.1:{shop_port}"));
             std::fs::write(tools.join(path.file_name().expect("a name")), text).expect("written");
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\ncalls_per_minute_per_caller = 1000\n\
-             [llm]\nengine = \"off\"\n[stt]\ndeadline_ms = 40000\n[recording]\nenabled = false\n\
-             [tools]\ndir = {tools:?}\nallow_hosts = [\"127.0.0.1\"]\nallow_private = true\n\
-             [dialog]\nknowledge_dir = {knowledge:?}\nembedding = \"\"\n\
-             greeting = \"You are speaking with an automated assistant. How can I help you?\"\n{}",
-            folder.path(),
-            sections()
+        let more = format!(
+            "[recording]\nenabled = false\n\
+             [tools]\ndir = {tools:?}\nallow_hosts = [\"127.0.0.1\"]\nallow_private = true\n"
         );
-        let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let mouth = Arc::new(Mouth::default());
         let engines = OwnEngines { vad: Arc::new(EnergyVad), stt: Arc::new(Ears), tts: mouth.clone() };
-        let mut app = App::start_with(config, engines).await.expect("starts");
-        tokio::time::timeout(PATIENCE, app.warmed_up()).await.expect("warms up");
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let first = app.first_admin.as_ref().expect("a new database");
-        let (name, old) = (first.name.clone(), first.password.expose().clone());
-        let base = format!("http://127.0.0.1:{port}");
-        let mut site = Self { app, base, http, cookie: String::new(), shop, mouth, _tasks: tasks, _folder: folder };
-        site.post("session", &json!({ "name": name, "password": old })).await;
-        site.post("password", &json!({ "old": old, "new": "a long enough password" })).await;
-        site
-    }
-
-    async fn post(&mut self, path: &str, body: &Value) {
-        let request = self.http.post(format!("{}/api/v1/{path}", self.base)).header("origin", &self.base);
-        let response = request.header("cookie", &self.cookie).json(body).send().await.expect("answers");
-        assert!(response.status().is_success(), "{path}: {}", response.status());
-        if let Some(cookie) = response.headers().get("set-cookie") {
-            let cookie = cookie.to_str().expect("text");
-            self.cookie = cookie.split(';').next().expect("a first part").to_owned();
-        }
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let request = self.http.get(format!("{}/api/v1/{path}", self.base)).header("cookie", &self.cookie);
-        request.send().await.expect("answers").json().await.expect("JSON")
+        let desk = FrontDesk::open_with(folder, ENTRY, engines, &more).await;
+        Self { desk, shop, mouth, _tasks: tasks }
     }
 
     /// The one call there is.
     async fn detail(&self) -> Value {
-        let calls = self.get("calls").await;
-        let id = calls["calls"][0]["id"].as_str().expect("a call").to_owned();
-        self.get(&format!("calls/{id}")).await
+        let calls = self.desk.get("calls").await;
+        self.desk.call(calls["calls"][0]["id"].as_str().expect("a call")).await
     }
 
     async fn dial(&self) -> CallPlayer {
         let auth_token = Secret::new(secret_of("twilio").to_owned());
-        let dial = Dial { auth_token, patience: PATIENCE, ..Dial::new(self.base.as_str(), "twilio") };
+        let dial = Dial { auth_token, patience: PATIENCE, ..Dial::new(self.desk.base.as_str(), "twilio") };
         let mut call = CallPlayer::connect(&dial).await.expect("connects");
         call.wait_reply_end(PAUSE, PATIENCE).await.expect("greeted");
         call
@@ -216,14 +169,6 @@ impl Site {
 
     fn asked(&self) -> Vec<String> {
         self.shop.asked.lock().expect("no panic").clone()
-    }
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < end, "{what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -248,7 +193,7 @@ async fn an_order_is_looked_up_by_voice() {
         (&run["tool"], &run["arguments"], &run["status"], &run["changes"]),
         (&json!("order_status"), &json!({ "order_number": "440017" }), &json!(200), &json!(false))
     );
-    site.app.stop().await;
+    site.desk.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,5 +214,5 @@ async fn what_was_begun_is_on_record_though_the_caller_hung_up() {
     let detail = site.detail().await;
     assert_eq!((&detail["tools"][0]["status"], site.asked()), (&json!(200), vec!["cancel 440017".to_owned()]));
     assert!(!site.said("is cancelled"), "nobody was there to hear it");
-    site.app.stop().await;
+    site.desk.app.stop().await;
 }

@@ -19,7 +19,7 @@ use warmline::models::{self, ModelKind};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 
-use crate::support::agent::Agent;
+use crate::support::front_desk::{FrontDesk, PATIENCE, configuration, knowledge, until};
 use crate::support::tones::{best_share, tone};
 
 /// Says "go forward ten meters", recorded from a person, 16 kHz.
@@ -33,69 +33,22 @@ also_asked = ["go forward ten meters", "go forward ten metres", "go forward 10 m
 +++
 The robot needs forty five seconds to go ten meters, and then it waits for you at the gate of the garden.
 "#;
-/// Real time on a shared machine: generous, because nothing here is a measurement.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn recorded_speech() -> Vec<i16> {
     let bytes = std::fs::read(RECORDING).expect("apt-get install pocketsphinx-testdata");
     bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
 }
 
-struct Site {
-    app: App,
-    base: String,
-    http: reqwest::Client,
-    cookie: String,
-    folder: tempfile::TempDir,
-}
-
-impl Site {
-    async fn open() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let knowledge = folder.path().join("knowledge");
-        std::fs::create_dir(&knowledge).expect("made");
-        std::fs::write(knowledge.join("robot.md"), ENTRY).expect("written");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\n[twilio]\nauth_token = \"hush\"\n\
-             [llm]\nengine = \"off\"\n[dialog]\nknowledge_dir = {knowledge:?}\n[stt]\ndeadline_ms = 40000\n",
-            folder.path()
-        );
-        let config = Config::parse(&text, std::iter::empty()).expect("valid");
-        let mut app = App::start(config).await.expect("starts: scripts/test fetches the models");
-        tokio::time::timeout(PATIENCE * 3, app.warmed_up()).await.expect("warms up");
-        let base = format!("http://127.0.0.1:{port}");
-        warmline::engine::llm::openai::install_crypto();
-        let http = reqwest::Client::new();
-        let first = app.first_admin.as_ref().expect("a new database");
-        let (name, old) = (first.name.clone(), first.password.expose().clone());
-        let mut site = Self { app, base, http, cookie: String::new(), folder };
-        site.post("session", &json!({ "name": name, "password": old })).await;
-        site.post("password", &json!({ "old": old, "new": "a long enough password" })).await;
-        site
-    }
-
-    async fn post(&mut self, path: &str, body: &Value) {
-        let request = self.http.post(format!("{}/api/v1/{path}", self.base)).header("origin", &self.base);
-        let response = request.header("cookie", &self.cookie).json(body).send().await.expect("answers");
-        assert!(response.status().is_success(), "{path}: {}", response.status());
-        if let Some(cookie) = response.headers().get("set-cookie") {
-            let cookie = cookie.to_str().expect("text");
-            self.cookie = cookie.split(';').next().expect("a first part").to_owned();
-        }
-    }
-
-    async fn get(&self, path: &str) -> reqwest::Response {
-        let request = self.http.get(format!("{}/api/v1/{path}", self.base)).header("cookie", &self.cookie);
-        let response = request.send().await.expect("answers");
-        assert!(response.status().is_success(), "{path}: {}", response.status());
-        response
-    }
-
-    async fn agent(&self) -> Agent {
-        let headers = [("cookie", self.cookie.clone()), ("origin", self.base.clone())];
-        Agent::connect(&self.base, &headers, PATIENCE).await
-    }
+/// The real server with the real ears and voice.
+async fn open() -> FrontDesk {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sections = format!(
+        "[twilio]\nauth_token = \"hush\"\n[dialog]\nknowledge_dir = {:?}\n[stt]\ndeadline_ms = 40000\n",
+        knowledge(&folder, ENTRY)
+    );
+    let (config, base) = configuration(&folder, &sections);
+    let app = App::start(config).await.expect("starts: scripts/test fetches the models");
+    FrontDesk::enter(app, base, folder).await
 }
 
 /// What Whisper hears in `pcm`.
@@ -106,19 +59,11 @@ fn transcribed(pcm: &[i16]) -> String {
     whisper.transcribe(&utterance, 1, &CancelFlag::new()).expect("transcribes").text
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < end, "{what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "real models in real time: scripts/test"]
 async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     assert!(Path::new(RECORDING).exists(), "apt-get install pocketsphinx-testdata");
-    let site = Site::open().await;
+    let site = open().await;
     let mut agent = site.agent().await;
     agent.expect("hello").await;
     agent.say(json!({ "type": "set_state", "state": "available" })).await;
@@ -182,11 +127,11 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
         .say(json!({ "type": "wrap_up", "call_id": call_id, "note": "robot asked for", "disposition": "resolved" }))
         .await;
     until("the record is complete", async || {
-        let detail: Value = site.get(&format!("calls/{call_id}")).await.json().await.expect("JSON");
+        let detail = site.call(&call_id).await;
         detail["call"]["outcome"] == "spoke_with_agent" && detail["wrap_ups"][0]["note"] == "robot asked for"
     })
     .await;
-    let detail: Value = site.get(&format!("calls/{call_id}")).await.json().await.expect("JSON");
+    let detail = site.call(&call_id).await;
     assert_eq!(detail["offers"][0]["result"], "accepted");
     assert_eq!(detail["handoffs"][0]["outcome"], "bridged");
     assert_eq!(detail["triggers"][0]["signals"]["digit"], "0");
@@ -196,17 +141,17 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     };
     assert!(turns.iter().any(|turn| heard(&turn)), "{turns:?}");
     let answered =
-        |turn: &&Value| turn["entries"][0]["entry"] == "robot" && turn["timings"]["response_ms"].as_u64() > Some(0);
+        |turn: &&Value| turn["entries"][0]["entry"] == "entry" && turn["timings"]["response_ms"].as_u64() > Some(0);
     assert!(turns.iter().any(|turn| answered(&turn)), "{turns:?}");
     check_recording(&site, &call_id).await;
     site.app.stop().await;
 }
 
-async fn check_recording(site: &Site, call_id: &str) {
+async fn check_recording(site: &FrontDesk, call_id: &str) {
     // The recorder closes the file on a thread of its own.
     let name = site.folder.path().join("recordings").join(format!("{call_id}.wav"));
     until("the recording is finished", async || name.exists()).await;
-    let bytes = site.get(&format!("calls/{call_id}/recording")).await.bytes().await.expect("a file");
+    let bytes = site.response(&format!("calls/{call_id}/recording")).await.bytes().await.expect("a file");
     let wav = hound::WavReader::new(std::io::Cursor::new(bytes)).expect("a WAV");
     assert_eq!(wav.spec().channels, 2);
     let samples: Vec<i16> = wav.into_samples().map(|sample| sample.expect("a sample")).collect();

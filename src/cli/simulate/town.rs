@@ -18,7 +18,8 @@ use crate::cli::call::player::Dial;
 use crate::config::{Config, LlmMode};
 use crate::dialog::knowledge::Knowledge;
 use crate::engine::CancelFlag;
-use crate::engine::stt::{SpeechToText, SttError, Transcript, Utterance, Word};
+use crate::engine::stt::fake::transcript;
+use crate::engine::stt::{SpeechToText, SttError, Transcript, Utterance};
 use crate::engine::tts::{TextToSpeech, TtsError};
 use crate::engine::vad::energy::EnergyVad;
 use crate::store::sqlite::SqliteStore;
@@ -101,24 +102,12 @@ struct Ears(Arc<Speech>);
 impl SpeechToText for Ears {
     fn transcribe(&self, utterance: &Utterance, _: usize, _: &CancelFlag) -> Result<Transcript, SttError> {
         let text = self.0.heard(&utterance.pcm).unwrap_or_default();
-        let span = utterance.span();
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let each = span.0 / u32::try_from(words.len().max(1)).unwrap_or(1);
-        let words = words.iter().enumerate().map(|(n, word)| Word {
-            text: (*word).to_owned(),
-            start: Millis(each * n as u32),
-            end: Millis(each * (n as u32 + 1)),
+        let mut heard = transcript(text, -0.15, utterance.span());
+        for word in &mut heard.words {
             // Some words are heard worse than others.
-            probability: Probability::clamped(0.99 - 0.07 * (word.len() % 5) as f32),
-        });
-        Ok(Transcript {
-            text: text.to_owned(),
-            words: words.collect(),
-            avg_logprob: -0.15,
-            compression_ratio: 1.0,
-            audio: span,
-            ..Transcript::default()
-        })
+            word.probability = Probability::clamped(0.99 - 0.07 * (word.text.len() % 5) as f32);
+        }
+        Ok(heard)
     }
 
     fn name(&self) -> &str {

@@ -111,8 +111,8 @@ impl SpeechToText for FakeStt {
     }
 }
 
-/// `text` spread evenly over `audio`.
-fn transcript(text: &str, avg_logprob: f32, audio: Millis) -> Transcript {
+/// What a recogniser gives that heard `text`, its words spread evenly over `audio`, as sure as `avg_logprob` says.
+pub fn transcript(text: &str, avg_logprob: f32, audio: Millis) -> Transcript {
     let count = text.split_whitespace().count().max(1) as u32;
     let at = |index: u32| Millis((u64::from(audio.0) * u64::from(index) / u64::from(count)) as u32);
     let words = text.split_whitespace().zip(0..).map(|(word, index)| Word {

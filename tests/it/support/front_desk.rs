@@ -2,16 +2,19 @@
 //! heard as a question.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::time::Instant;
 use warmline::app::{App, OwnEngines};
-use warmline::audio::units::{Millis, Probability, SampleRate};
+use warmline::audio::units::{Millis, SampleRate};
 use warmline::config::Config;
 use warmline::engine::CancelFlag;
-use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance, Word};
+use warmline::engine::stt::fake::transcript;
+use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance};
 use warmline::engine::tts::{TextToSpeech, TtsError};
 use warmline::engine::vad::energy::EnergyVad;
 
@@ -44,26 +47,16 @@ also_asked = ["are you open on sunday", "sunday hours"]
 On Sunday we are open from noon until five.
 "#;
 
+/// Mean log-probability of words that are heard well.
+pub const SURE: f32 = -0.05;
+
 /// Hears the question in its tone, and nothing in anything else.
 struct Ears;
 
 impl SpeechToText for Ears {
     fn transcribe(&self, utterance: &Utterance, _: usize, _: &CancelFlag) -> Result<Transcript, SttError> {
         let text = if best_share(&utterance.pcm, QUESTION_HZ) > 0.5 { QUESTION } else { "" };
-        let words = text.split_whitespace().map(|word| Word {
-            text: word.to_owned(),
-            start: Millis::ZERO,
-            end: utterance.span(),
-            probability: Probability::clamped(0.95),
-        });
-        Ok(Transcript {
-            text: text.to_owned(),
-            words: words.collect(),
-            avg_logprob: -0.05,
-            compression_ratio: 1.0,
-            audio: utterance.span(),
-            ..Transcript::default()
-        })
+        Ok(transcript(text, SURE, utterance.span()))
     }
 
     fn name(&self) -> &str {
@@ -106,37 +99,41 @@ pub struct FrontDesk {
     /// Of the person at the desk.
     cookie: String,
     pub http: reqwest::Client,
-    pub folder: tempfile::TempDir,
+    pub folder: TempDir,
 }
 
 impl FrontDesk {
     /// Opens it, with these sections of the configuration besides.
     pub async fn open(more: &str) -> Self {
-        warmline::engine::llm::openai::install_crypto();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let knowledge = folder.path().join("knowledge");
-        std::fs::create_dir(&knowledge).expect("made");
-        std::fs::write(knowledge.join("hours.md"), ENTRY).expect("written");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let engines = OwnEngines { vad: Arc::new(EnergyVad), stt: Arc::new(Ears), tts: Arc::new(Mouth) };
+        Self::open_with(tempfile::tempdir().expect("a temporary folder"), ENTRY, engines, more).await
+    }
+
+    /// The same with other engines and one other entry; the folder may hold files that `more` names.
+    pub async fn open_with(folder: TempDir, entry: &str, engines: OwnEngines, more: &str) -> Self {
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\nmax_calls = 64\ncalls_per_minute_per_caller = 1000\n\
-             [llm]\nengine = \"off\"\n[stt]\ndeadline_ms = 40000\n\
-             [dialog]\nknowledge_dir = {knowledge:?}\nembedding = \"\"\n\
+            "[stt]\ndeadline_ms = 40000\n\
+             [dialog]\nknowledge_dir = {:?}\nembedding = \"\"\n\
              greeting = \"You are speaking with an automated assistant. How can I help you?\"\n{}\n{more}",
-            folder.path(),
+            knowledge(&folder, entry),
             sections()
         );
-        let config = Config::parse(&text, std::iter::empty()).expect("valid");
-        let engines = OwnEngines { vad: Arc::new(EnergyVad), stt: Arc::new(Ears), tts: Arc::new(Mouth) };
-        let mut app = App::start_with(config, engines).await.expect("starts");
-        tokio::time::timeout(PATIENCE, app.warmed_up()).await.expect("warms up");
+        let (config, base) = configuration(&folder, &text);
+        let app = App::start_with(config, engines).await.expect("starts");
+        Self::enter(app, base, folder).await
+    }
+
+    /// Signs in as the first administrator of a server that has just been started.
+    pub async fn enter(mut app: App, base: String, folder: TempDir) -> Self {
+        warmline::engine::llm::openai::install_crypto();
+        tokio::time::timeout(PATIENCE * 3, app.warmed_up()).await.expect("warms up");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let first = app.first_admin.as_ref().expect("a new database");
         let (name, old) = (first.name.clone(), first.password.expose().clone());
-        let mut site = Self { app, base: format!("http://127.0.0.1:{port}"), cookie: String::new(), http, folder };
-        site.post("session", &json!({ "name": name, "password": old })).await;
-        site.post("password", &json!({ "old": old, "new": "a long enough password" })).await;
-        site
+        let mut desk = Self { app, base, cookie: String::new(), http, folder };
+        desk.post("session", &json!({ "name": name, "password": old })).await;
+        desk.post("password", &json!({ "old": old, "new": "a long enough password" })).await;
+        desk
     }
 
     async fn post(&mut self, path: &str, body: &Value) {
@@ -155,16 +152,42 @@ impl FrontDesk {
         Agent::connect(&self.base, &headers, PATIENCE).await
     }
 
-    /// What the API says.
-    pub async fn get(&self, path: &str) -> Value {
+    /// What the API answers.
+    pub async fn response(&self, path: &str) -> reqwest::Response {
         let request = self.http.get(format!("{}/api/v1/{path}", self.base)).header("cookie", &self.cookie);
-        request.send().await.expect("answers").json().await.expect("JSON")
+        let response = request.send().await.expect("answers");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response
+    }
+
+    /// The same as JSON.
+    pub async fn get(&self, path: &str) -> Value {
+        self.response(path).await.json().await.expect("JSON")
     }
 
     /// All that is known of a call.
     pub async fn call(&self, id: &str) -> Value {
         self.get(&format!("calls/{id}")).await
     }
+}
+
+/// A folder of knowledge in `folder` with this one entry.
+pub fn knowledge(folder: &TempDir, entry: &str) -> PathBuf {
+    let knowledge = folder.path().join("knowledge");
+    std::fs::create_dir(&knowledge).expect("made");
+    std::fs::write(knowledge.join("entry.md"), entry).expect("written");
+    knowledge
+}
+
+/// A configuration with `sections` that keeps its data in `folder`, without a language model, and the address to call.
+pub fn configuration(folder: &TempDir, sections: &str) -> (Config, String) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\nmax_calls = 64\ncalls_per_minute_per_caller = 1000\ndrain_grace_s = 2\n\
+         [llm]\nengine = \"off\"\n{sections}",
+        folder.path()
+    );
+    (Config::parse(&text, std::iter::empty()).expect("valid"), format!("http://127.0.0.1:{port}"))
 }
 
 /// Looks until it holds.
