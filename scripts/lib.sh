@@ -8,6 +8,10 @@ cache=${WARMLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/warmline}
 worker_target=${CARGO_TARGET_DIR:-$cache/target}-llm
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 worker=$worker_target/release/warmline-llm-worker
+# Node trusts its own list of authorities only. A network with an authority of its own has it where all else looks.
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+    export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+fi
 cd "$root" || exit
 
 say() { printf '\n== %s\n' "$*" >&2; }
@@ -63,8 +67,7 @@ build_console() {
     fi
     node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || fail "node $(node --version) is too old: 18 or newer is needed"
     say "Building the console"
-    npm ci --prefix console --no-audit --no-fund >&2
-    npm run build --prefix console >&2
+    npm ci --prefix console --no-audit --no-fund >&2 && npm run build --prefix console >&2
 }
 
 # In its own folder: llm-worker/.cargo/config.toml asks for this machine's vector instructions.
