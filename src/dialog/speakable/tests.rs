@@ -276,14 +276,15 @@ proptest! {
 
     #[test]
     fn plain_words_stay_as_they_are(words in "[A-Z]?[a-z]{1,9}(,? [a-z]{1,9}){0,9}[.!?]?") {
-        prop_assume!(!words.split([' ', ',', '.']).any(|word| word == "vs"));
+        prop_assume!(!words.split(|c: char| !c.is_alphabetic()).any(|word| word == "vs"));
         prop_assert_eq!(speakable(&words), words);
     }
 
     #[test]
     fn what_is_speakable_already_stays(text in any::<String>()) {
         let once = speakable(&text);
-        if once.chars().all(|c| c.is_ascii_lowercase() || " ,?!".contains(c)) && !once.contains(" vs") && !once.starts_with("vs") {
+        let plain = once.chars().all(|c| c.is_ascii_lowercase() || " ,?!".contains(c));
+        if plain && !once.split(|c: char| !c.is_alphabetic()).any(|word| word == "vs") {
             prop_assert_eq!(speakable(&once), once.clone());
         }
     }
