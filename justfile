@@ -18,6 +18,10 @@ check:
 test:
     scripts/test
 
+# The property tests with CASES new cases each; what they find is written below proptest-regressions/
+explore CASES="4000" FILTER="":
+    PROPTEST_CASES={{ CASES }} cargo test --release --locked {{ FILTER }}
+
 # Build the console's pages; the next cargo build embeds them
 console:
     npm ci --prefix console --no-audit --no-fund
