@@ -6,17 +6,19 @@ use warmline::audio::units::Millis;
 use warmline::telephony::protocol::{Caption, Digit, MarkId, MediaCommand, Speaker, Transfer, WsMessage};
 use warmline::telephony::providers::{PROVIDERS, ProviderSpec, TransferBy, markdown_table};
 
-use crate::support::replay::{Watched, fixtures, folder, replay, seeds};
+use crate::support::replay::{Watched, fixtures, folder, load, replay, seeds};
 
-/// What every provider's folder must show; `reordered` besides where messages carry numbers.
+/// What every provider's folder must show.
 const REQUIRED: &[&str] = &[
     "connect",
     "duplicate-start",
     "hang-up-by-caller",
     "hang-up-by-us",
     "malformed",
+    "mark",
     "media-before-start",
     "oversized",
+    "reconnect",
     "refused-busy",
     "silence-until-timeout",
     "socket-lost",
@@ -28,10 +30,19 @@ fn required(spec: &ProviderSpec) -> Vec<&'static str> {
     let more = [
         ("barge-in", spec.clear),
         ("dtmf", spec.dtmf),
-        ("mark", spec.marks),
         ("transfer", spec.transfer == TransferBy::Message),
+        ("reordered", has_numbered_audio(spec)),
     ];
     REQUIRED.iter().copied().chain(more.into_iter().filter(|(_, can)| *can).map(|(name, _)| name)).collect()
+}
+
+/// Whether this provider's audio tells its place: such messages may come in any order.
+fn has_numbered_audio(spec: &ProviderSpec) -> bool {
+    let is_numbered = |message: WsMessage| match message {
+        WsMessage::Text(text) => text.contains("\"payload\"") && text.to_lowercase().contains("sequence"),
+        WsMessage::Binary(_) | WsMessage::Closed => false,
+    };
+    load(spec, "talk").into_iter().filter(|line| line.dir == "in").any(|line| is_numbered(line.message()))
 }
 
 #[test]
