@@ -1,13 +1,13 @@
-//! Keys by their sound. PURE.
+//! Keys by their sound: heard, and made. PURE.
 //!
 //! A key of a telephone is two sine tones at once, one of four low and one of four high frequencies (ITU-T Q.23). Where a
-//! provider reports no keys they are still in the audio. What a receiver must take and leave is in ITU-T Q.24: tones of
+//! provider reports no keys they are still in the audio, and where it takes none they can be put there. What a receiver must take and leave is in ITU-T Q.24: tones of
 //! 40 ms and longer whose frequencies are within 1.5 %; never speech. Speech is what makes it hard, so a key needs nearly all
 //! of the sound to be in its two tones, three blocks in a row.
 
 use std::f32::consts::TAU;
 
-use super::units::SampleRate;
+use super::units::{Millis, SampleRate};
 
 const LOW: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
 const HIGH: [f32; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
@@ -26,6 +26,33 @@ const SHARE: f32 = 0.72;
 const CLEAR: f32 = 6.3;
 /// How much stronger either tone may be: 8 dB.
 const TWIST: f32 = 6.3;
+
+/// How long a key sounds, and the silence after it: more than the 40 ms of each that every receiver must take.
+const SOUNDS: Millis = Millis(100);
+const PAUSE: Millis = Millis(100);
+/// Rise and fall of the tones, so that they begin and end without a click.
+const EDGE: Millis = Millis(2);
+/// Peaks of the low and the high tone: -10 and -8 dBm0. The line takes more from the high one.
+const PEAKS: [f32; 2] = [7_165.0, 9_020.0];
+
+/// The sound of a key and the pause behind it, 16 kHz; `key` as in [`crate::telephony::protocol::Digit`]. Nothing for
+/// what is no key.
+pub fn key_sound(key: char) -> Vec<i16> {
+    let column = |row: &[char; 4]| row.iter().position(|other| *other == key);
+    let Some((row, column)) = KEYS.iter().enumerate().find_map(|(n, row)| Some((n, column(row)?))) else {
+        return Vec::new();
+    };
+    let rate = SampleRate::WIDEBAND;
+    let (samples, edge) = (rate.samples_in(SOUNDS), rate.samples_in(EDGE) as f32);
+    let wave = |hertz: f32, n: usize| (TAU * hertz * n as f32 / rate.0 as f32).sin();
+    let mut pcm = Vec::with_capacity(samples + rate.samples_in(PAUSE));
+    pcm.extend((0..samples).map(|n| {
+        let gain = (n.min(samples - n) as f32 / edge).min(1.0);
+        (gain * (PEAKS[0] * wave(LOW[row], n) + PEAKS[1] * wave(HIGH[column], n))) as i16
+    }));
+    pcm.resize(samples + rate.samples_in(PAUSE), 0);
+    pcm
+}
 
 /// Listens to one stream of 16 kHz mono audio.
 #[derive(Clone, Debug)]
@@ -101,6 +128,8 @@ fn goertzel(block: &[f32], hertz: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::g711;
+    use crate::audio::resample::Resampler;
 
     const RATE: f32 = SampleRate::WIDEBAND.0 as f32;
 
@@ -149,6 +178,49 @@ mod tests {
             }
             assert_eq!(heard(&line), all, "{offset}");
         }
+    }
+
+    #[test]
+    fn every_key_we_make_is_heard_through_any_codec_and_at_its_level() {
+        let all = "123A456B789C*0#D";
+        let line: Vec<i16> = all.chars().flat_map(key_sound).collect();
+        assert_eq!(line.len(), 16 * 200 * all.len());
+        let heard = |pcm: &[i16]| -> String {
+            let mut detector = DtmfDetector::default();
+            pcm.chunks(320).filter_map(|frame| detector.push(frame)).collect()
+        };
+        assert_eq!(heard(&line), all);
+        // As a telephone network carries it: 8 kHz, G.711, and back.
+        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+        Resampler::new(SampleRate::WIDEBAND, SampleRate::NARROWBAND).expect("rates").push(&line, &mut narrow);
+        for law in [through_ulaw(&narrow), through_alaw(&narrow)] {
+            wide.clear();
+            Resampler::new(SampleRate::NARROWBAND, SampleRate::WIDEBAND).expect("rates").push(&law, &mut wide);
+            wide.resize(wide.len() + 640, 0);
+            assert_eq!(heard(&wide), all);
+        }
+        // Each tone by itself, against the peak of a sine of 0 dBm0.
+        let five: Vec<f32> = key_sound('5')[160..1_440].iter().map(|sample| f32::from(*sample)).collect();
+        for (hertz, dbm0) in [(770.0, -10.0), (1_336.0, -8.0)] {
+            let peak = 2.0 * goertzel(&five, hertz).sqrt() / five.len() as f32;
+            let level = 20.0 * (peak / 22_650.0).log10();
+            assert!((level - dbm0).abs() < 0.5, "{hertz} Hz at {level} dBm0");
+        }
+        assert!(key_sound('x').is_empty());
+    }
+
+    fn through_ulaw(pcm: &[i16]) -> Vec<i16> {
+        let (mut bytes, mut back) = (Vec::new(), Vec::new());
+        g711::encode_ulaw(pcm, &mut bytes);
+        g711::decode_ulaw(&bytes, &mut back);
+        back
+    }
+
+    fn through_alaw(pcm: &[i16]) -> Vec<i16> {
+        let (mut bytes, mut back) = (Vec::new(), Vec::new());
+        g711::encode_alaw(pcm, &mut bytes);
+        g711::decode_alaw(&bytes, &mut back);
+        back
     }
 
     #[test]

@@ -55,7 +55,7 @@ use crate::handoff::{HandoffId, HandoffReason};
 use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{Digit, MediaCommand, MediaEvent, StopReason, StreamStart};
-use crate::telephony::providers::{self, TransferBy};
+use crate::telephony::providers::{self, KeysOut, TransferBy};
 
 /// An agent of whom no frame came this long after they were joined has no microphone.
 const NO_SOUND: Duration = Duration::from_secs(5);
@@ -149,6 +149,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         id,
         provider,
         captioned: row.is_some_and(|spec| spec.captions),
+        keys_out: row.map_or(KeysOut::Sound, |spec| spec.keys_out),
         epoch: now,
         machine: CallMachine::new(now.into_std(), policy),
         playback: Playback::ahead(row.map_or(Millis::ZERO, |spec| spec.collects)),
@@ -206,6 +207,7 @@ struct Actor {
     provider: &'static str,
     /// The caller can read captions.
     captioned: bool,
+    keys_out: KeysOut,
     epoch: Instant,
     machine: CallMachine,
     playback: Playback,

@@ -11,10 +11,6 @@ const NOTE: Millis = Millis(900);
 const LOUDNESS: f32 = 2_600.0;
 const BEEP_HZ: f32 = 1_000.0;
 const BEEP: Millis = Millis(250);
-/// The keypad's rows and columns, ITU-T Q.23.
-const ROWS: [(f32, &str); 4] = [(697.0, "123A"), (770.0, "456B"), (852.0, "789C"), (941.0, "*0#D")];
-const COLUMNS: [f32; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
-const KEY_TONE: Millis = Millis(160);
 
 /// Endless hold music, 16 kHz.
 #[derive(Debug, Default)]
@@ -50,13 +46,6 @@ fn tone(hertz: f32, inside: u64, length: u64, rate: f32) -> f32 {
 /// The tone that tells a caller to speak now, 16 kHz.
 pub fn beep() -> Vec<i16> {
     sines(&[BEEP_HZ], BEEP)
-}
-
-/// The two tones of a keypad key, 16 kHz; nothing for what is no key.
-pub fn key_tone(key: char) -> Vec<i16> {
-    ROWS.iter()
-        .find_map(|(row, keys)| keys.find(key).map(|column| sines(&[*row, COLUMNS[column]], KEY_TONE)))
-        .unwrap_or_default()
 }
 
 /// What is heard when the voice itself is broken: three short tones, so that the line is not dead.
@@ -95,13 +84,5 @@ mod tests {
         }
         let step = whole.windows(2).map(|w| (i32::from(w[1]) - i32::from(w[0])).abs()).max();
         assert!(step.is_some_and(|step| step < 1_500), "largest step {step:?}");
-    }
-
-    #[test]
-    fn every_key_has_its_two_tones() {
-        for key in "0123456789*#ABCD".chars() {
-            assert_eq!(key_tone(key).len(), 2_560, "{key}");
-        }
-        assert!(key_tone('x').is_empty());
     }
 }

@@ -187,8 +187,8 @@ pub enum HandoffNews {
     Requeued,
     /// The person put the caller on hold, or took them back.
     Hold(bool),
-    /// The person pressed a key.
-    Key(Digit),
+    /// The person pressed keys, one after the other.
+    Keys(Vec<Digit>),
     /// The person ended the call.
     Ended,
     /// The person gave the caller back to the assistant.
@@ -236,6 +236,8 @@ pub enum Missed {
     NoAnswer,
     /// Whoever answered did not want it.
     Declined,
+    /// A machine answered.
+    Voicemail,
     /// The provider could not call.
     Failed,
 }
@@ -247,6 +249,7 @@ impl Missed {
             Self::Busy => "busy",
             Self::NoAnswer => "no_answer",
             Self::Declined => "declined",
+            Self::Voicemail => "voicemail",
             Self::Failed => "failed",
         }
     }
@@ -337,8 +340,8 @@ pub enum CallAction {
     Unbridge,
     /// Hold music on or off.
     Hold(bool),
-    /// Play a key's tone to the caller.
-    PlayTone(Digit),
+    /// Press keys towards the caller, one after the other.
+    PressKeys(Vec<Digit>),
     /// Recording may begin.
     StartRecording,
     /// Record the caller's message, after a beep.

@@ -161,6 +161,11 @@ impl Playback {
         self.items.iter_mut().find(|item| item.id == Some(id))
     }
 
+    /// Sounds that wait or are under way.
+    pub fn sounds(&self) -> usize {
+        self.items.iter().filter(|item| item.id.is_none()).count()
+    }
+
     /// Hold music whenever nothing else is to be played.
     pub fn set_hold(&mut self, on: bool) {
         match (on, &self.hold) {

@@ -23,7 +23,7 @@ use self::supervising::KnownCall;
 use super::handle::DeskMessage;
 use super::machine::{DeskAction, DeskInput, DeskMachine};
 use super::routing::{Cause, Facts, Left, Plan};
-use super::wire::{AgentState, CallEnd, FromAgent, Line, Offer, OfferResult, PROTOCOL_VERSION, ToAgent};
+use super::wire::{AgentState, CallEnd, FromAgent, Line, MAX_KEYS, Offer, OfferResult, PROTOCOL_VERSION, ToAgent};
 use super::{AgentId, HandoffId, OfferId};
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
@@ -377,8 +377,8 @@ impl Desk {
                     self.tell(&agent, ToAgent::Hold { call_id, on });
                 }
             }
-            FromAgent::Dtmf { digit } => match digit.chars().next().and_then(Digit::new) {
-                Some(digit) => self.tell_contact(&agent, HandoffNews::Key(digit)),
+            FromAgent::Dtmf { digit } => match Digit::all(&digit, MAX_KEYS) {
+                Some(keys) => self.tell_contact(&agent, HandoffNews::Keys(keys)),
                 None => self.refuse(&agent, "bad_digit", "That is no key of a telephone."),
             },
             FromAgent::End => {

@@ -230,6 +230,39 @@ fn error(message: ToAgent) -> Option<String> {
 }
 
 #[tokio::test]
+async fn an_agents_keys_reach_the_call_and_what_is_no_key_does_not() {
+    let office = Office::open().await;
+    let mut ann = office.client().await;
+    let press = |digit: &str| FromAgent::Dtmf { digit: digit.to_owned() };
+    ann.say(press("1")).await;
+    assert_eq!(ann.hears(error).await, "no_call");
+    ann.say(FromAgent::SetState { state: AgentState::Available, code: None }).await;
+    let (handoff, mut commands) = office.caller().await;
+    let offered = |message| match message {
+        ToAgent::Offer(offer) => Some(offer.offer_id),
+        _ => None,
+    };
+    let offer_id = ann.hears(offered).await;
+    ann.say(FromAgent::Accept { offer_id }).await;
+    office.desk.bridged(handoff).await;
+    for nonsense in ["", "5x", "1 2", "é", &"1".repeat(MAX_KEYS + 1)] {
+        ann.say(press(nonsense)).await;
+        assert_eq!(ann.hears(error).await, "bad_digit", "{nonsense}");
+    }
+    ann.say(press("5a#*")).await;
+    let keys = async {
+        loop {
+            if let CallCommand::Handoff { news: HandoffNews::Keys(keys), .. } = commands.recv().await.expect("open") {
+                return keys.into_iter().map(Digit::get).collect::<String>();
+            }
+        }
+    };
+    assert_eq!(keys.await, "5A#*");
+    drop(ann);
+    office.close().await;
+}
+
+#[tokio::test]
 async fn only_supervisors_move_callers_and_only_those_in_line() {
     let text = "[[routing.queues]]\nname = \"main\"\n[[routing.queues]]\nname = \"late\"\n[[routing.workflows]]\n\
                 name = \"nobody\"\nwhen = [\"reason = silence\"]\nsteps = [{ queue = \"late\" }]\n";

@@ -13,6 +13,9 @@ use crate::telephony::protocol::Speaker;
 /// The version both sides speak; sent in `hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// Keys that one message may press.
+pub const MAX_KEYS: usize = 32;
+
 /// From the server to an agent's client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -182,9 +185,9 @@ pub enum FromAgent {
         /// True for hold.
         on: bool,
     },
-    /// Plays a key's tone to the caller.
+    /// Presses keys towards the caller.
     Dtmf {
-        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        /// One of `0`–`9`, `*`, `#`, `A`–`D`, or up to 32 of them, one after the other.
         digit: String,
     },
     /// Ends the call.

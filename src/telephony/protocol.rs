@@ -78,7 +78,8 @@ pub enum MediaCommand {
     Mark(MarkId),
     /// Throw away what was sent and not yet heard.
     Clear,
-    /// Press a key towards the caller's side. Dialects that can't ignore it.
+    /// Press a key towards the caller's side. Only for rows with [`super::providers::KeysOut::Message`]; the others ignore it,
+    /// and are sent its sound instead.
     Dtmf(Digit),
     /// Show a line of text where the caller can read it. Dialects without a screen ignore it.
     Caption(Caption),
@@ -162,6 +163,12 @@ impl Digit {
     pub fn new(key: char) -> Option<Self> {
         let key = key.to_ascii_uppercase();
         matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some(Self(key))
+    }
+
+    /// All of `keys`, if each is a key and there is at least one and at most `most`.
+    pub fn all(keys: &str, most: usize) -> Option<Vec<Self>> {
+        let within = !keys.is_empty() && keys.len() <= most;
+        within.then(|| keys.chars().map(Self::new).collect()).flatten()
     }
 
     /// The key, upper case.

@@ -33,6 +33,8 @@ pub struct ProviderSpec {
     pub clear: bool,
     /// Whether pressed keys arrive.
     pub dtmf: bool,
+    /// How keys are pressed towards the caller.
+    pub keys_out: KeysOut,
     /// Whether captions can be shown.
     pub captions: bool,
     /// How a caller is given to somebody else.
@@ -54,6 +56,15 @@ pub enum Frames {
     Text,
     /// Binary messages, control beside them in text.
     Binary,
+}
+
+/// How keys are pressed towards the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeysOut {
+    /// By a message; the provider makes events or tones of it.
+    Message,
+    /// By their tones in the audio, as the dialect knows no message.
+    Sound,
 }
 
 /// How a caller is given to somebody else.
@@ -80,6 +91,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/twilio/incoming"),
@@ -102,6 +114,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Message,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/signalwire/incoming"),
@@ -125,6 +138,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/telnyx/incoming"),
@@ -147,6 +161,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Message,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/plivo/incoming"),
@@ -165,6 +180,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: false,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Message,
         webhook: None,
@@ -187,6 +203,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/jambonz/incoming"),
@@ -210,6 +227,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: false,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Message,
         captions: false,
         transfer: TransferBy::Message,
         webhook: None,
@@ -228,6 +246,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/vonage/incoming"),
@@ -246,6 +265,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: None,
@@ -264,6 +284,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: false,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/bandwidth/incoming"),
@@ -289,6 +310,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Webhook,
         webhook: Some("/voice/asterisk/incoming"),
@@ -310,6 +332,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: false,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: false,
         transfer: TransferBy::Message,
         webhook: Some("/voice/freeswitch/incoming"),
@@ -328,6 +351,7 @@ pub const PROVIDERS: &[ProviderSpec] = &[
         marks: true,
         clear: true,
         dtmf: true,
+        keys_out: KeysOut::Sound,
         captions: true,
         transfer: TransferBy::Nothing,
         webhook: Some("/api/v1/browser-call"),
@@ -350,8 +374,8 @@ pub fn find(name: &str) -> Option<&'static ProviderSpec> {
 /// The README's table, in Markdown.
 pub fn markdown_table() -> String {
     let mut table = String::from(
-        "| provider | media websocket | call arrives at | audio | marks | clear | keys | captions | transfer | let in by |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "| provider | media websocket | call arrives at | audio | marks | clear | keys | keys out | captions | transfer | let in by |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let tick = |yes| if yes { "yes" } else { "no" };
     for spec in PROVIDERS {
@@ -366,8 +390,12 @@ pub fn markdown_table() -> String {
             TransferBy::Message => "message",
             TransferBy::Webhook => "webhook",
         };
+        let keys_out = match spec.keys_out {
+            KeysOut::Message => "message",
+            KeysOut::Sound => "sound",
+        };
         table.push_str(&format!(
-            "| {} | `{}` | {webhook} | {formats}, {frames} | {} | {} | {} | {} | {transfer} | {} |\n",
+            "| {} | `{}` | {webhook} | {formats}, {frames} | {} | {} | {} | {keys_out} | {} | {transfer} | {} |\n",
             spec.title,
             spec.path,
             tick(spec.marks),

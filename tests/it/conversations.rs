@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use serde_json::json;
 use tokio::task::{JoinSet, LocalSet};
+use warmline::audio::dtmf::DtmfDetector;
 use warmline::audio::mix::level_dbfs;
 use warmline::audio::units::Millis;
-use warmline::cli::call::player::{CallPlayer, Dial, Event};
+use warmline::cli::call::player::{CallPlayer, Dial, Event, TimedEvent};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
-use warmline::telephony::providers::PROVIDERS;
+use warmline::telephony::providers::{KeysOut, PROVIDERS, find};
 
 use crate::support::front_desk::{
     ANSWER, ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, SENTENCE, VOICE_HZ, said, until,
@@ -21,6 +22,21 @@ use crate::support::tones::{best_share, tone};
 /// How much of `pcm` is more than silence.
 fn voiced_ms(pcm: &[i16]) -> u64 {
     10 * pcm.chunks(160).filter(|window| level_dbfs(window) > -45.0).count() as u64
+}
+
+/// Keys that came as messages.
+fn keys_told(events: &[TimedEvent]) -> String {
+    let told = |timed: &TimedEvent| match &timed.event {
+        Event::KeysHeard { keys } => Some(keys.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(told).collect()
+}
+
+/// Keys whose tones are in `pcm`.
+fn keys_heard(pcm: &[i16]) -> String {
+    let mut ears = DtmfDetector::default();
+    pcm.chunks(320).filter_map(|frame| ears.push(frame)).collect()
 }
 
 /// All at once, each with a server of its own: they wait for real time, not for cores.
@@ -87,6 +103,16 @@ async fn converse(provider: &'static str) {
         best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
     })
     .await;
+    // The agent presses keys: by the dialect's own message, or they are in what the caller's line plays.
+    let row = find(provider).expect("a row");
+    let (since, before) = (call.events(0).len(), call.captured_audio().reply.len());
+    agent.say(json!({ "type": "dtmf", "digit": "59#" })).await;
+    until("the keys reach the caller", async || match row.keys_out {
+        KeysOut::Message => keys_told(&call.events(since)) == "59#",
+        KeysOut::Sound => keys_heard(&call.captured_audio().reply[before..]) == "59#",
+    })
+    .await;
+
     agent.heard.clear();
     call.begin("tone", &tone(1_000.0, Millis(1_500))).await.expect("played");
     until("the agent hears the caller", async || {

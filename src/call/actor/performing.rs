@@ -1,9 +1,10 @@
 //! Does what the machine wants.
 
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Actor, NO_SOUND};
+use crate::audio::dtmf;
 use crate::audio::units::{Millis, SampleRate};
 use crate::call::hold;
 use crate::call::input::{CallAction, ItemId, Phrase, Signals, Words};
@@ -14,7 +15,11 @@ use crate::handoff::actor::HandoffTask;
 use crate::handoff::wire::{CallEnd, Line};
 use crate::handoff::{HandoffId, HandoffReason};
 use crate::store::HandoffOutcome;
-use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
+use crate::telephony::protocol::{Caption, Digit, MediaCommand, Speaker};
+use crate::telephony::providers::KeysOut;
+
+/// Keys that may wait to be heard; more are left out.
+const MAX_KEYS: usize = 64;
 
 impl Actor {
     pub(super) async fn perform(&mut self, actions: Vec<CallAction>) {
@@ -89,7 +94,7 @@ impl Actor {
                     self.held = on;
                     self.playback.set_hold(on);
                 }
-                CallAction::PlayTone(digit) => self.playback.enqueue_sound(hold::key_tone(digit.get())),
+                CallAction::PressKeys(keys) => self.press(keys).await,
                 CallAction::StartRecording => self.start_recording(),
                 CallAction::StartMessage => {
                     self.playback.enqueue_sound(hold::beep());
@@ -138,6 +143,19 @@ impl Actor {
             self.playback.complete(item);
         } else if self.speech.say(item, spoken).is_err() {
             Box::pin(self.unspoken(item)).await;
+        }
+    }
+
+    /// Presses keys towards the caller: by the dialect's message, else by their sound, which the agent's voice waits for.
+    async fn press(&mut self, keys: Vec<Digit>) {
+        for key in keys {
+            match self.keys_out {
+                KeysOut::Message => self.send(MediaCommand::Dtmf(key)).await,
+                KeysOut::Sound if self.playback.sounds() < MAX_KEYS => {
+                    self.playback.enqueue_sound(dtmf::key_sound(key.get()));
+                }
+                KeysOut::Sound => debug!(call.id = %self.id, "More keys than can be played"),
+            }
         }
     }
 

@@ -171,7 +171,7 @@ impl CallMachine {
                 self.state = State::Bridged { hold: on };
                 actions.push(CallAction::Hold(on));
             }
-            (State::Bridged { .. }, HandoffNews::Key(digit)) => actions.push(CallAction::PlayTone(digit)),
+            (State::Bridged { .. }, HandoffNews::Keys(keys)) => actions.push(CallAction::PressKeys(keys)),
             (State::Introducing { .. }, HandoffNews::Ended) => self.wait_again_saying(now, Phrase::Requeued, actions),
             (State::Bridged { .. } | State::AgentLost, HandoffNews::Ended) => {
                 actions.push(CallAction::Unbridge);

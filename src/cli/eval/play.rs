@@ -366,7 +366,7 @@ impl<'a> Play<'a> {
                 | CallAction::Bridge
                 | CallAction::Unbridge
                 | CallAction::Hold(_)
-                | CallAction::PlayTone(_)
+                | CallAction::PressKeys(_)
                 | CallAction::StartRecording
                 | CallAction::StartMessage
                 | CallAction::EndMessage
