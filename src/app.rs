@@ -31,6 +31,7 @@ use crate::cli::CliError;
 use crate::config::Config;
 use crate::dialog::knowledge::Knowledge;
 use crate::dialog::phrases::Phrases;
+use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, scribe};
@@ -143,7 +144,7 @@ impl App {
         let services = Arc::new(CallServices {
             vad: engines.vad,
             stt: engines.stt,
-            voice: engines.voice,
+            voice: engines.voice.clone(),
             mind: engines.mind,
             phrases: Arc::new(phrases),
             desk: desk.clone(),
@@ -160,6 +161,7 @@ impl App {
             knowledge,
             readiness: readiness.clone(),
             directory: directory.clone(),
+            voice: engines.voice,
             desk,
             sockets: serving.clone(),
             stop: stop_all.clone(),
@@ -271,20 +273,24 @@ struct Surface {
     knowledge: Arc<Knowledge>,
     readiness: watch::Receiver<Readiness>,
     directory: Arc<Directory>,
+    voice: Voice,
     desk: DeskHandle,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
 
 fn routes(surface: Surface) -> Router {
-    let Surface { config, store, metrics, recordings, knowledge, readiness, directory, desk, sockets, stop } = surface;
+    let Surface { config, store, metrics, recordings, knowledge, readiness, directory, voice, desk, sockets, stop } =
+        surface;
     let gate = Arc::new(Gate::new(&config));
     let auth = Auth::new(store.clone(), &config.server);
     let media = MediaState::new(gate.clone(), directory.clone(), sockets.clone(), stop.clone());
     let parts = Parts {
         media: media::routes(media),
         webhooks: webhooks::routes(
-            WebhookState::new(&config, gate, directory.clone()).with_sockets(sockets.clone(), stop.clone()),
+            WebhookState::new(&config, gate, directory.clone())
+                .with_voice(voice)
+                .with_sockets(sockets.clone(), stop.clone()),
         ),
         agent: agent_routes(AgentState { desk: desk.clone(), auth: auth.clone(), sockets, stop }),
         console: console::routes(),

@@ -79,6 +79,18 @@ pub fn write(path: &Path, rate: SampleRate, pcm: &[i16]) -> Result<(), WavError>
     writer.finish().map(|_| ())
 }
 
+/// Mono PCM as a 16-bit WAV file in memory.
+pub fn bytes(rate: SampleRate, pcm: &[i16]) -> Vec<u8> {
+    let spec = WavSpec { channels: 1, sample_rate: rate.0, bits_per_sample: 16, sample_format: SampleFormat::Int };
+    let mut file = std::io::Cursor::new(Vec::with_capacity(44 + 2 * pcm.len()));
+    let written = WavWriter::new(&mut file, spec).and_then(|mut writer| {
+        pcm.iter().try_for_each(|sample| writer.write_sample(*sample))?;
+        writer.finalize()
+    });
+    written.expect("memory takes every write, and no sound of ours lasts the days it takes to fill a WAV file");
+    file.into_inner()
+}
+
 /// Two voices as one stereo WAV, streamed to disk as `X.wav.part` and renamed to `X.wav` when finished.
 ///
 /// Every five seconds the header is brought up to date, so that what a crash leaves behind is a playable file.

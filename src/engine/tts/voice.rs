@@ -166,6 +166,19 @@ impl Voice {
         Ok(SpokenClip { span, first_audio: first_audio.unwrap_or_default(), cached: false })
     }
 
+    /// Speaks `text` whole, 16 kHz.
+    pub async fn whole(&self, text: String, priority: Priority) -> Result<Vec<i16>, TtsError> {
+        let (out, mut heard) = mpsc::channel::<Arc<[i16]>>(CHUNKS);
+        let mut pcm = Vec::new();
+        let listening = async {
+            while let Some(chunk) = heard.recv().await {
+                pcm.extend_from_slice(&chunk);
+            }
+        };
+        let (spoken, ()) = tokio::join!(self.speak(text, priority, CancelFlag::new(), out), listening);
+        spoken.map(|_| pcm)
+    }
+
     /// Speaks `phrases` into the cache, those that are not there yet, a few at a time and behind all other work.
     ///
     /// Stops at the first failure. How many were spoken.

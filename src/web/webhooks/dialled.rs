@@ -27,6 +27,8 @@ const MAX_BRIEF: usize = 600;
 const ASKED: &str = "asked";
 /// The variable that notes that the person did not want the call.
 const DECLINED: &str = "declined";
+/// The variable that notes that a machine answered.
+const VOICEMAIL: &str = "voicemail";
 
 /// How a call to a person ended, as the provider tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +89,33 @@ impl Inner {
 
     /// Notes something about the call to the person, until it is over.
     fn note(&self, call_id: &str, what: &str) {
+        self.note_value(call_id, what, "true");
+    }
+
+    /// The same with more to it than a yes.
+    pub(super) fn note_value(&self, call_id: &str, what: &str, value: &str) {
         if let Some(StreamOutcome::Transfer(mut transfer)) = self.gate.outcomes.known(call_id) {
-            transfer.variables.insert(what.to_owned(), "true".to_owned().into());
+            transfer.variables.insert(what.to_owned(), value.to_owned().into());
             self.gate.outcomes.record(super::now(), call_id, StreamOutcome::Transfer(transfer));
         }
+    }
+
+    /// What was noted.
+    pub(super) fn noted(&self, call_id: &str, what: &str) -> Option<String> {
+        match self.gate.outcomes.known(call_id) {
+            Some(StreamOutcome::Transfer(transfer)) => transfer.variables.get(what).map(|value| value.reveal().clone()),
+            _ => None,
+        }
+    }
+
+    /// A machine answered for the person.
+    pub(super) fn voicemail(&self, call_id: &str) {
+        self.note(call_id, VOICEMAIL);
+    }
+
+    /// Whether a person is being called for this caller, and nobody has taken the call yet.
+    pub(super) fn is_given_away(&self, call_id: &str) -> bool {
+        matches!(self.gate.outcomes.known(call_id), Some(StreamOutcome::Transfer(_)))
     }
 
     /// The person has pressed these keys, or none. Whether they have the caller now.
@@ -106,7 +131,7 @@ impl Inner {
 
     /// The person has the caller; false when the caller is not given away any more.
     pub(super) fn taken(&self, provider: &'static str, call_id: &str) -> bool {
-        if !matches!(self.gate.outcomes.known(call_id), Some(StreamOutcome::Transfer(_))) {
+        if !self.is_given_away(call_id) {
             return false;
         }
         // There is nobody to come back.
@@ -129,8 +154,11 @@ impl Inner {
                 false
             }
             Some(StreamOutcome::Transfer(transfer)) => {
-                let declined = transfer.variables.contains_key(DECLINED);
-                let missed = if declined { Missed::Declined } else { over.missed };
+                let missed = match &transfer.variables {
+                    noted if noted.contains_key(DECLINED) => Missed::Declined,
+                    noted if noted.contains_key(VOICEMAIL) => Missed::Voicemail,
+                    _ => over.missed,
+                };
                 self.gate.outcomes.forget(call_id);
                 self.admission.transferred(provider, call_id, TransferNews::Missed(missed));
                 true

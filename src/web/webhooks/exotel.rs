@@ -1,5 +1,6 @@
 //! What an Exotel flow asks: where to stream to, if the Voicebot applet has no fixed address; after the stream, which
-//! branch to take (Passthru applet); and whom to call (Connect applet). All with Basic credentials in the applet's URL.
+//! branch to take (Passthru applet); and whom to call (Connect applet: `connect` where its parameters come from a URL, so
+//! that the person hears the brief, else `dial`, a number and no more). All with Basic credentials in the applet's URL.
 //!
 //! ```text
 //! Voicebot ──▶ incoming: {"url": "wss://…?token=…"} ── our socket closes ──▶ Passthru ──▶ next: 200 to the Connect
@@ -15,7 +16,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
-use super::dialled::DialOver;
+use super::dialled::{DialOver, RING_S};
 use super::incoming::{Announcement, Next, Refused};
 use super::{Inner, WebhookState, now};
 use crate::telephony::exotel::PASSWORD_KEY;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<WebhookState> {
     Router::new()
         .route("/voice/exotel/incoming", get(incoming).post(incoming))
         .route("/voice/exotel/next", get(next))
+        .route("/voice/exotel/connect", get(connect))
         .route("/voice/exotel/dial", get(dial))
         .route("/voice/exotel/missed", get(missed))
 }
@@ -72,6 +74,32 @@ async fn next(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, 
     match inner.next(field(&fields, &["CallSid"])) {
         Next::Transfer(_) => StatusCode::OK.into_response(),
         Next::Hangup(_) => StatusCode::FOUND.into_response(),
+    }
+}
+
+/// The Connect applet's question for all its parameters: whom to call for how long, and what they hear before they are
+/// joined. It knows no key by which they could decline.
+async fn connect(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = known(inner, &headers) {
+        return refused.into_response();
+    }
+    let fields = fields(&uri, "");
+    let call_id = field(&fields, &["CallSid"]);
+    match inner.next(call_id) {
+        Next::Transfer(transfer) => {
+            let mut answer = json!({
+                "fetch_after_attempt": false,
+                "destination": {"numbers": [transfer.target.reveal()]},
+                "max_ringing_duration": RING_S,
+                "music_on_hold": {"type": "default_tone"},
+            });
+            if let Some(brief) = inner.brief(call_id) {
+                answer["start_call_playback"] = json!({"playback_to": "callee", "type": "text", "value": brief});
+            }
+            ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
+        }
+        Next::Hangup(_) => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

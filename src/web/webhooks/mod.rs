@@ -33,6 +33,7 @@ use super::gate::Gate;
 use crate::call::handle::AdmitError;
 use crate::call::input::TransferNews;
 use crate::config::Config;
+use crate::engine::tts::voice::Voice;
 
 /// Larger bodies are refused: a webhook's form has a few dozen short fields.
 const MAX_BODY: usize = 64 * 1024;
@@ -69,6 +70,8 @@ struct Inner {
     cancel: CancellationToken,
     control_sockets: Arc<Semaphore>,
     carrier: Carrier,
+    /// Speaks for providers that have no voice of their own.
+    voice: Option<Voice>,
 }
 
 impl WebhookState {
@@ -83,7 +86,16 @@ impl WebhookState {
             cancel: CancellationToken::new(),
             control_sockets: Arc::new(Semaphore::new(MAX_CONTROL_SOCKETS)),
             carrier: Carrier::new(),
+            voice: None,
         }))
+    }
+
+    /// Speaks with `voice` where the provider has none. Before the state is shared.
+    pub fn with_voice(mut self, voice: Voice) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.voice = Some(voice);
+        }
+        self
     }
 
     /// Control sockets run under `tracker` and end with `cancel`, as media sockets do. Before the state is shared.

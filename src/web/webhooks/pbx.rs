@@ -3,9 +3,12 @@
 //!
 //! ```text
 //! incoming ──▶ a token, or `busy` ── our socket closes ──▶ after ──▶ `hangup`, `busy`, `sorry` or `dial TARGET`
-//!                        ▲                                                                             │
-//!                        └── a token: nobody took the call, stream again ◀── dialled ◀────────────────┘
+//!                        ▲                          answered: brief, a key, accept ──▶ `join` or `release` ◀──┤
+//!                        └── a token: nobody took the call, stream again ◀── dialled ◀─────────────────────────┘
 //! ```
+//!
+//! `brief` is a recording in our own voice: a dialplan has none. Asterisk plays it to whoever answers and asks for the key;
+//! FreeSWITCH's application gets the caller by a message and is not asked.
 //!
 //! Both are optional: a telephone system with the right password may stream without a token.
 
@@ -13,15 +16,21 @@ use std::collections::HashMap;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use tracing::warn;
 
 use super::dialled::DialOver;
 use super::incoming::{Announcement, BUSY_SENTENCE, Next};
 use super::{Inner, WebhookState, now};
+use crate::audio::resample::resample_all;
+use crate::audio::units::SampleRate;
+use crate::audio::wav;
 use crate::config::ProvidersConfig;
+use crate::dialog::speakable::speakable;
+use crate::engine::cpu::Priority;
 use crate::telemetry::Secret;
 use crate::telephony::handshake::{Handshake, Refusal, check_basic};
 use crate::telephony::signature::SignatureError;
@@ -40,15 +49,17 @@ struct Pbx {
     credentials: fn(&ProvidersConfig) -> (&str, &Secret<String>),
 }
 
+const ASTERISK: Pbx = Pbx {
+    provider: "asterisk",
+    incoming: "/voice/asterisk/incoming",
+    after: "/voice/asterisk/after",
+    dialled: "/voice/asterisk/dialled",
+    key: "asterisk.password",
+    credentials: |all| (&all.asterisk.username, &all.asterisk.password),
+};
+
 const ALL: &[Pbx] = &[
-    Pbx {
-        provider: "asterisk",
-        incoming: "/voice/asterisk/incoming",
-        after: "/voice/asterisk/after",
-        dialled: "/voice/asterisk/dialled",
-        key: "asterisk.password",
-        credentials: |all| (&all.asterisk.username, &all.asterisk.password),
-    },
+    ASTERISK,
     Pbx {
         provider: "freeswitch",
         incoming: "/voice/freeswitch/incoming",
@@ -60,7 +71,10 @@ const ALL: &[Pbx] = &[
 ];
 
 pub(super) fn routes() -> Router<WebhookState> {
-    ALL.iter().fold(Router::new(), |router, &pbx| {
+    let asked = Router::new()
+        .route("/voice/asterisk/brief/{call}", get(|state, headers, call| brief(ASTERISK, state, headers, call)))
+        .route("/voice/asterisk/accept", post(|state, headers, body| accept(ASTERISK, state, headers, body)));
+    ALL.iter().fold(asked, |router, &pbx| {
         router
             .route(pbx.incoming, post(move |state, headers, body| incoming(pbx, state, headers, body)))
             .route(pbx.after, post(move |state, headers, body| after(pbx, state, headers, body)))
@@ -102,6 +116,40 @@ async fn after(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, 
             target => word(&format!("dial {target}")),
         },
     }
+}
+
+/// Somebody answered: what they hear, as a recording of 8 kHz. Nothing when the caller is not to be had any more, or when
+/// our voice fails; the dialplan joins them without a question then.
+async fn brief(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, Path(call): Path<String>) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = let_in(pbx, inner, &headers) {
+        return *refused;
+    }
+    let Some(text) = inner.whisper(&call) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(voice) = &inner.voice else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let narrow = match voice.whole(speakable(&text), Priority::FirstAudio).await {
+        Ok(pcm) => resample_all(&pcm, SampleRate::WIDEBAND, SampleRate::NARROWBAND).unwrap_or_default(),
+        Err(error) => {
+            warn!("A brief could not be spoken: {error}");
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("audio/wav")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, wav::bytes(SampleRate::NARROWBAND, &narrow)).into_response()
+}
+
+/// The person has pressed these keys, or none: `join`, or `release` their call.
+async fn accept(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+    let inner = &*state.0;
+    if let Err(refused) = let_in(pbx, inner, &headers) {
+        return *refused;
+    }
+    let form = form(&body);
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    word(if inner.answered_with(pbx.provider, field("call"), field("keys")) { "join" } else { "release" })
 }
 
 /// Whoever was called has hung up, or nobody took the call; `status` is Asterisk's `DIALSTATUS`.
@@ -157,7 +205,7 @@ fn let_in(pbx: Pbx, inner: &Inner, headers: &HeaderMap) -> Result<(), Box<Respon
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
@@ -167,7 +215,11 @@ mod tests {
 
     use super::*;
     use crate::call::handle::AdmitError;
+    use crate::call::input::{Missed, TransferNews};
     use crate::config::Config;
+    use crate::engine::cpu::CpuBudget;
+    use crate::engine::tts::fake::FakeVoice;
+    use crate::engine::tts::voice::{Voice, VoiceOptions};
     use crate::telephony::protocol::Transfer;
     use crate::web::gate::Gate;
     use crate::web::webhooks::outcomes::StreamOutcome;
@@ -181,11 +233,50 @@ mod tests {
         }
     }
 
+    fn voice() -> Voice {
+        let options = VoiceOptions { workers: 1, cache_bytes: 0, patience: VoiceOptions::PATIENCE };
+        Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), options)
+    }
+
+    /// Keeps the news of callers who were given away.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<TransferNews>>);
+
+    impl Told {
+        fn take(&self) -> Vec<TransferNews> {
+            std::mem::take(&mut *self.0.lock().expect("not poisoned"))
+        }
+    }
+
+    impl Admission for Told {
+        fn admit(&self) -> Result<(), AdmitError> {
+            Ok(())
+        }
+
+        fn transferred(&self, _: &'static str, call_id: &str, news: TransferNews) {
+            assert_eq!(call_id, "17.4");
+            self.0.lock().expect("not poisoned").push(news);
+        }
+    }
+
     fn server(room: Result<(), AdmitError>) -> (Router, Arc<Gate>) {
+        server_with(Arc::new(House(room)), None)
+    }
+
+    fn server_with(admission: Arc<dyn Admission>, voice: Option<Voice>) -> (Router, Arc<Gate>) {
         let text = "[asterisk]\nusername = \"pbx1\"\npassword = \"secret\"\n";
         let config = Config::parse(text, std::iter::empty()).expect("valid");
         let gate = Arc::new(Gate::new(&config));
-        (routes(WebhookState::new(&config, gate.clone(), Arc::new(House(room)))), gate)
+        let state = WebhookState::new(&config, gate.clone(), admission);
+        let state = voice.into_iter().fold(state, WebhookState::with_voice);
+        (routes(state), gate)
+    }
+
+    async fn get(router: &Router, path: &str, credentials: &str) -> (u16, Vec<u8>) {
+        let request = Request::get(path).header("authorization", format!("Basic {}", BASE64.encode(credentials)));
+        let response = router.clone().oneshot(request.body(Body::empty()).expect("a request")).await.expect("answers");
+        let status = response.status().as_u16();
+        (status, to_bytes(response.into_body(), 10_000_000).await.expect("a body").to_vec())
     }
 
     async fn ask(router: &Router, path: &str, credentials: &str, body: &str) -> (u16, String) {
@@ -240,6 +331,53 @@ mod tests {
             assert_eq!((is_let_in, told == "hangup"), (is_back, !is_back), "{status}");
         }
         assert_eq!(ask(&router, "/voice/asterisk/dialled", "", "call=1").await, (401, String::new()));
+    }
+
+    #[tokio::test]
+    async fn whoever_answers_hears_a_recording_and_takes_the_call_with_a_key() {
+        let told = Arc::new(Told::default());
+        let (router, gate) = server_with(told.clone(), Some(voice()));
+        let variables = [("summary".to_owned(), "Wants a refund.".to_owned().into())].into();
+        let transfer = Transfer { target: "PJSIP/1001".to_owned().into(), variables };
+        for (keys, word, news, back) in [
+            ("1", "join", vec![TransferNews::Taken], false),
+            ("2", "release", vec![TransferNews::Missed(Missed::Declined)], true),
+            ("", "release", vec![TransferNews::Missed(Missed::NoAnswer)], true),
+        ] {
+            gate.outcomes.record(now(), "17.4", StreamOutcome::Transfer(transfer.clone()));
+            let (status, wav) = get(&router, "/voice/asterisk/brief/17.4", "pbx1:secret").await;
+            let mut reader = hound::WavReader::new(std::io::Cursor::new(wav)).expect("a WAV file");
+            assert_eq!((status, reader.spec().sample_rate, reader.spec().channels), (200, 8_000, 1));
+            assert!(reader.samples::<i16>().any(|sample| sample.expect("readable").abs() > 500), "something is said");
+            let body = format!("call=17.4&keys={keys}");
+            let answer = ask(&router, "/voice/asterisk/accept", "pbx1:secret", &body).await;
+            assert_eq!(answer, (200, word.to_owned()), "{keys}");
+            // Asterisk says that somebody answered, whatever they pressed.
+            let over = ask(&router, "/voice/asterisk/dialled", "pbx1:secret", "call=17.4&status=ANSWER").await.1;
+            assert_eq!((over != "hangup", told.take()), (back, news), "{keys}");
+        }
+        gate.outcomes.record(now(), "17.4", StreamOutcome::Ended);
+        assert_eq!(get(&router, "/voice/asterisk/brief/17.4", "pbx1:secret").await.0, 404, "nobody is given away");
+        assert_eq!(ask(&router, "/voice/asterisk/accept", "pbx1:secret", "call=17.4&keys=1").await.1, "release");
+        for credentials in ["pbx1:guess", ""] {
+            assert!(matches!(get(&router, "/voice/asterisk/brief/17.4", credentials).await.0, 401 | 403));
+            assert!(matches!(ask(&router, "/voice/asterisk/accept", credentials, "call=17.4").await.0, 401 | 403));
+        }
+        // Without a voice nobody is asked: the dialplan finds no recording.
+        let (mute, gate) = server_with(told, None);
+        gate.outcomes.record(now(), "17.4", StreamOutcome::Transfer(transfer));
+        assert_eq!(get(&mute, "/voice/asterisk/brief/17.4", "pbx1:secret").await, (503, Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hung_up_while_it_rang_is_not_waited_for() {
+        let told = Arc::new(Told::default());
+        let (router, gate) = server_with(told.clone(), None);
+        let transfer = Transfer { target: "PJSIP/1001".to_owned().into(), ..Transfer::default() };
+        gate.outcomes.record(now(), "17.4", StreamOutcome::Transfer(transfer));
+        let over = async || ask(&router, "/voice/asterisk/dialled", "pbx1:secret", "call=17.4&status=CANCEL").await.1;
+        assert_eq!((over().await, told.take()), ("hangup".to_owned(), vec![TransferNews::CallerLeft]));
+        assert_eq!((over().await, told.take()), ("hangup".to_owned(), vec![]), "told once");
     }
 
     #[tokio::test]

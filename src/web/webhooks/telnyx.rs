@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! call.initiated ──▶ answer ──▶ call.answered ──▶ streaming_start ── our socket closes ──▶ streaming.stopped
-//!     │                                    ▲                    hangup, transfer, or speak first ◀──┘
-//!     │                                    └── nobody took the call: call.hangup of the person ◀──┘
+//!     │                                    ▲                    hangup, dial, or speak first ◀──────┘
+//!     │                                    └── nobody took the call (`person`): ◀─────┘
 //!     ├─▶ too many from this number: reject
 //!     └─▶ all lines busy: answer ──▶ call.answered ──▶ speak ──▶ call.speak.ended ──▶ hangup
 //! ```
@@ -13,12 +13,14 @@
 //! `client_state`. The command `answer` could open the stream itself, but takes neither token nor rate. Commands carry an id
 //! made from the event's, so a redelivered webhook does nothing twice.
 
+mod person;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Method;
@@ -30,6 +32,7 @@ use super::dialled::{DialOver, RING_S};
 use super::form::{self, FormProvider};
 use super::incoming::{APOLOGY_SENTENCE, Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::{Inner, WebhookState, now, twiml};
+use crate::telephony::protocol::Transfer;
 use crate::telephony::signature::SignatureError;
 use crate::telephony::signature::ed25519::{SIGNATURE_HEADER, TIMESTAMP_HEADER, verify};
 use crate::telephony::telnyx::played;
@@ -74,7 +77,7 @@ pub(super) static TEXML: FormProvider = FormProvider {
 
 /// Both ways.
 pub(super) fn routes() -> Router<WebhookState> {
-    form::routes(&TEXML).route("/voice/telnyx/incoming", post(event))
+    form::routes(&TEXML).route("/voice/telnyx/incoming", post(event)).route(person::MUSIC, get(person::music))
 }
 
 fn verify_request(inner: &Inner, timestamp: &str, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
@@ -105,6 +108,10 @@ struct Payload {
     to: String,
     client_state: Option<String>,
     hangup_cause: String,
+    connection_id: String,
+    digits: String,
+    status: String,
+    result: String,
 }
 
 /// What a caller who will hear a sentence and nothing else is told.
@@ -141,22 +148,27 @@ impl Farewell {
     }
 }
 
-/// Before the token of a call that is about to get its stream.
+/// Before the token of a call that is about to get its stream, and behind a space the number that was called.
 const TALK: &str = "warmline:talk:";
+/// Before the caller's call, in the state of a call to somebody who is joined when they answer.
+const PERSON: &str = "warmline:person:";
+/// The same for somebody who is asked first.
+const DIALLED: &str = "warmline:dialled:";
 
-/// The token, as it came back with an event.
-fn talk_token(client_state: Option<&str>) -> Option<String> {
-    let word = String::from_utf8(BASE64.decode(client_state?).ok()?).ok()?;
-    word.strip_prefix(TALK).map(str::to_owned)
+/// As it goes along with a command.
+fn encoded(word: &str, rest: &str) -> String {
+    BASE64.encode(format!("{word}{rest}"))
 }
 
-/// Before the caller's call, in the state of a call to somebody else.
-const PERSON: &str = "warmline:person:";
+/// What followed this word in the state that came back with an event.
+fn decoded(word: &str, client_state: Option<&str>) -> Option<String> {
+    let text = String::from_utf8(BASE64.decode(client_state?).ok()?).ok()?;
+    text.strip_prefix(word).map(str::to_owned)
+}
 
-/// The caller for whom that call was made.
-fn person_of(client_state: Option<&str>) -> Option<String> {
-    let word = String::from_utf8(BASE64.decode(client_state?).ok()?).ok()?;
-    word.strip_prefix(PERSON).filter(|call_id| is_call_id(call_id)).map(str::to_owned)
+/// The caller for whom a call was made.
+fn caller_of(word: &str, client_state: Option<&str>) -> Option<String> {
+    decoded(word, client_state).filter(|call_id| is_call_id(call_id))
 }
 
 /// It becomes part of a path.
@@ -184,32 +196,33 @@ async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Byte
 
 async fn handle(inner: &Inner, data: &Data) {
     let payload = &data.payload;
-    if let Some(caller) = person_of(payload.client_state.as_deref()) {
-        return person(inner, data, &caller).await;
+    let state = payload.client_state.as_deref();
+    if let Some(caller) = caller_of(DIALLED, state) {
+        return person::event(inner, data, &caller).await;
     }
-    let farewell = Farewell::of(payload.client_state.as_deref());
+    if let Some(caller) = caller_of(PERSON, state) {
+        return joined(inner, data, &caller).await;
+    }
+    let farewell = Farewell::of(state);
+    let talk = decoded(TALK, state).unwrap_or_default();
+    let (token, called) = talk.split_once(' ').unwrap_or((&talk, ""));
     match (data.event_type.as_str(), farewell) {
         // Calls we make have no business here.
         ("call.initiated", _) if payload.direction == "incoming" => initiated(inner, data).await,
         ("call.answered", Some(farewell)) => speak(inner, data, farewell).await,
-        ("call.answered", None) => {
-            if let Some(token) = talk_token(payload.client_state.as_deref()) {
-                start_stream(inner, data, &payload.call_control_id, &token).await;
-            }
+        ("call.answered", None) if !token.is_empty() => {
+            start_stream(inner, data, &payload.call_control_id, token).await;
         }
         ("call.speak.ended", Some(_)) => command(inner, data, "hangup", json!({})).await,
+        ("call.hangup", _) => person::caller_left(inner, data).await,
         ("streaming.stopped", None) => match inner.next(&payload.call_control_id) {
             Next::Hangup(None) => command(inner, data, "hangup", json!({})).await,
             Next::Hangup(Some(BUSY_SENTENCE)) => speak(inner, data, Farewell::Busy).await,
             Next::Hangup(Some(_)) => speak(inner, data, Farewell::Sorry).await,
             Next::Transfer(transfer) => {
-                let state = BASE64.encode(format!("{PERSON}{}", payload.call_control_id));
-                let to = json!({
-                    "to": transfer.target.reveal(),
-                    "timeout_secs": RING_S,
-                    "target_leg_client_state": state,
-                });
-                command(inner, data, "transfer", to).await;
+                if !person::dial(inner, data, &transfer, called).await {
+                    give_away(inner, data, &transfer).await;
+                }
             }
         },
         ("streaming.failed", None) => {
@@ -220,8 +233,19 @@ async fn handle(inner: &Inner, data: &Data) {
     }
 }
 
+/// Lets Telnyx call somebody and join whoever answers: where too little is known to call them ourselves.
+async fn give_away(inner: &Inner, data: &Data, transfer: &Transfer) {
+    let caller = data.payload.call_control_id.as_str();
+    let to = json!({
+        "to": transfer.target.reveal(),
+        "timeout_secs": RING_S,
+        "target_leg_client_state": encoded(PERSON, caller),
+    });
+    command(inner, data, "transfer", to).await;
+}
+
 /// Something happened to whoever a caller was given to. Telnyx joins whoever answers.
-async fn person(inner: &Inner, data: &Data, caller: &str) {
+async fn joined(inner: &Inner, data: &Data, caller: &str) {
     match data.event_type.as_str() {
         "call.answered" | "call.bridged" => {
             inner.taken("telnyx", caller);
@@ -251,7 +275,8 @@ async fn initiated(inner: &Inner, data: &Data) {
     let call = Announcement { provider: "telnyx", call_id: call_control_id, from, to };
     match inner.announce(now(), call) {
         Ok(token) => {
-            let state = BASE64.encode(format!("{TALK}{}", token.expose()));
+            // The number goes along: it is who calls when somebody is called for this caller.
+            let state = encoded(TALK, &format!("{} {to}", token.expose()));
             command(inner, data, "answer", json!({"client_state": state})).await;
         }
         Err(NotTaken::TooOften) => command(inner, data, "reject", json!({"cause": "USER_BUSY"})).await,
@@ -299,14 +324,14 @@ async fn command(inner: &Inner, data: &Data, action: &'static str, body: Value) 
     command_about(inner, data, &data.payload.call_control_id, action, body).await;
 }
 
-/// Sends one command about a call, because of an event.
-async fn command_about(inner: &Inner, data: &Data, call_id: &str, action: &'static str, mut body: Value) {
+/// Sends one command about a call, because of an event. Whether it was carried out, or the call is over.
+async fn command_about(inner: &Inner, data: &Data, call_id: &str, action: &'static str, mut body: Value) -> bool {
     let settings = &inner.gate.providers.telnyx;
     if settings.api_key.expose().is_empty() {
         if inner.gate.first_warning("telnyx.api_key") {
             warn!("Telnyx' calls can't be answered: `telnyx.api_key` is not set");
         }
-        return;
+        return false;
     }
     body["command_id"] = Value::from(format!("{}-{action}", data.id));
     let url = format!("{}/v2/calls/{}/actions/{action}", settings.api_url, call_id);
@@ -318,5 +343,5 @@ async fn command_about(inner: &Inner, data: &Data, call_id: &str, action: &'stat
         // Telnyx knows a repeated command by its id.
         repeatable: true,
     };
-    inner.carrier.command(action, ask).await;
+    inner.carrier.command(action, ask).await
 }

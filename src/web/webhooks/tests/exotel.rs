@@ -44,7 +44,13 @@ async fn strangers_get_nothing_and_are_counted() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let server = house();
-    for path in ["/voice/exotel/incoming", "/voice/exotel/next", "/voice/exotel/dial", "/voice/exotel/missed"] {
+    for path in [
+        "/voice/exotel/incoming",
+        "/voice/exotel/next",
+        "/voice/exotel/connect",
+        "/voice/exotel/dial",
+        "/voice/exotel/missed",
+    ] {
         let target = format!("{path}{CALL}");
         for credentials in ["warmline:guess", "guess:hush", "warmline", ":"] {
             let (status, _) = get(&server, &target, credentials).await;
@@ -56,7 +62,7 @@ async fn strangers_get_nothing_and_are_counted() {
         assert!(response.headers().contains_key(header::WWW_AUTHENTICATE), "some send credentials only when asked");
         assert_eq!(get(&self::server(""), &target, ":").await.0, StatusCode::FORBIDDEN, "nobody's password");
     }
-    assert!(recorder.handle().render().contains("warmline_signature_rejected_total{provider=\"exotel\"} 24"));
+    assert!(recorder.handle().render().contains("warmline_signature_rejected_total{provider=\"exotel\"} 30"));
 }
 
 #[tokio::test]
@@ -77,6 +83,30 @@ async fn after_the_stream_a_branch_and_a_number() {
     }
     assert_eq!(ask("dial", "c2", "").await, (StatusCode::OK, "+918000000003".to_owned()));
     assert_eq!(ask("dial", "c1", "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_connect_applet_learns_whom_to_call_and_what_they_hear() {
+    let server = house();
+    let variables = [("summary".to_owned(), "Wants a refund.".to_owned().into())].into();
+    let transfer = Transfer { target: "+918000000003".to_owned().into(), variables };
+    server.gate.outcomes.record(now(), "c2", StreamOutcome::Transfer(transfer));
+    let (status, body) = get(&server, "/voice/exotel/connect?CallSid=c2", "warmline:hush").await;
+    let answer: Value = serde_json::from_str(&body).expect("JSON");
+    let expected = serde_json::json!({
+        "fetch_after_attempt": false,
+        "destination": {"numbers": ["+918000000003"]},
+        "max_ringing_duration": 25,
+        "music_on_hold": {"type": "default_tone"},
+        "start_call_playback": {
+            "playback_to": "callee",
+            "type": "text",
+            "value": "A caller is waiting for you. Wants a refund.",
+        },
+    });
+    assert_eq!((status, answer), (StatusCode::OK, expected));
+    let nobody = get(&server, "/voice/exotel/connect?CallSid=c9", "warmline:hush").await;
+    assert_eq!(nobody.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -180,7 +180,7 @@ impl Api {
                 let line = format!("{} {}", parts.method, parts.uri.path());
                 let body = serde_json::from_slice(&body).expect("JSON");
                 seen.lock().expect("not poisoned").push((line, key.to_owned(), body));
-                axum::Json(json!({"data": {"result": "ok"}}))
+                axum::Json(json!({"data": {"result": "ok", "call_control_id": "v3:person"}}))
             }
         };
         let mut server = JoinSet::new();
@@ -188,21 +188,31 @@ impl Api {
         Self { base, asked, _server: server }
     }
 
-    /// What was asked since the last time: the line without the call's path, and the body.
-    fn take(&self) -> Vec<(String, Value)> {
+    /// What was asked since the last time: line and body.
+    fn lines(&self) -> Vec<(String, Value)> {
         let asked = std::mem::take(&mut *self.asked.lock().expect("not poisoned"));
         let one = |(line, key, body): (String, String, Value)| {
             assert_eq!(key, "Bearer KEY");
-            (line.strip_prefix("POST /v2/calls/v3:call/actions/").expect("a command").to_owned(), body)
+            (line, body)
         };
         asked.into_iter().map(one).collect()
+    }
+
+    /// What was asked since the last time: the line without the call's path, and the body.
+    fn take(&self) -> Vec<(String, Value)> {
+        let action = |line: &str| line.strip_prefix("POST /v2/calls/v3:call/actions/").expect("a command").to_owned();
+        self.lines().into_iter().map(|(line, body)| (action(&line), body)).collect()
     }
 }
 
 /// As Telnyx posts an event.
 async fn tell(server: &Server, event: &str, payload: Value) -> StatusCode {
-    let mut payload = payload;
-    payload["call_control_id"] = "v3:call".into();
+    tell_of(server, "v3:call", event, payload).await
+}
+
+/// The same about any call.
+async fn tell_of(server: &Server, call_id: &str, event: &str, mut payload: Value) -> StatusCode {
+    payload["call_control_id"] = call_id.into();
     let body = json!({"data": {"id": "e1", "event_type": event, "payload": payload}}).to_string();
     let stamp = unix_s().to_string();
     let signature = telnyx_key().sign(&stamp, body.as_bytes());
@@ -285,6 +295,182 @@ async fn call_control_is_answered_with_a_stream_and_hung_up_after_it() {
         assert_eq!(tell(&server, event, payload).await, StatusCode::OK);
         assert_eq!(api.take(), [], "{event}");
     }
+}
+
+/// A caller whose stream is over because a person is to be called: what Telnyx is asked, and what it says of the person.
+struct Outside {
+    api: Api,
+    server: Server,
+}
+
+impl Outside {
+    /// The person's telephone rings.
+    async fn ring() -> Self {
+        let api = Api::open().await;
+        let keys = format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\"\napi_key = \"KEY\"\napi_url = \"{}\"", api.base);
+        let server = server_of(&keys);
+        let call = json!({"direction": "incoming", "from": "+15005550006", "to": "+15005550001"});
+        tell(&server, "call.initiated", call).await;
+        let state = api.take()[0].1["client_state"].clone();
+        let variables = [("summary".to_owned(), "Wants a refund.".to_owned().into())].into();
+        let transfer = Transfer { target: "+15005550123".to_owned().into(), variables };
+        server.gate.outcomes.record(now(), "v3:call", StreamOutcome::Transfer(transfer));
+        let stopped = json!({"client_state": state, "connection_id": "17"});
+        tell(&server, "streaming.stopped", stopped).await;
+        let asked = api.lines();
+        let expected = json!({
+            "connection_id": "17",
+            "to": "+15005550123",
+            "from": "+15005550001",
+            "timeout_secs": 25,
+            "link_to": "v3:call",
+            "answering_machine_detection": "premium",
+            "client_state": BASE64.encode("warmline:dialled:v3:call"),
+            "command_id": "e1-dial",
+        });
+        assert_eq!(asked[0], ("POST /v2/calls".to_owned(), expected));
+        let music = json!({
+            "audio_url": "https://voice.example.com/voice/telnyx/hold.wav",
+            "loop": "infinity",
+            "command_id": "e1-playback_start",
+        });
+        assert_eq!(asked[1..], [("POST /v2/calls/v3:call/actions/playback_start".to_owned(), music)]);
+        Self { api, server }
+    }
+
+    /// Telnyx tells something of the person.
+    async fn person(&self, event: &str, mut payload: Value) -> Vec<(String, Value)> {
+        payload["client_state"] = BASE64.encode("warmline:dialled:v3:call").into();
+        assert_eq!(tell_of(&self.server, "v3:person", event, payload).await, StatusCode::OK);
+        let action = |(line, body): (String, Value)| {
+            (line.strip_prefix("POST /v2/calls/v3:").expect("a command").replace("/actions/", " "), body)
+        };
+        self.api.lines().into_iter().map(action).collect()
+    }
+
+    /// The person answers and is asked.
+    async fn answered(&self) {
+        let asked = self.person("call.answered", json!({})).await;
+        let [(line, body)] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!(line, "person gather_using_speak");
+        assert_eq!(body["payload"], "A caller is waiting for you. Wants a refund. Press 1 to take the call.");
+        assert_eq!((&body["maximum_digits"], &body["timeout_millis"]), (&json!(1), &json!(10_000)));
+    }
+
+    /// The caller gets a new stream of the same call.
+    fn is_back(&self, asked: &[(String, Value)], missed: Missed) {
+        let lines: Vec<_> = asked.iter().map(|(line, _)| line.as_str()).collect();
+        assert_eq!(lines, ["call playback_stop", "call streaming_start"]);
+        let token = Secret::new(asked[1].1["stream_auth_token"].as_str().expect("a token").to_owned());
+        assert!(self.server.gate.tokens.redeem(now(), "telnyx", "v3:call", &token).is_ok());
+        assert_eq!(self.server.house.told(), [TransferNews::Missed(missed)]);
+    }
+}
+
+fn lines(asked: &[(String, Value)]) -> Vec<&str> {
+    asked.iter().map(|(line, _)| line.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_person_called_by_call_control_hears_the_brief_and_is_bridged_by_a_key() {
+    let outside = Outside::ring().await;
+    assert_eq!(outside.person("call.initiated", json!({"direction": "outgoing"})).await, []);
+    outside.answered().await;
+    let human = json!({"result": "human_business"});
+    assert_eq!(outside.person("call.machine.premium.detection.ended", human).await, []);
+    assert_eq!(outside.server.house.told(), [], "answered is not taken");
+    let asked = outside.person("call.gather.ended", json!({"status": "valid", "digits": "1"})).await;
+    assert_eq!(lines(&asked), ["call playback_stop", "call bridge"]);
+    assert_eq!(asked[1].1, json!({"call_control_id": "v3:person", "command_id": "e1-bridge"}));
+    assert_eq!(outside.server.house.told(), [TransferNews::Taken]);
+    assert_eq!(outside.person("call.bridged", json!({})).await, []);
+    let over = outside.person("call.hangup", json!({"hangup_cause": "normal_clearing"})).await;
+    assert_eq!(lines(&over), ["call hangup"], "after the conversation both are released");
+    assert_eq!(outside.server.house.told(), []);
+}
+
+#[tokio::test]
+async fn who_does_not_answer_or_does_not_want_it_brings_the_caller_back() {
+    for (cause, missed) in [
+        ("user_busy", Missed::Busy),
+        ("timeout", Missed::NoAnswer),
+        ("call_rejected", Missed::Declined),
+        ("unallocated_number", Missed::Failed),
+    ] {
+        let outside = Outside::ring().await;
+        outside.is_back(&outside.person("call.hangup", json!({"hangup_cause": cause})).await, missed);
+    }
+    for (digits, missed) in [("2", Missed::Declined), ("", Missed::NoAnswer)] {
+        let outside = Outside::ring().await;
+        outside.answered().await;
+        let status = if digits.is_empty() { "timeout" } else { "valid" };
+        let asked = outside.person("call.gather.ended", json!({"status": status, "digits": digits})).await;
+        assert_eq!(lines(&asked), ["person hangup"]);
+        let over = outside.person("call.hangup", json!({"hangup_cause": "normal_clearing"})).await;
+        outside.is_back(&over, missed);
+    }
+    // Hung up while the question was asked.
+    let outside = Outside::ring().await;
+    outside.answered().await;
+    assert_eq!(outside.person("call.gather.ended", json!({"status": "call_hangup", "digits": ""})).await, []);
+    let over = outside.person("call.hangup", json!({"hangup_cause": "normal_clearing"})).await;
+    outside.is_back(&over, Missed::NoAnswer);
+}
+
+#[tokio::test]
+async fn a_machine_is_hung_up_on_and_brings_the_caller_back() {
+    for (event, result) in [
+        ("call.machine.premium.detection.ended", "machine"),
+        ("call.machine.premium.detection.ended", "fax_detected"),
+        ("call.machine.premium.greeting.ended", "beep_detected"),
+        ("call.machine.detection.ended", "machine"),
+    ] {
+        let outside = Outside::ring().await;
+        outside.answered().await;
+        let asked = outside.person(event, json!({"result": result})).await;
+        assert_eq!(lines(&asked), ["person hangup"], "{event} {result}");
+        let over = outside.person("call.hangup", json!({"hangup_cause": "normal_clearing"})).await;
+        outside.is_back(&over, Missed::Voicemail);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_ends_the_call_to_the_person() {
+    let outside = Outside::ring().await;
+    tell(&outside.server, "call.hangup", json!({"hangup_cause": "normal_clearing"})).await;
+    let asked = outside.api.lines();
+    assert_eq!(asked[0].0, "POST /v2/calls/v3:person/actions/hangup");
+    assert_eq!(outside.server.house.told(), [TransferNews::CallerLeft]);
+    // It was answered in the same moment: there is nobody to be joined with any more.
+    let asked = outside.person("call.answered", json!({})).await;
+    assert_eq!(lines(&asked), ["person hangup"]);
+    let asked = outside.person("call.gather.ended", json!({"status": "valid", "digits": "1"})).await;
+    assert_eq!(lines(&asked), ["person hangup"]);
+    assert_eq!(outside.server.house.told(), []);
+}
+
+#[tokio::test]
+async fn a_person_who_cannot_be_called_brings_the_caller_back_at_once() {
+    let gone = "http://127.0.0.1:1";
+    let keys = format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\"\napi_key = \"KEY\"\napi_url = \"{gone}\"");
+    let server = server_of(&keys);
+    let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
+    server.gate.outcomes.record(now(), "v3:call", StreamOutcome::Transfer(transfer));
+    let state = BASE64.encode("warmline:talk:token +15005550001");
+    tell(&server, "streaming.stopped", json!({"client_state": state, "connection_id": "17"})).await;
+    assert_eq!(server.house.told(), [TransferNews::Missed(Missed::Failed)]);
+}
+
+#[tokio::test]
+async fn the_music_for_callers_who_wait_is_a_file_telnyx_can_play() {
+    let server = server_of(&format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\""));
+    let request = Request::get("/voice/telnyx/hold.wav").body(Body::empty()).expect("a request");
+    let response = server.routes.clone().oneshot(request).await.expect("routes never fail");
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "audio/wav");
+    let file = to_bytes(response.into_body(), 1_000_000).await.expect("a file");
+    let reader = hound::WavReader::new(std::io::Cursor::new(file)).expect("a WAV file");
+    assert_eq!((reader.spec().sample_rate, reader.spec().channels), (8_000, 1));
+    assert!(reader.duration() > 50_000, "{} samples", reader.duration());
 }
 
 #[tokio::test]
