@@ -93,3 +93,21 @@ async fn accounts_made_on_the_command_line_can_sign_in() {
     let session = sign_in(&reset.stdout).await.expect("signed in");
     assert_eq!((session.user.role, session.user.must_change_password), (UserRole::Supervisor, true));
 }
+
+#[test]
+fn bench_bridge_joins_callers_with_people_and_says_what_it_measured() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = warmline(folder.path(), &["bench", "bridge", "--calls", "3", "--seconds", "4", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let metrics: std::collections::BTreeMap<String, serde_json::Value> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object a line"))
+        .map(|metric| (metric["metric"].as_str().expect("named").to_owned(), metric))
+        .collect();
+    let value = |name: &str| metrics[name]["value"].as_f64().expect("a number");
+    assert_eq!(value("bridged_calls"), 3.0, "{metrics:?}");
+    assert!(metrics["lateness_ms_p99"]["n"].as_u64() > Some(600), "six parties hear frames: {metrics:?}");
+    assert!(metrics["bridge_added_ms_p95"]["n"].as_u64() > Some(3), "bursts are heard: {metrics:?}");
+    assert!(value("bridge_added_ms_p95") >= value("bridge_added_ms_p50"), "{metrics:?}");
+    assert!(value("mem_per_call_kb") >= 0.0 && value("core_ms_per_call_second") > 0.0, "{metrics:?}");
+}

@@ -2,6 +2,7 @@
 //!
 //! Each name is a file with `pub struct Args` (clap) and `pub async fn run(args, config) -> Result<Vec<Metric>, CliError>`.
 
+mod bridge;
 mod calls;
 mod conditions;
 mod handoff;
@@ -9,6 +10,7 @@ mod latency;
 mod noises;
 pub(super) mod normalise;
 mod peer;
+mod process;
 mod recordings;
 mod retrieval;
 mod routing;
@@ -35,6 +37,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Name {
+    /// Callers and people bridged through the server, at once: how many, how late, how much memory
+    Bridge(bridge::Args),
     /// Calls at once: with speech, or frames alone
     Calls(calls::Args),
     /// Callers given to people over real sockets, with faults: waits, and callers lost, doubled, agents stuck
@@ -74,6 +78,7 @@ impl Metric {
 /// Runs `warmline bench`.
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let metrics = match args.name {
+        Name::Bridge(bridge) => bridge::run(bridge, config).await?,
         Name::Calls(calls) => calls::run(calls, config).await?,
         Name::Handoff(handoff) => handoff::run(handoff, config).await?,
         Name::Latency(latency) => latency::run(latency, config).await?,

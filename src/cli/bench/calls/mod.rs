@@ -13,16 +13,15 @@ mod drive;
 mod echo;
 mod speech;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
 use super::Metric;
+use super::process::{Search, cpu_ms, helper, resident_kb};
 use crate::cli::CliError;
 use crate::config::Config;
 
@@ -149,31 +148,26 @@ struct Took {
     core_ms_per_call_second: f64,
 }
 
-/// Doubles until it is too much, then closes in to a sixteenth. The most calls that went well with the memory each took.
+/// The most calls that went well with the memory each took, and the fewest that did not.
 async fn most_calls(args: &Args, provider: &str) -> Result<(Option<(usize, f64)>, usize), CliError> {
-    let (mut good, mut bad, mut next) = (None, None, args.from_calls.max(1));
-    loop {
-        let (measured, Took { memory_kb, .. }) = attempt(args, provider, next).await?;
-        tracing::info!(provider, calls = next, lateness_ms_p99 = measured.lateness_ms_p99, "Held {next} calls");
+    let (mut search, mut next) = (Search::up_to(MOST_CALLS), Some(args.from_calls.clamp(1, MOST_CALLS)));
+    let mut memory = 0.0;
+    while let Some(calls) = next {
+        let (measured, Took { memory_kb, .. }) = attempt(args, provider, calls).await?;
+        tracing::info!(provider, calls, lateness_ms_p99 = measured.lateness_ms_p99, "Held {calls} calls");
         if measured.is_good() {
-            good = Some((next, memory_kb));
-        } else {
-            bad = Some(next);
+            memory = memory_kb;
         }
-        next = match (good, bad) {
-            (Some((low, _)), None) if low < MOST_CALLS => low * 2,
-            (None, Some(high)) if high > 1 => high / 2,
-            (Some((low, _)), Some(high)) if high - low > low / 16 + 1 => (low + high) / 2,
-            _ => return Ok((good, bad.unwrap_or(0))),
-        };
+        next = search.tried(calls, measured.is_good());
     }
+    Ok((search.found().map(|calls| (calls, memory)), search.too_many().unwrap_or(0)))
 }
 
 /// One server, so many calls for so long. Gives what the callers measured and what each call took of the server.
 async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured, Took), CliError> {
     let failed =
         |what: &str| CliError::failed(format!("the benchmark's {what} failed"), "Run it with a log: RUST_LOG=info.");
-    let mut server = helper("0", &["--role", "echo"])?;
+    let mut server = helper("0", 1, &["calls", "--role", "echo"])?;
     let mut lines = BufReader::new(server.stdout.take().ok_or_else(|| failed("server"))?).lines();
     let url = timeout(PATIENCE, lines.next_line())
         .await
@@ -185,7 +179,8 @@ async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured,
     let (count, seconds) = (calls.to_string(), args.seconds.to_string());
     let mut driver = helper(
         "1",
-        &["--role", "drive", "--url", &url, "--provider", provider, "--calls", &count, "--seconds", &seconds],
+        1,
+        &["calls", "--role", "drive", "--url", &url, "--provider", provider, "--calls", &count, "--seconds", &seconds],
     )?;
     let mut said = BufReader::new(driver.stdout.take().ok_or_else(|| failed("callers"))?).lines();
     let (mut measured, mut full, mut begun) = (None, 0, None);
@@ -218,36 +213,6 @@ async fn attempt(args: &Args, provider: &str, calls: usize) -> Result<(Measured,
         }
         _ => Err(failed("callers")),
     }
-}
-
-/// This program on one core with one worker thread.
-fn helper(core: &str, arguments: &[&str]) -> Result<Child, CliError> {
-    let failed = |error: std::io::Error| {
-        CliError::failed(format!("a helper process can't be started: {error}"), "`taskset` is in Debian's util-linux.")
-    };
-    let program = std::env::current_exe().map_err(failed)?;
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(program).args(["bench", "calls"]).args(arguments);
-    command.env("TOKIO_WORKER_THREADS", "1").env("WARMLINE_TELEMETRY__LOG", "warn");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(failed)
-}
-
-/// Memory of a process in kB; 0 where there is no `/proc`.
-fn resident_kb(process: &Child) -> u64 {
-    let status = process.id().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
-    let line = status.as_deref().and_then(|text| text.lines().find(|line| line.starts_with("VmRSS:")));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
-}
-
-/// Time a process has spent on cores, in milliseconds; 0 where there is no `/proc`.
-fn cpu_ms(process: &Child) -> u64 {
-    // Linux counts in hundredths of a second for programs, whatever it does inside.
-    const TICK_MS: u64 = 10;
-    let stat = process.id().and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
-    // The name in brackets may hold spaces; behind it the 12th and 13th fields are user and system time.
-    let rest = stat.as_deref().and_then(|stat| stat.rsplit_once(')')).map_or("", |(_, rest)| rest);
-    let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
-    ticks.sum::<u64>() * TICK_MS
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::f32::consts::TAU;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::config::{Config, LlmMode};
 use crate::engine::CancelFlag;
 use crate::engine::stt::fake::FakeStt;
 use crate::engine::tts::{TextToSpeech, TtsError};
+use crate::engine::vad::VadFactory;
 use crate::engine::vad::fake::FakeVad;
 use crate::handoff::routing::strategy::mix;
 use crate::store::sqlite::SqliteStore;
@@ -34,23 +36,23 @@ const STEP_HZ: f32 = 50.0;
 /// The assistant's voice.
 const ASSISTANT_HZ: f32 = 300.0;
 /// The callers' voice.
-pub(super) const CALLER_HZ: f32 = 2_000.0;
+pub(in crate::cli::bench) const CALLER_HZ: f32 = 2_000.0;
 /// No more agents than there are tones below the callers'.
 pub(super) const MOST_AGENTS: usize = 24;
 
 /// An agent's voice: everybody has a tone of their own.
-pub(super) fn agent_hz(agent: usize) -> f32 {
+pub(in crate::cli::bench) fn agent_hz(agent: usize) -> f32 {
     500.0 + agent as f32 * STEP_HZ
 }
 
 /// 20 ms of a tone; all of them begin and end at zero.
-pub(super) fn tone(hz: f32) -> Vec<i16> {
+pub(in crate::cli::bench) fn tone(hz: f32) -> Vec<i16> {
     let step = TAU * hz / SampleRate::WIDEBAND.0 as f32;
     (0..SampleRate::WIDEBAND.samples_in(Millis::FRAME)).map(|n| (LOUD * (step * n as f32).sin()) as i16).collect()
 }
 
 /// How much of a frame a tone is, 0 to 1.
-pub(super) fn share(pcm: &[i16], hz: f32) -> f32 {
+pub(in crate::cli::bench) fn share(pcm: &[i16], hz: f32) -> f32 {
     let step = TAU * hz / SampleRate::WIDEBAND.0 as f32;
     let (mut re, mut im, mut energy) = (0.0f32, 0.0f32, 0.0f32);
     for (n, sample) in pcm.iter().enumerate() {
@@ -117,25 +119,12 @@ impl Ground {
     pub async fn open(mut config: Config, agents: usize, callers: usize) -> Result<Self, CliError> {
         let failed = |what: &str, error: &dyn std::fmt::Display| CliError::failed(format!("{what}: {error}"), "");
         let folder = tempfile::tempdir().map_err(|error| failed("no temporary folder", &error))?;
-        config.server.listen = free_address()?;
-        config.server.public_url = String::new();
-        config.server.data_dir = folder.path().to_owned();
-        config.server.calls_per_minute_per_caller = 100_000;
-        config.server.max_calls = callers + 8;
-        config.server.drain_grace_s = 5;
-        config.browser.enabled = true;
-        config.llm.engine = LlmMode::Off;
-        config.dialog.embedding = String::new();
+        prepare(&mut config, folder.path(), callers)?;
         let base = config.server.base_url();
         let database = config.database.url.clone();
         let tokens = accounts(&config, agents).await.map_err(|error| failed("the agents' accounts", &error))?;
-        let engines = OwnEngines {
-            // Tones are not speech: nobody barges in.
-            vad: Arc::new(FakeVad::loudness(30_000)),
-            stt: Arc::new(FakeStt::saying(Vec::<String>::new())),
-            tts: Arc::new(ShortVoice),
-        };
-        let mut app = App::start_with(config, engines).await?;
+        // Tones are not speech: nobody barges in.
+        let mut app = App::start_with(config, stand_ins(Arc::new(FakeVad::loudness(30_000)))).await?;
         app.warmed_up().await;
         app.prepared().await;
         Ok(Self { app, base, folder, database, tokens })
@@ -167,6 +156,25 @@ impl Ground {
         store.close().await;
         Ok(books)
     }
+}
+
+/// A server of its own in this folder, with lines for so many callers and without models.
+pub(in crate::cli::bench) fn prepare(config: &mut Config, folder: &Path, callers: usize) -> Result<(), CliError> {
+    config.server.listen = free_address()?;
+    config.server.public_url = String::new();
+    config.server.data_dir = folder.to_owned();
+    config.server.calls_per_minute_per_caller = 100_000;
+    config.server.max_calls = callers + 8;
+    config.server.drain_grace_s = 5;
+    config.browser.enabled = true;
+    config.llm.engine = LlmMode::Off;
+    config.dialog.embedding = String::new();
+    Ok(())
+}
+
+/// Ears that understand nothing and a mouth that is quick.
+pub(in crate::cli::bench) fn stand_ins(vad: Arc<dyn VadFactory>) -> OwnEngines {
+    OwnEngines { vad, stt: Arc::new(FakeStt::saying(Vec::<String>::new())), tts: Arc::new(ShortVoice) }
 }
 
 async fn accounts(

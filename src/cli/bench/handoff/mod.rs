@@ -16,7 +16,7 @@
 
 mod agent;
 mod caller;
-mod ground;
+pub(super) mod ground;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
