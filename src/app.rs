@@ -1,6 +1,7 @@
 //! The composition root: picks engines and store, joins the parts, owns the order of starting and stopping.
 
 pub(crate) mod engines;
+mod gauges;
 
 pub use self::engines::OwnEngines;
 
@@ -139,6 +140,7 @@ impl App {
         };
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);
+        serving.spawn(gauges::keep(store.clone(), desk.clone(), stop_all.clone()));
 
         let knowledge = engines.mind.knowledge.clone();
         let services = Arc::new(CallServices {

@@ -186,6 +186,22 @@ pub mod metric {
     pub const HANDOFF_OUTCOMES: &str = "warmline_handoff_outcomes_total";
     /// Request for a person to offer on an agent's socket, seconds.
     pub const OFFER_SECONDS: &str = "warmline_offer_seconds";
+    /// Offers that ended {result}.
+    pub const OFFERS: &str = "warmline_offers_total";
+    /// Request for a person to caller and person hearing each other, seconds.
+    pub const WAIT_SECONDS: &str = "warmline_wait_seconds";
+    /// Conversations of callers with people, hold excluded, seconds.
+    pub const TALK_SECONDS: &str = "warmline_talk_seconds";
+    /// Agents' work after a conversation, seconds.
+    pub const WRAP_UP_SECONDS: &str = "warmline_wrap_up_seconds";
+    /// Share of the last half-hour's callers answered in time.
+    pub const SERVICE_LEVEL: &str = "warmline_service_level";
+    /// Share of the last half-hour's callers who left while queued.
+    pub const ABANDONED_RATIO: &str = "warmline_abandoned_ratio";
+    /// Share of the last half-hour's agent time spent on contacts.
+    pub const OCCUPANCY: &str = "warmline_occupancy";
+    /// How long the first in line has waited, seconds.
+    pub const LONGEST_WAIT: &str = "warmline_longest_wait";
     /// Callers waiting for a person.
     pub const QUEUE_LENGTH: &str = "warmline_queue_length";
     /// Agents by state {state}.
@@ -238,6 +254,26 @@ pub mod metric {
         (HANDOFFS, Kind::Counter, "Handoffs created {reason}."),
         (HANDOFF_OUTCOMES, Kind::Counter, "How handoffs ended {outcome}."),
         (OFFER_SECONDS, Kind::Histogram, "Request for a person to offer on an agent's socket, seconds."),
+        (OFFERS, Kind::Counter, "Offers that ended {result}."),
+        (WAIT_SECONDS, Kind::Histogram, "Request for a person to caller and person hearing each other, seconds."),
+        (TALK_SECONDS, Kind::Histogram, "Conversations of callers with people, hold excluded, seconds."),
+        (WRAP_UP_SECONDS, Kind::Histogram, "Agents' work after a conversation, seconds."),
+        (
+            SERVICE_LEVEL,
+            Kind::Gauge,
+            "Share of the last half-hour's callers answered in time; NaN when there were none.",
+        ),
+        (
+            ABANDONED_RATIO,
+            Kind::Gauge,
+            "Share of the last half-hour's callers who left while queued; NaN when there were none.",
+        ),
+        (
+            OCCUPANCY,
+            Kind::Gauge,
+            "Share of the last half-hour's agent time spent on contacts; NaN when nobody was there.",
+        ),
+        (LONGEST_WAIT, Kind::Gauge, "How long the first in line has waited, seconds."),
         (QUEUE_LENGTH, Kind::Gauge, "Callers waiting for a person."),
         (AGENTS, Kind::Gauge, "Agents by state {state}."),
         (ENGINE_FAILURES, Kind::Counter, "Engine failures {engine}."),

@@ -3,6 +3,7 @@
 //! Control path. Nobody waits for a slow agent: a socket whose queue is full is dropped, which the machine sees as a lost
 //! connection. Calls are told with `try_send`, so that desk and call can never wait for each other in a circle.
 
+mod contacts;
 mod ledger;
 mod supervising;
 
@@ -18,6 +19,7 @@ use tracing::{error, info, warn};
 
 pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask, LiveDesk};
 
+use self::contacts::Contact;
 use self::ledger::Stand;
 use self::supervising::KnownCall;
 use super::handle::DeskMessage;
@@ -76,6 +78,7 @@ pub fn open(
         language,
         calls: HashMap::new(),
         stands: HashMap::new(),
+        contacts: HashMap::new(),
         tells_supervised,
         told_queue: None,
     };
@@ -120,6 +123,8 @@ struct Desk {
     calls: HashMap<CallId, KnownCall>,
     /// What each agent does now, and since when.
     stands: HashMap<AgentId, Stand>,
+    /// Conversations, until their wrap-up is over.
+    contacts: HashMap<HandoffId, Contact>,
     tells_supervised: bool,
     told_queue: Option<u32>,
 }
@@ -143,6 +148,7 @@ impl Desk {
             self.perform(actions);
             self.tell_queue();
         }
+        self.close_contacts();
         self.close_ledger();
     }
 
@@ -218,6 +224,7 @@ impl Desk {
                 ended_at: None,
                 outcome: HandoffOutcome::Open,
                 agent_id: None,
+                queue: None,
             },
         };
         self.scribe.put(Record::Handoff(record.clone()));
@@ -239,6 +246,18 @@ impl Desk {
             Some(agent) => self.step(DeskInput::TakenOver { handoff: id, facts, agent }, actions),
             None => self.step(DeskInput::Requested(id, facts), actions),
         }
+        self.note_queue(id);
+    }
+
+    /// In which queue the caller waits, for the records.
+    fn note_queue(&mut self, handoff: HandoffId) {
+        let Some(place) = self.machine.place(handoff) else { return };
+        if let Some(live) = self.tasks.get_mut(&handoff)
+            && live.record.queue.as_deref() != Some(place.queue.as_str())
+        {
+            live.record.queue = Some(place.queue);
+            self.scribe.put(Record::Handoff(live.record.clone()));
+        }
     }
 
     fn close(&mut self, handoff: HandoffId, outcome: HandoffOutcome, actions: &mut Vec<DeskAction>) {
@@ -258,7 +277,12 @@ impl Desk {
         let Some(live) = self.tasks.get_mut(&handoff) else { return };
         let resumed = live.bridged;
         live.bridged = true;
-        live.record.bridged_at.get_or_insert_with(Timestamp::now);
+        if live.record.bridged_at.is_none() {
+            let now = Timestamp::now();
+            live.record.bridged_at = Some(now);
+            let waited = now.duration_since(live.record.requested_at).as_secs_f64();
+            metrics::histogram!(metric::WAIT_SECONDS).record(waited.max(0.0));
+        }
         live.record.agent_id.clone_from(&live.agent);
         self.scribe.put(Record::Handoff(live.record.clone()));
         let message = ToAgent::Connected {
@@ -268,7 +292,9 @@ impl Desk {
             brief: live.task.brief.clone(),
             transcript: live.task.lines.clone(),
         };
+        let call = live.task.call;
         if let Some(agent) = live.agent.clone() {
+            self.contact_began(&agent, handoff, call);
             self.tell(&agent, message);
         }
     }
@@ -373,6 +399,7 @@ impl Desk {
             }
             FromAgent::Hold { on } => {
                 self.tell_contact(&agent, HandoffNews::Hold(on));
+                self.contact_held(&agent, on);
                 if let Some(call_id) = self.contact_call(&agent) {
                     self.tell(&agent, ToAgent::Hold { call_id, on });
                 }
@@ -482,6 +509,7 @@ impl Desk {
                     self.requeued(handoff);
                 }
                 DeskAction::Place { handoff, position, staffed } => {
+                    self.note_queue(handoff);
                     self.tell_call(handoff, HandoffNews::Queued { position, staffed }, None);
                 }
                 DeskAction::Exit(handoff, exit) => {
@@ -503,6 +531,7 @@ impl Desk {
                         if state != AgentState::WrapUp {
                             self.finished.remove(&agent);
                         }
+                        self.contacts_left(&agent, state);
                         self.tell(&agent, ToAgent::State { state, for_ms: span.as_millis() as u64, next, code });
                     }
                 }
@@ -561,6 +590,7 @@ impl Desk {
             return;
         }
         self.send_out(&agent, AgentOut::LegClosed);
+        self.contact_ended(handoff, reason);
         if let Some(live) = self.tasks.get(&handoff) {
             let (call, lines) = (live.task.call, live.task.lines.clone());
             self.finished.insert(agent.clone(), Finished { handoff, call, lines });
@@ -579,6 +609,7 @@ impl Desk {
     /// The agent's client shows a call that is somebody else's from now on.
     fn connect_failed(&mut self, handoff: HandoffId, agent: &AgentId) {
         self.send_out(agent, AgentOut::LegClosed);
+        self.contact_over(handoff, CallEnd::NoSound);
         if let Some(call_id) = self.tasks.get(&handoff).map(|live| live.task.call) {
             let reason = CallEnd::NoSound;
             self.tell(agent, ToAgent::CallEnded { call_id, reason, wrap_up_ms: 0, transcript: Vec::new() });
@@ -586,6 +617,7 @@ impl Desk {
     }
 
     fn offer_ended(&mut self, offer: OfferId, handoff: HandoffId, agent: AgentId, result: OfferResult) {
+        metrics::counter!(metric::OFFERS, "result" => result.as_str()).increment(1);
         if let Some(mut record) = self.offers.remove(&offer) {
             record.ended_at = Some(Timestamp::now());
             record.result = Some(result);

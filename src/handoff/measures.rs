@@ -34,6 +34,8 @@ pub enum WaitEnd {
     Callback,
     /// Helped otherwise: a message, the assistant.
     Helped,
+    /// The server stopped: neither answered nor the caller's own doing.
+    Interrupted,
 }
 
 /// How many.

@@ -1,8 +1,9 @@
-//! Giving a live call to a person. PURE: [`machine`], [`routing`], [`measures`], [`sim`],
+//! Giving a live call to a person. PURE: [`machine`], [`routing`], [`measures`], [`intervals`], [`sim`],
 //! [`wire`]. RUNTIME: [`actor`], [`handle`].
 
 pub mod actor;
 pub mod handle;
+pub mod intervals;
 pub mod machine;
 pub mod measures;
 pub mod routing;

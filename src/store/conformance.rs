@@ -5,13 +5,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, EntryUse, HandoffOutcome,
-    HandoffRecord, LedgerRecord, MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store,
-    StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, ContactRecord, EntryUse,
+    HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind,
+    SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord,
+    UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::routing::plan::PaidClass;
-use crate::handoff::wire::{AgentState, OfferResult};
+use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
@@ -29,6 +30,7 @@ pub(crate) async fn run(store: &dyn Store) {
     what_supervisors_did_is_only_added_to(store).await;
     time_is_only_added_to_and_is_its_owners(store).await;
     accounts_and_sessions(store).await;
+    a_period_has_what_belongs_to_it(store).await;
 }
 
 /// Whole microseconds: that is what databases keep.
@@ -62,6 +64,22 @@ pub(crate) fn handoff(call: CallId, agent: Option<&str>) -> HandoffRecord {
         ended_at: Some(at(50)),
         outcome: HandoffOutcome::Bridged,
         agent_id: agent.map(|id| AgentId(id.to_owned())),
+        queue: Some("billing".to_owned()),
+    }
+}
+
+pub(crate) fn contact(handoff: &HandoffRecord, agent: &str, began: i64, ended: Option<i64>) -> ContactRecord {
+    ContactRecord {
+        id: Uuid::now_v7(),
+        handoff_id: handoff.id,
+        call_id: handoff.call_id,
+        agent_id: AgentId(agent.to_owned()),
+        began_at: at(began),
+        ended_at: ended.map(at),
+        ended_by: ended.map(|_| CallEnd::CallerHungUp),
+        hold_ms: 0,
+        holds: 0,
+        wrap_up_ms: None,
     }
 }
 
@@ -344,6 +362,8 @@ async fn orphans_are_closed(store: &dyn Store) {
     orphan.offers[0] = OfferRecord { ended_at: None, result: None, ..orphan.offers[0].clone() };
     orphan.tools[0] = ToolRunRecord { outcome: ToolOutcome::Started, ..orphan.tools[0].clone() };
     put(store, &orphan).await;
+    let talking = contact(&orphan.handoffs[0], "agent-1", 30, None);
+    store.put_contact(&talking).await.expect("contact");
     assert_eq!(store.close_orphans(at(5_000)).await.expect("written"), 1);
     assert_eq!(store.close_orphans(at(6_000)).await.expect("written"), 0);
     let closed = store.get_call(orphan.call.id).await.expect("readable").expect("there");
@@ -351,6 +371,10 @@ async fn orphans_are_closed(store: &dyn Store) {
     assert_eq!(closed.handoffs[0].outcome, HandoffOutcome::Interrupted);
     assert_eq!(closed.offers[0].result, Some(OfferResult::Canceled));
     assert_eq!(closed.tools[0].outcome, ToolOutcome::Unknown, "nobody knows what became of it");
+    let asked = orphan.handoffs[0].requested_at;
+    let period = store.period(asked, at(10_000)).await.expect("readable");
+    let closed = period.contacts.iter().find(|one| one.id == talking.id).expect("there");
+    assert_eq!((closed.ended_at, closed.ended_by), (Some(at(5_000)), Some(CallEnd::ServerStopped)));
 }
 
 async fn accounts_and_sessions(store: &dyn Store) {
@@ -444,4 +468,53 @@ async fn time_is_only_added_to_and_is_its_owners(store: &dyn Store) {
     assert_eq!(of("ann", 80_001, 90_000).await, [second]);
     assert_eq!(of("ben", 80_000, 80_001).await, [other]);
     assert_eq!(of("ben", 80_001, 90_000).await, []);
+}
+
+async fn a_period_has_what_belongs_to_it(store: &dyn Store) {
+    let call = call(90_000);
+    store.put_call(&call).await.expect("call");
+    let asked = |second| HandoffRecord { requested_at: at(second), ..handoff(call.id, Some("ann")) };
+    let (before, inside, after) = (asked(90_099), asked(90_100), asked(90_200));
+    for handoff in [&before, &inside, &after] {
+        store.put_handoff(handoff).await.expect("handoff");
+    }
+    let mut talk = contact(&inside, "ann", 90_300, None);
+    store.put_contact(&talk).await.expect("contact");
+    (talk.ended_at, talk.ended_by) = (Some(at(90_400)), Some(CallEnd::Transferred));
+    (talk.hold_ms, talk.holds, talk.wrap_up_ms) = (7_000, 2, Some(11_000));
+    store.put_contact(&talk).await.expect("contact");
+    store.put_contact(&contact(&after, "ann", 90_210, None)).await.expect("contact");
+    let offer = |second| OfferRecord {
+        id: OfferId::generate(),
+        handoff_id: inside.id,
+        call_id: call.id,
+        agent_id: AgentId("ann".to_owned()),
+        offered_at: at(second),
+        ended_at: None,
+        result: None,
+        reason: None,
+    };
+    let (offered, too_late) = (offer(90_150), offer(90_200));
+    for offer in [&offered, &too_late] {
+        store.put_offer(offer).await.expect("offer");
+    }
+    let time = |from, to| LedgerRecord {
+        id: Uuid::now_v7(),
+        agent_id: AgentId("ann".to_owned()),
+        state: AgentState::Available,
+        code: None,
+        class: PaidClass::Standby,
+        began_at: at(from),
+        ended_at: at(to),
+    };
+    let spans =
+        [time(90_000, 90_100), time(90_050, 90_101), time(90_120, 90_140), time(90_199, 90_900), time(90_200, 91_000)];
+    for span in &spans {
+        store.put_ledger(span).await.expect("ledger");
+    }
+    let period = store.period(at(90_100), at(90_200)).await.expect("readable");
+    same(&period.handoffs, &vec![inside]);
+    assert_eq!(period.contacts, [talk], "whole, though it was later");
+    same(&period.offers, &vec![offered]);
+    assert_eq!(period.ledger, spans[1..4], "what overlaps");
 }

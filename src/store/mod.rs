@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::call::CallId;
 use crate::handoff::routing::plan::PaidClass;
-use crate::handoff::wire::{AgentState, OfferResult};
+use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::telemetry::{Pii, Secret};
 use crate::telephony::protocol::Speaker;
@@ -72,6 +72,11 @@ pub trait Store: Send + Sync {
     /// Appends what a supervisor did; one with the same id is there already.
     async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError>;
 
+    /// Inserts or replaces a conversation of a caller with an agent.
+    async fn put_contact(&self, contact: &ContactRecord) -> Result<(), StoreError>;
+    /// What the numbers of `[since, until)` are made of.
+    async fn period(&self, since: Timestamp, until: Timestamp) -> Result<Period, StoreError>;
+
     /// Appends a stretch of an agent's time; one with the same id is there already.
     async fn put_ledger(&self, entry: &LedgerRecord) -> Result<(), StoreError>;
 
@@ -124,6 +129,8 @@ pub trait Store: Send + Sync {
 
 /// Most records one listing gives.
 pub const MAX_LIMIT: u32 = 200;
+/// Most records of one kind a [`Period`] holds; of more the oldest.
+pub const MAX_PERIOD: u32 = 50_000;
 /// Most entries of a ledger one listing gives.
 pub const MAX_LEDGER: u32 = 10_000;
 
@@ -335,6 +342,50 @@ pub struct HandoffRecord {
     pub outcome: HandoffOutcome,
     /// Who took it.
     pub agent_id: Option<AgentId>,
+    /// The queue the caller waited in last. None on records of before queues were noted.
+    #[serde(default)]
+    pub queue: Option<String>,
+}
+
+/// A caller's conversation with one agent. A handoff has several when the caller was given on, or the agent was lost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ContactRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// The handoff.
+    pub handoff_id: HandoffId,
+    /// The call.
+    pub call_id: CallId,
+    /// Who.
+    pub agent_id: AgentId,
+    /// When they first heard each other.
+    #[schema(value_type = String, format = "date-time")]
+    pub began_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub ended_at: Option<Timestamp>,
+    /// What ended it.
+    pub ended_by: Option<CallEnd>,
+    /// Of it, on hold.
+    pub hold_ms: u64,
+    /// How often the caller was put on hold.
+    pub holds: u32,
+    /// The agent's work afterwards, once that is done.
+    pub wrap_up_ms: Option<u64>,
+}
+
+/// What the numbers of a span of time are made of.
+#[derive(Clone, Debug, Default)]
+pub struct Period {
+    /// Requested in it.
+    pub handoffs: Vec<HandoffRecord>,
+    /// Of these handoffs, whenever they were.
+    pub contacts: Vec<ContactRecord>,
+    /// Made in it.
+    pub offers: Vec<OfferRecord>,
+    /// Time of all agents that overlaps it.
+    pub ledger: Vec<LedgerRecord>,
 }
 
 /// One offer to one agent.

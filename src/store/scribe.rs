@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{
-    AuditRecord, CallRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, Store, StoreError, ToolRunRecord,
-    TriggerRecord, TurnRecord, WrapUpRecord,
+    AuditRecord, CallRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, Store, StoreError,
+    ToolRunRecord, TriggerRecord, TurnRecord, WrapUpRecord,
 };
 use crate::telemetry::metric;
 
@@ -39,6 +39,8 @@ pub enum Record {
     Tool(ToolRunRecord),
     /// A closing note.
     WrapUp(WrapUpRecord),
+    /// A conversation with an agent, as it is now.
+    Contact(ContactRecord),
     /// What a supervisor did.
     Audit(AuditRecord),
     /// A stretch of an agent's time.
@@ -96,6 +98,7 @@ async fn write(store: &dyn Store, record: &Record) -> Result<(), StoreError> {
         Record::Message(message) => store.put_message(message).await,
         Record::Tool(run) => store.put_tool_run(run).await,
         Record::WrapUp(wrap_up) => store.put_wrap_up(wrap_up).await,
+        Record::Contact(contact) => store.put_contact(contact).await,
         Record::Audit(audit) => store.put_audit(audit).await,
         Record::Ledger(entry) => store.put_ledger(entry).await,
     }

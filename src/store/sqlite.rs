@@ -20,13 +20,13 @@ use sqlx::sqlite::{
 use uuid::Uuid;
 
 use super::{
-    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, HandoffOutcome, HandoffRecord,
-    LedgerRecord, MAX_LEDGER, MAX_LIMIT, MessageRecord, OfferRecord, SessionKind, SessionRecord, Store, StoreError,
-    ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, ContactRecord, HandoffOutcome,
+    HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MessageRecord, OfferRecord, Period, SessionKind,
+    SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
-use crate::handoff::wire::OfferResult;
+use crate::handoff::wire::{CallEnd, OfferResult};
 use crate::telemetry::Pii;
 use rows::{json, micros, word};
 
@@ -224,10 +224,10 @@ impl Store for SqliteStore {
 
     async fn put_handoff(&self, handoff: &HandoffRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO handoffs (id, call_id, reason, summary, requested_at, bridged_at, ended_at, \
-             outcome, agent_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             outcome, agent_id, queue) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, summary = excluded.summary, \
              requested_at = excluded.requested_at, bridged_at = excluded.bridged_at, ended_at = excluded.ended_at, \
-             outcome = excluded.outcome, agent_id = excluded.agent_id";
+             outcome = excluded.outcome, agent_id = excluded.agent_id, queue = excluded.queue";
         let query = || {
             sqlx::query(SQL)
                 .bind(handoff.id.0.to_string())
@@ -239,6 +239,7 @@ impl Store for SqliteStore {
                 .bind(handoff.ended_at.map(micros))
                 .bind(word(handoff.outcome))
                 .bind(agent(&handoff.agent_id))
+                .bind(&handoff.queue)
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)
@@ -349,6 +350,48 @@ impl Store for SqliteStore {
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)
+    }
+
+    async fn put_contact(&self, contact: &ContactRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO contacts (id, handoff_id, call_id, agent_id, began_at, ended_at, ended_by, hold_ms, \
+             holds, wrap_up_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, ended_by = excluded.ended_by, \
+             hold_ms = excluded.hold_ms, holds = excluded.holds, wrap_up_ms = excluded.wrap_up_ms";
+        let whole = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        let query = || {
+            sqlx::query(SQL)
+                .bind(contact.id.to_string())
+                .bind(contact.handoff_id.0.to_string())
+                .bind(contact.call_id.to_string())
+                .bind(&contact.agent_id.0)
+                .bind(micros(contact.began_at))
+                .bind(contact.ended_at.map(micros))
+                .bind(contact.ended_by.map(word))
+                .bind(whole(contact.hold_ms))
+                .bind(contact.holds)
+                .bind(contact.wrap_up_ms.map(whole))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn period(&self, since: Timestamp, until: Timestamp) -> Result<Period, StoreError> {
+        let between = |sql: &'static str| {
+            sqlx::query(sql).bind(micros(since)).bind(micros(until)).bind(MAX_PERIOD).fetch_all(&self.pool)
+        };
+        const HANDOFFS: &str =
+            "SELECT * FROM handoffs WHERE requested_at >= ? AND requested_at < ? ORDER BY requested_at, id LIMIT ?";
+        const CONTACTS: &str = "SELECT contacts.* FROM contacts JOIN handoffs ON handoffs.id = contacts.handoff_id \
+             WHERE handoffs.requested_at >= ? AND handoffs.requested_at < ? ORDER BY contacts.began_at, contacts.id LIMIT ?";
+        const OFFERS: &str =
+            "SELECT * FROM offers WHERE offered_at >= ? AND offered_at < ? ORDER BY offered_at, id LIMIT ?";
+        const LEDGER: &str = "SELECT * FROM ledger WHERE ended_at > ? AND began_at < ? ORDER BY began_at, id LIMIT ?";
+        Ok(Period {
+            handoffs: all(between(HANDOFFS).await, rows::handoff)?,
+            contacts: all(between(CONTACTS).await, rows::contact)?,
+            offers: all(between(OFFERS).await, rows::offer)?,
+            ledger: all(between(LEDGER).await, rows::ledger)?,
+        })
     }
 
     async fn put_ledger(&self, entry: &LedgerRecord) -> Result<(), StoreError> {
@@ -483,6 +526,11 @@ impl Store for SqliteStore {
             sqlx::query("UPDATE handoffs SET ended_at = ?, outcome = ? WHERE ended_at IS NULL")
                 .bind(now)
                 .bind(word(HandoffOutcome::Interrupted))
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE contacts SET ended_at = ?, ended_by = ? WHERE ended_at IS NULL")
+                .bind(now)
+                .bind(word(CallEnd::ServerStopped))
                 .execute(&mut *transaction)
                 .await?;
             sqlx::query("UPDATE tool_runs SET outcome = ? WHERE outcome = ?")

@@ -25,6 +25,7 @@ const PURE: &[&str] = &[
     "call/playback.rs",
     "call/sound.rs",
     "call/turn.rs",
+    "handoff/intervals.rs",
     "handoff/machine.rs",
     "handoff/measures.rs",
     "handoff/routing",

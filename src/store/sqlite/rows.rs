@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    AgentDay, AuditRecord, CallRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, StoreError,
-    ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord,
+    StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -147,6 +147,25 @@ pub(super) fn handoff(row: &SqliteRow) -> Result<HandoffRecord, StoreError> {
         ended_at: get_time_if_any(row, "ended_at")?,
         outcome: get_word(row, "outcome")?,
         agent_id: get_agent(row, "agent_id")?,
+        queue: get(row, "queue")?,
+    })
+}
+
+pub(super) fn contact(row: &SqliteRow) -> Result<ContactRecord, StoreError> {
+    let whole = |column| u64::try_from(get::<i64>(row, column)?).map_err(|error| corrupt(column, error));
+    Ok(ContactRecord {
+        id: get_id(row, "id")?,
+        handoff_id: HandoffId(get_id(row, "handoff_id")?),
+        call_id: CallId(get_id(row, "call_id")?),
+        agent_id: AgentId(get(row, "agent_id")?),
+        began_at: get_time(row, "began_at")?,
+        ended_at: get_time_if_any(row, "ended_at")?,
+        ended_by: get::<Option<&str>>(row, "ended_by")?.map(|word| parse_word("ended_by", word)).transpose()?,
+        hold_ms: whole("hold_ms")?,
+        holds: get(row, "holds")?,
+        wrap_up_ms: get::<Option<i64>>(row, "wrap_up_ms")?
+            .map(|ms| u64::try_from(ms).map_err(|error| corrupt("wrap_up_ms", error)))
+            .transpose()?,
     })
 }
 

@@ -9,6 +9,7 @@ mod knowledge;
 mod ledger;
 mod live;
 mod messages;
+pub(crate) mod metrics;
 mod recordings;
 mod session;
 mod status;
@@ -63,6 +64,9 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(ledger::ledger))
         .routes(routes!(live::live))
         .routes(routes!(live::audit))
+        .routes(routes!(metrics::live))
+        .routes(routes!(metrics::intervals))
+        .routes(routes!(metrics::agents))
         .routes(routes!(status::status))
 }
 

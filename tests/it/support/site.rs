@@ -199,6 +199,7 @@ impl Site {
                 ended_at: None,
                 outcome: HandoffOutcome::Bridged,
                 agent_id: Some(agent.id.clone()),
+                queue: None,
             };
             self.store.put_handoff(&handoff).await.expect("stored");
         }

@@ -228,3 +228,74 @@ async fn administrators_manage_accounts() {
     assert_eq!(remove("kim").await.code(), "not_found");
     assert_eq!(remove("some-admin").await.code(), "last_admin");
 }
+
+#[tokio::test]
+async fn numbers_come_by_interval_and_by_agent() {
+    use warmline::handoff::wire::CallEnd;
+    use warmline::store::{ContactRecord, HandoffOutcome, HandoffRecord};
+
+    let site = Site::new().await;
+    let ann = site.user("ann", UserRole::Agent).await;
+    let supervisor = site.role(UserRole::Supervisor).await;
+    let call = site.call(None).await;
+    let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).expect("in range");
+    // Two in the first quarter of an hour, one of them answered after 12 s; nobody in the second.
+    for (second, outcome, ended) in [(10, HandoffOutcome::Bridged, 112), (20, HandoffOutcome::CallerHungUp, 80)] {
+        let handoff = HandoffRecord {
+            id: warmline::handoff::HandoffId::generate(),
+            call_id: call.id,
+            reason: warmline::handoff::HandoffReason::CallerPressedZero,
+            summary: vec![],
+            requested_at: at(second),
+            bridged_at: (outcome == HandoffOutcome::Bridged).then(|| at(second + 12)),
+            ended_at: Some(at(ended)),
+            outcome,
+            agent_id: None,
+            queue: Some("main".to_owned()),
+        };
+        site.store.put_handoff(&handoff).await.expect("stored");
+        if outcome == HandoffOutcome::Bridged {
+            let contact = ContactRecord {
+                id: uuid::Uuid::now_v7(),
+                handoff_id: handoff.id,
+                call_id: call.id,
+                agent_id: ann.id.clone(),
+                began_at: at(22),
+                ended_at: Some(at(112)),
+                ended_by: Some(CallEnd::CallerHungUp),
+                hold_ms: 30_000,
+                holds: 1,
+                wrap_up_ms: Some(10_000),
+            };
+            site.store.put_contact(&contact).await.expect("stored");
+        }
+    }
+    let (since, until) = (at(0), at(1_800));
+    let intervals =
+        site.get(&format!("/api/v1/metrics/intervals?since={since}&until={until}"), &supervisor).await.json();
+    assert_eq!(intervals.as_array().expect("a list").len(), 2);
+    let first = &intervals[0]["figures"];
+    assert_eq!((&first["queued"], &first["handled"], &first["abandoned"]), (&json!(2), &json!(1), &json!(1)));
+    assert_eq!(
+        (&first["service_level"], &first["asa_ms"], &first["aht_ms"]),
+        (&json!(0.5), &json!(12_000), &json!(100_000))
+    );
+    assert_eq!((&first["talk_ms"], &first["hold_ms"]), (&json!(60_000), &json!(30_000)));
+    assert_eq!(
+        (&intervals[1]["figures"]["queued"], &intervals[1]["figures"]["service_level"]),
+        (&json!(0), &Value::Null)
+    );
+    let strict =
+        format!("/api/v1/metrics/intervals?since={since}&until={until}&service_level_s=10&every_s=1800&queue=main");
+    let strict = site.get(&strict, &supervisor).await.json();
+    assert_eq!((strict.as_array().map(Vec::len), &strict[0]["figures"]["service_level"]), (Some(1), &json!(0.0)));
+
+    let agents = site.get(&format!("/api/v1/metrics/agents?since={since}&until={until}"), &supervisor).await.json();
+    assert_eq!((&agents[0]["agent_id"], &agents[0]["figures"]["handled"]), (&json!(ann.id.0), &json!(1)));
+    let live = site.get("/api/v1/metrics/live", &supervisor).await.json();
+    assert_eq!(
+        (&live["waiting"], &live["figures"]["queued"], &live["window_s"]),
+        (&json!(0), &json!(0), &json!(1_800))
+    );
+    assert_eq!(live["queues"]["main"]["queued"], 0);
+}

@@ -1,0 +1,258 @@
+//! A quarter of an hour computed by hand, and what holds for any records.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::call::CallId;
+use crate::handoff::OfferId;
+use crate::handoff::routing::plan::PaidClass;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).expect("a time in range")
+}
+
+fn limits(now: i64) -> Limits {
+    Limits { service_level: Duration::from_secs(20), now: at(now) }
+}
+
+const QUARTER: i64 = 900;
+
+fn span(from: i64, until: i64) -> Span {
+    Span { from: at(from), until: at(until) }
+}
+
+fn asked(second: i64, ended: Option<i64>, outcome: HandoffOutcome, queue: &str) -> HandoffRecord {
+    HandoffRecord {
+        id: HandoffId::generate(),
+        call_id: CallId::generate(),
+        reason: HandoffReason::CallerAsked,
+        summary: Vec::new(),
+        requested_at: at(second),
+        bridged_at: None,
+        ended_at: ended.map(at),
+        outcome,
+        agent_id: None,
+        queue: Some(queue.to_owned()),
+    }
+}
+
+fn talk(handoff: &HandoffRecord, agent: &str, began: i64, ended: i64, by: CallEnd) -> ContactRecord {
+    ContactRecord {
+        id: uuid::Uuid::now_v7(),
+        handoff_id: handoff.id,
+        call_id: handoff.call_id,
+        agent_id: AgentId(agent.to_owned()),
+        began_at: at(began),
+        ended_at: Some(at(ended)),
+        ended_by: Some(by),
+        hold_ms: 0,
+        holds: 0,
+        wrap_up_ms: Some(30_000),
+    }
+}
+
+fn offer(handoff: &HandoffRecord, agent: &str, second: i64, result: Option<OfferResult>) -> OfferRecord {
+    OfferRecord {
+        id: OfferId::generate(),
+        handoff_id: handoff.id,
+        call_id: handoff.call_id,
+        agent_id: AgentId(agent.to_owned()),
+        offered_at: at(second),
+        ended_at: result.map(|_| at(second + 5)),
+        result,
+        reason: None,
+    }
+}
+
+fn time(agent: &str, state: AgentState, from: i64, until: i64) -> LedgerRecord {
+    LedgerRecord {
+        id: uuid::Uuid::now_v7(),
+        agent_id: AgentId(agent.to_owned()),
+        state,
+        code: None,
+        class: PaidClass::Standby,
+        began_at: at(from),
+        ended_at: at(until),
+    }
+}
+
+/// Seven callers: three answered after 10, 15 and 45 s, one of them after a silent microphone and one given on; one left after
+/// 3 s and one after 40 s; one booked a callback; one was lost to a restart.
+fn quarter() -> Period {
+    use HandoffOutcome::*;
+    let quick = asked(0, Some(130), Bridged, "billing");
+    let given_on = asked(100, Some(400), Bridged, "billing");
+    let silent = HandoffRecord { reason: HandoffReason::Distress, ..asked(200, Some(400), Bridged, "main") };
+    let short = asked(300, Some(303), CallerHungUp, "main");
+    let left = asked(400, Some(440), CallerHungUp, "main");
+    let callback = asked(500, Some(560), CallbackBooked, "main");
+    let lost = asked(600, Some(650), Interrupted, "billing");
+    let contacts = vec![
+        ContactRecord { hold_ms: 20_000, holds: 1, ..talk(&quick, "ann", 10, 130, CallEnd::CallerHungUp) },
+        talk(&given_on, "ann", 115, 215, CallEnd::Transferred),
+        talk(&given_on, "ben", 240, 400, CallEnd::AgentEnded),
+        ContactRecord { wrap_up_ms: None, ..talk(&silent, "cy", 230, 235, CallEnd::NoSound) },
+        talk(&silent, "ben", 245, 400, CallEnd::CallerHungUp),
+    ];
+    let accepted = Some(OfferResult::Accepted);
+    let offers = vec![
+        offer(&quick, "ann", 2, accepted),
+        offer(&given_on, "ann", 104, accepted),
+        offer(&given_on, "ben", 220, accepted),
+        offer(&silent, "cy", 201, accepted),
+        offer(&silent, "ann", 236, Some(OfferResult::Timeout)),
+        offer(&silent, "ben", 238, accepted),
+        offer(&left, "ben", 402, Some(OfferResult::Canceled)),
+        offer(&left, "cy", 402, Some(OfferResult::Rejected)),
+        offer(&lost, "ben", 640, None),
+    ];
+    let ledger = vec![
+        time("ann", AgentState::Available, -100, 100), // 100 s of it in the quarter
+        time("ann", AgentState::OnContact, 100, 400),
+        time("ann", AgentState::WrapUp, 400, 500),
+        time("ann", AgentState::Reserved, 500, 520),
+        time("ann", AgentState::Missed, 520, 600),
+        time("ben", AgentState::Available, 0, 100),
+        time("ben", AgentState::OnContact, 100, 700),
+        time("ben", AgentState::Break, 700, 1_000), // 200 s
+        time("cy", AgentState::Offline, 0, 900),
+    ];
+    Period { handoffs: vec![quick, given_on, silent, short, left, callback, lost], contacts, offers, ledger }
+}
+
+fn near(got: Option<f64>, want: f64) {
+    let got = got.expect("there is something to divide by");
+    assert!((got - want).abs() < 1e-9, "{got} is not {want}");
+}
+
+#[test]
+fn a_quarter_of_an_hour_by_hand() {
+    let figures = figures(&quarter(), span(0, QUARTER), &limits(QUARTER), None);
+    let Figures {
+        queued, waiting, handled, abandoned, short_abandoned, callbacks, helped_otherwise, interrupted, ..
+    } = figures;
+    assert_eq!((queued, waiting, handled, abandoned), (7, 0, 3, 2));
+    assert_eq!((short_abandoned, callbacks, helped_otherwise, interrupted), (1, 1, 0, 1));
+    // 10 and 15 s are in time; 45 s is not. Seven less the one who left after 3 s.
+    near(figures.service_level, 2.0 / 6.0);
+    near(figures.service_level_asterisk, 2.0 / 3.0);
+    near(figures.service_level_asterisk_2, 3.0 / 5.0);
+    near(figures.abandonment_rate, 2.0 / 7.0);
+    // (10 + 15 + 45) / 3
+    assert_eq!((figures.asa_ms, figures.wait_p50_ms, figures.wait_p90_ms), (Some(23_333), Some(15_000), Some(45_000)));
+    assert_eq!(figures.longest_wait_ms, Some(60_000), "the callback's");
+    // Talk 100 + 260 + 155, hold 20, wrap-up 30 + 60 + 30: 655 s for three.
+    assert_eq!(figures.aht_ms, Some(218_333));
+    assert_eq!((figures.talk_ms, figures.hold_ms, figures.wrap_up_ms), (Some(171_666), Some(6_666), Some(40_000)));
+    near(figures.holds, 1.0 / 3.0);
+    near(figures.transfer_rate, 1.0 / 3.0);
+    // Six asked themselves; one of them was lost. Two of the six spoke with a person.
+    near(figures.human_request_honoured, 5.0 / 6.0);
+    assert_eq!((figures.time_to_human_p50_ms, figures.time_to_human_p90_ms), (Some(10_000), Some(15_000)));
+    near(figures.ended_otherwise, 4.0 / 6.0);
+
+    let offers = figures.offers;
+    assert_eq!((offers.offered, offers.accepted, offers.rejected, offers.timed_out), (8, 5, 1, 1));
+    near(offers.answer_rate, 5.0 / 8.0);
+    near(offers.rona_rate, 1.0 / 8.0);
+    near(offers.failed_connect_rate, 1.0 / 5.0);
+
+    let time = figures.time.expect("of all queues");
+    assert_eq!((time.agents, time.available_ms, time.offered_ms), (2, 200_000, 20_000));
+    assert_eq!((time.on_contact_ms, time.wrap_up_ms, time.out_ms, time.away_ms), (900_000, 100_000, 80_000, 200_000));
+    near(time.occupancy, 1_000.0 / 1_200.0);
+    near(time.utilisation, 1_220.0 / 1_500.0);
+    near(time.standby_ratio, 300.0 / 1_300.0);
+    // Ann was offered three, Ben four; Cy was not signed in. The hard call was Ben's.
+    near(figures.offers_jain, 49.0 / 50.0);
+    near(figures.hard_calls_jain, 0.5);
+}
+
+#[test]
+fn a_queue_has_its_own_callers_and_nobodys_time() {
+    let billing = figures(&quarter(), span(0, QUARTER), &limits(QUARTER), Some("billing"));
+    assert_eq!((billing.queued, billing.handled, billing.interrupted, billing.time), (3, 2, 1, None));
+    assert_eq!(billing.offers.offered, 3);
+    near(billing.service_level, 2.0 / 3.0);
+    assert_eq!(figures(&quarter(), span(0, QUARTER), &limits(QUARTER), Some("nowhere")).queued, 0);
+}
+
+#[test]
+fn each_agent_has_their_own() {
+    let agents = by_agent(&quarter(), span(0, QUARTER), &limits(QUARTER));
+    let of = |name: &str| &agents[&AgentId(name.to_owned())];
+    // Ann: 120 + 30 and 100 + 30. Ben: 160 + 30 and 155 + 30.
+    assert_eq!((of("ann").handled, of("ann").aht_ms), (2, Some(140_000)));
+    assert_eq!((of("ben").handled, of("ben").aht_ms), (2, Some(187_500)));
+    assert_eq!((of("cy").handled, of("cy").aht_ms, of("cy").offers.offered), (0, None, 2));
+    near(of("cy").offers.failed_connect_rate, 1.0);
+    near(of("ann").offers.rona_rate, 1.0 / 3.0);
+    near(of("ann").time.occupancy, 400.0 / 500.0);
+    assert_eq!(of("cy").time.occupancy, None);
+}
+
+#[test]
+fn nothing_is_not_zero() {
+    let nothing = figures(&Period::default(), span(0, QUARTER), &limits(QUARTER), None);
+    assert_eq!((nothing.queued, nothing.service_level, nothing.asa_ms, nothing.aht_ms), (0, None, None, None));
+    assert_eq!(nothing.offers.answer_rate, None);
+    assert_eq!((nothing.offers_jain, nothing.human_request_honoured), (None, None));
+}
+
+#[test]
+fn records_of_an_earlier_version_count_by_the_handoff_alone() {
+    let old =
+        HandoffRecord { bridged_at: Some(at(12)), queue: None, ..asked(0, Some(72), HandoffOutcome::Bridged, "") };
+    let period = Period { handoffs: vec![old], ..Period::default() };
+    let figures = figures(&period, span(0, QUARTER), &limits(QUARTER), None);
+    assert_eq!((figures.handled, figures.asa_ms, figures.talk_ms), (1, Some(12_000), Some(60_000)));
+}
+
+#[test]
+fn who_still_waits_has_waited_until_now() {
+    let period = Period { handoffs: vec![asked(100, None, HandoffOutcome::Open, "main")], ..Period::default() };
+    let figures = figures(&period, span(0, QUARTER), &limits(160), None);
+    assert_eq!((figures.waiting, figures.longest_wait_ms, figures.abandoned), (1, Some(60_000), 0));
+    near(figures.service_level, 0.0);
+    assert_eq!(figures.ended_otherwise, None, "it has not ended");
+}
+
+prop_compose! {
+    fn any_handoff()(second in 0i64..3_600, length in 0i64..600, kind in 0usize..7, open in any::<bool>()) -> HandoffRecord {
+        use HandoffOutcome::*;
+        let outcome = [Bridged, Transferred, CallbackBooked, LeftMessage, BackToAssistant, CallerHungUp, Interrupted][kind];
+        let (ended, outcome) = if open { (None, Open) } else { (Some(second + length), outcome) };
+        let bridged_at = (outcome == Bridged).then(|| at(second + length / 2));
+        HandoffRecord { bridged_at, ..asked(second, ended, outcome, "main") }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_caller_is_counted_once_and_pieces_add_up(
+        handoffs in prop::collection::vec(any_handoff(), 0..40),
+        spans in prop::collection::vec((0usize..8, -600i64..4_000, 0i64..900), 0..40),
+        length in 60i64..1_000,
+    ) {
+        use AgentState::*;
+        let states = [Available, Reserved, OnContact, WrapUp, Missed, Error, Break, Offline];
+        let ledger = spans.iter().map(|(state, from, length)| time("ann", states[*state], *from, from + length)).collect();
+        let period = Period { handoffs, ledger, ..Period::default() };
+        let whole = span(0, 3_600);
+        let all = figures(&period, whole, &limits(5_000), None);
+        let ends = all.waiting + all.handled + all.abandoned + all.callbacks + all.helped_otherwise + all.interrupted;
+        prop_assert_eq!(all.queued, ends);
+        prop_assert_eq!(all.queued as usize, period.handoffs.len());
+        for share in [all.service_level, all.abandonment_rate, all.human_request_honoured, all.ended_otherwise].into_iter().flatten() {
+            prop_assert!((0.0..=1.0).contains(&share), "{}", share);
+        }
+        let pieces = whole.pieces(SignedDuration::from_secs(length));
+        prop_assert_eq!(pieces.first().map(|piece| piece.from), Some(whole.from));
+        prop_assert_eq!(pieces.last().map(|piece| piece.until), Some(whole.until));
+        let parts: Vec<Figures> = pieces.iter().map(|piece| figures(&period, *piece, &limits(5_000), None)).collect();
+        prop_assert_eq!(parts.iter().map(|part| part.queued).sum::<u32>(), all.queued);
+        prop_assert_eq!(parts.iter().map(|part| part.handled).sum::<u32>(), all.handled);
+        let available = |figures: &Figures| figures.time.map_or(0, |time| time.available_ms + time.on_contact_ms);
+        prop_assert_eq!(parts.iter().map(available).sum::<u64>(), available(&all));
+    }
+}
