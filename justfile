@@ -40,9 +40,21 @@ demo *OPTIONS: console
 bench NAME *OPTIONS:
     cargo run --release --locked --features whisper -- bench {{ NAME }} {{ OPTIONS }}
 
-# The same recordings by us and by faster-whisper with the same model; OPTIONS go to `bench stt`, such as `--prompts 60`
-compare *OPTIONS:
-    scripts/compare-stt {{ OPTIONS }}
+# Us and others side by side, others from PyPI: speech to text, end of turn, a whole bot; JSON lines and a table
+compare:
+    scripts/compare all
+
+# Speech to text beside faster-whisper with the same model; OPTIONS go to `bench stt`, such as `--prompts 60`
+compare-stt *OPTIONS:
+    scripts/compare stt {{ OPTIONS }}
+
+# The end of turns beside Silero and Smart Turn as Pipecat ships them; OPTIONS go to `bench turn`, such as `--prompts 60`
+compare-turn *OPTIONS:
+    scripts/compare turn {{ OPTIONS }}
+
+# The time to the first audible reply beside a Pipecat bot; OPTIONS go to `bench latency`, such as `--turns 10`
+compare-pipecat *OPTIONS:
+    scripts/compare pipecat {{ OPTIONS }}
 
 # Screenshots of every page, light and dark, for docs/images; and every state at five sizes in tests/e2e/shots
 screenshots: console

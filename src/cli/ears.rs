@@ -7,9 +7,11 @@
 //! In [`Ears::listen`] the clock is the recording's: a decode that took 300 ms is ready 300 ms of recording later. So the
 //! times are those of a call on an otherwise idle machine.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{CliError, explain};
@@ -47,6 +49,8 @@ pub struct Ears {
     hints: Arc<[String]>,
     /// Time all decodes took so far, in microseconds.
     decoded: AtomicU64,
+    /// What was decoded before, by its samples; none: everything is decoded anew.
+    known: Option<Arc<Mutex<HashMap<u64, Transcript>>>>,
 }
 
 /// One turn of a caller.
@@ -102,7 +106,27 @@ impl Ears {
             threshold: Probability::clamped(config.vad.threshold),
             hints: config.stt.all_hints(),
             decoded: AtomicU64::new(0),
+            known: None,
         })
+    }
+
+    /// From here on the same samples are decoded once, and heard again with the time they took then.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        Self { known: Some(Arc::default()), ..self }
+    }
+
+    /// The same ears, with what they remember, by other rules about turns.
+    pub fn by_rules(&self, turn: TurnConfig) -> Self {
+        Self {
+            stt: self.stt.clone(),
+            vad: self.vad.clone(),
+            turn,
+            threshold: self.threshold,
+            hints: self.hints.clone(),
+            decoded: AtomicU64::new(0),
+            known: self.known.clone(),
+        }
     }
 
     /// Recognises a recording as it is, without looking for turns. `pcm`: 16 kHz mono.
@@ -190,11 +214,19 @@ impl Ears {
     /// What these samples say; nothing when deaf.
     pub async fn decode(&self, pcm: &[i16], at: Millis, kind: JobKind) -> Result<Transcript, CliError> {
         let Some(stt) = &self.stt else { return Ok(Transcript::default()) };
+        let samples = hash(pcm);
+        let known = self.known.as_ref().map(|known| known.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(transcript) = known.and_then(|known| known.get(&samples).cloned()) {
+            return Ok(transcript);
+        }
         let utterance = Utterance { pcm: pcm.into(), at, hints: self.hints.clone() };
         let transcript = stt
             .transcribe(utterance, kind, PATIENCE, &CancelFlag::new())
             .await
             .map_err(|error| CliError::failed(explain(&error), ""))?;
+        if let Some(known) = &self.known {
+            known.lock().unwrap_or_else(PoisonError::into_inner).insert(samples, transcript.clone());
+        }
         self.decoded.fetch_add(transcript.decode.as_micros() as u64, Ordering::Relaxed);
         Ok(transcript)
     }
@@ -220,6 +252,12 @@ impl Ears {
     pub fn decoded(&self) -> Duration {
         Duration::from_micros(self.decoded.load(Ordering::Relaxed))
     }
+}
+
+fn hash(pcm: &[i16]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    pcm.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What a telephone leaves of a recording: 8 kHz, µ-law. `pcm`: 16 kHz mono, in and out.
@@ -276,6 +314,7 @@ pub(super) mod tests {
             threshold: Probability::clamped(0.5),
             hints: Arc::from([]),
             decoded: AtomicU64::new(0),
+            known: None,
         }
     }
 
@@ -299,6 +338,19 @@ pub(super) mod tests {
         // The first speculation was void. The second took longer than the hangover and ended the turn; the third ended its own early.
         assert_eq!(times, [("And then.", 1_480 + 900, 1_480 + 900), ("Yes.", 4_160, 4_160)]);
         assert_eq!(turns[1].audio.last_voice_at, Millis(3_700));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_heard_the_same_by_other_rules() {
+        let ears = fake([Step::say("And").after(Duration::from_millis(150))]).remembering();
+        let recording = sound(&[500]);
+        let slower = TurnConfig { hangover_ms: 1_500, finished_hangover_ms: 1_500, ..TurnConfig::default() };
+        let soon = ears.listen(&recording).await.expect("heard");
+        let later = ears.by_rules(slower).listen(&recording).await.expect("heard without a second step");
+        assert_eq!((soon.len(), later.len()), (1, 1));
+        assert_eq!(soon[0].transcript.text, later[0].transcript.text);
+        assert_eq!(soon[0].heard_at, later[0].heard_at);
+        assert!(later[0].ended_at > soon[0].ended_at + Millis(400), "{:?} {:?}", soon[0].ended_at, later[0].ended_at);
     }
 
     #[tokio::test(start_paused = true)]

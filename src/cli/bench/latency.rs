@@ -3,6 +3,10 @@
 //! A server of its own on a free port, with the configured engines; calls through the Twilio dialect in real time; the
 //! questions are spoken by the configured voice (recordings of people asking about the demo company do not exist). What
 //! the caller's side measures is `response_ms`; the stages come from the call's records.
+//!
+//! - With `--peer`: a call to us and a call to each peer in turn, with the same questions; `peer1.response_ms_…` is what the
+//!   caller measures there, `peer1.our_share_p50|p95` ours as a share of it.
+//! - With `--url`: calls to that server alone; without a `ws://` address its webhook is asked first, as its provider does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +16,15 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::peer::Peer;
 use super::{Metric, percentile};
 use crate::app::App;
 use crate::app::engines::load_voice;
-use crate::cli::CliError;
+use crate::cli::call::dialect::secret_of;
 use crate::cli::call::event::{Event, TimedEvent};
 use crate::cli::call::player::{CallPlayer, Dial};
+use crate::cli::call::{CallError, provider_name};
+use crate::cli::{CliError, explain};
 use crate::config::{Config, LlmMode};
 use crate::dialog::knowledge::Knowledge;
 use crate::dialog::speakable::speakable;
@@ -76,6 +83,15 @@ pub struct Args {
     /// Write one JSON object a turn: what was said and where its time went; `scripts/plot` draws it
     #[arg(long, value_name = "F.jsonl")]
     turns_file: Option<PathBuf>,
+    /// A program that answers calls in Twilio's dialect; may be given several times
+    #[arg(long = "peer", value_name = "COMMAND")]
+    peers: Vec<String>,
+    /// Call this server instead of one of our own, such as ws://127.0.0.1:4100/ws or http://127.0.0.1:8080
+    #[arg(long, value_name = "URL", value_parser = server_url, conflicts_with_all = ["peers", "turns_file", "llm", "generated"])]
+    url: Option<String>,
+    /// Whose dialect to speak with the server at URL
+    #[arg(long, value_name = "NAME", value_parser = provider_name, default_value = "twilio", requires = "url")]
+    provider: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +104,15 @@ enum Model {
 
 /// Runs the benchmark.
 pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError> {
+    if let Some(url) = &args.url {
+        let questions = speak(&config, args.turns as usize).await?;
+        let mut server = Answerer::new(url, &args.provider);
+        server.dial.auth_token = secret_of(&args.provider, &config.providers);
+        for call in questions.chunks(TURNS_A_CALL) {
+            server.ask(call).await?;
+        }
+        return Ok(server.metrics(""));
+    }
     let folder = tempfile::tempdir().map_err(|error| CliError::failed(format!("no temporary folder: {error}"), ""))?;
     let secret = Secret::new("bench".to_owned());
     config.server.listen = free_address()?;
@@ -103,36 +128,109 @@ pub async fn run(args: Args, mut config: Config) -> Result<Vec<Metric>, CliError
     if args.llm == Model::Stub || args.generated {
         config.dialog.verbatim_score = NEVER_VERBATIM;
     }
-    let base = config.server.base_url();
     let questions = speak(&config, args.turns as usize).await?;
     let mut app = App::start(config.clone()).await?;
     app.warmed_up().await;
     // As on a server that has been up for some minutes.
     app.prepared().await;
-    let (mut responses, mut greetings) = (Vec::new(), Vec::new());
-    let mut unanswered = 0;
+    let mut us = Answerer::new(&config.server.base_url(), "twilio");
+    us.dial.auth_token = secret;
+    let programs = Peer::start_all(&args.peers).await?;
+    let mut peers = programs.iter().map(called).collect::<Result<Vec<_>, _>>()?;
     for call in questions.chunks(TURNS_A_CALL) {
-        let mut dial = Dial::new(&base, "twilio");
-        dial.auth_token = secret.clone();
-        let failed = |error| CliError::failed(format!("a test call failed: {error}"), "");
-        let mut player = CallPlayer::connect(&dial).await.map_err(failed)?;
-        player.wait_reply_end(PAUSE, PATIENCE).await.map_err(failed)?;
-        greetings.extend(greeting_ms(&player.events(0)));
-        for (text, pcm) in call {
-            player.play(text, pcm).await.map_err(failed)?;
-            match player.wait_reply_end(PAUSE, PATIENCE).await {
-                Ok(reply) => responses.push(reply.response_ms as f64),
-                Err(_) => unanswered += 1,
-            }
+        us.ask(call).await?;
+        for peer in &mut peers {
+            peer.ask(call).await?;
         }
-        player.hangup().await;
     }
     app.stop().await;
     let turns = measured(&config, &records(&config, folder.path()).await?);
     if let Some(path) = &args.turns_file {
         write_turns(path, &turns)?;
     }
-    Ok(metrics(responses, greetings, unanswered, &turns))
+    let mut metrics = us.metrics("");
+    metrics.extend(stages(&turns));
+    for (n, (peer, program)) in (1..).zip(peers.iter().zip(&programs)) {
+        eprintln!("peer{n} is {}", program.name);
+        metrics.extend(peer.metrics(&format!("peer{n}.")));
+        metrics.extend(us.as_share_of(peer, n));
+    }
+    Ok(metrics)
+}
+
+/// Whoever answers the calls, and what the caller measured there.
+struct Answerer {
+    dial: Dial,
+    responses: Vec<f64>,
+    greetings: Vec<f64>,
+    asked: usize,
+    unanswered: usize,
+}
+
+impl Answerer {
+    fn new(url: &str, provider: &str) -> Self {
+        let is_socket = url.starts_with("ws");
+        let mut dial = Dial::new(if is_socket { "" } else { url }, provider);
+        dial.socket = is_socket.then(|| url.to_owned());
+        Self { dial, responses: Vec::new(), greetings: Vec::new(), asked: 0, unanswered: 0 }
+    }
+
+    /// One call with these questions.
+    async fn ask(&mut self, call: &[(&str, Vec<i16>)]) -> Result<(), CliError> {
+        let failed = |error| CliError::failed(format!("a test call failed: {error}"), "");
+        let mut player = CallPlayer::connect(&self.dial).await.map_err(failed)?;
+        player.wait_reply_end(PAUSE, PATIENCE).await.map_err(failed)?;
+        self.greetings.extend(greeting_ms(&player.events(0)));
+        self.asked += call.len();
+        for (n, (text, pcm)) in call.iter().enumerate() {
+            let reply = match player.play(text, pcm).await {
+                Ok(()) => player.wait_reply_end(PAUSE, PATIENCE).await,
+                Err(error) => Err(error),
+            };
+            match reply {
+                Ok(reply) => self.responses.push(reply.response_ms as f64),
+                Err(CallError::NoReply { .. }) => self.unanswered += 1,
+                Err(error) => {
+                    eprintln!("a call broke off: {}", explain(&error));
+                    self.unanswered += call.len() - n;
+                    break;
+                }
+            }
+        }
+        player.hangup().await;
+        Ok(())
+    }
+
+    fn metrics(&self, who: &str) -> Vec<Metric> {
+        let mut metrics = both(&format!("{who}response_ms"), &self.responses);
+        metrics.extend(both(&format!("{who}greeting_ms"), &self.greetings));
+        let unanswered = self.unanswered as f64;
+        metrics.push(Metric::new("latency", format!("{who}unanswered"), unanswered, "turns", self.asked));
+        metrics
+    }
+
+    /// Our times as a share of a peer's. Turns that were never answered count for nobody.
+    fn as_share_of(&self, peer: &Self, n: usize) -> Vec<Metric> {
+        let share = |name: &str, p| {
+            let share = percentile(&self.responses, p) / percentile(&peer.responses, p).max(1.0);
+            Metric::new("latency", format!("peer{n}.our_share_{name}"), share, "ratio", peer.responses.len())
+        };
+        vec![share("p50", 0.5), share("p95", 0.95)]
+    }
+}
+
+fn called(peer: &Peer) -> Result<Answerer, CliError> {
+    let no_socket = || CliError::failed(format!("peer {}: it names no `url` to call", peer.name), "");
+    peer.url.as_deref().map(|url| Answerer::new(url, "twilio")).ok_or_else(no_socket)
+}
+
+fn server_url(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    if matches!(url.scheme(), "http" | "https" | "ws" | "wss") && url.has_host() {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("must begin with http://, https://, ws:// or wss://".to_owned())
+    }
 }
 
 /// A free port on the loopback.
@@ -219,10 +317,17 @@ fn greeting_ms(events: &[TimedEvent]) -> Option<f64> {
     Some(at(Event::FirstAudio)?.saturating_sub(at(Event::Connected)?) as f64)
 }
 
-fn metrics(responses: Vec<f64>, greetings: Vec<f64>, unanswered: usize, turns: &[MeasuredTurn]) -> Vec<Metric> {
+/// Median and 95th percentile.
+fn both(name: &str, values: &[f64]) -> Vec<Metric> {
+    let metric = |(suffix, share)| {
+        Metric::new("latency", format!("{name}_{suffix}"), percentile(values, share), "ms", values.len())
+    };
+    [("p50", 0.5), ("p95", 0.95)].map(metric).to_vec()
+}
+
+/// Where the time of our turns went.
+fn stages(turns: &[MeasuredTurn]) -> Vec<Metric> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    samples.insert("response_ms".to_owned(), responses);
-    samples.insert("greeting_ms".to_owned(), greetings);
     for MeasuredTurn { kind, timings, .. } in turns {
         for (stage, ms) in [
             ("endpointing_ms".to_owned(), timings.endpointing_ms),
@@ -235,13 +340,42 @@ fn metrics(responses: Vec<f64>, greetings: Vec<f64>, unanswered: usize, turns: &
             samples.entry(stage).or_default().push(f64::from(ms));
         }
     }
-    let mut metrics = Vec::new();
-    for (name, values) in samples {
-        let n = values.len();
-        for (suffix, share) in [("p50", 0.5), ("p95", 0.95)] {
-            metrics.push(Metric::new("latency", format!("{name}_{suffix}"), percentile(&values, share), "ms", n));
-        }
+    samples.iter().flat_map(|(name, values)| both(name, values)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(responses: &[f64], unanswered: usize) -> Answerer {
+        let mut answerer = Answerer::new("ws://127.0.0.1:9/ws", "twilio");
+        (answerer.responses, answerer.unanswered) = (responses.to_vec(), unanswered);
+        answerer.asked = responses.len() + unanswered;
+        answerer
     }
-    metrics.push(Metric::new("latency", "unanswered", unanswered as f64, "turns", turns.len()));
-    metrics
+
+    fn value(metrics: &[Metric], name: &str) -> (f64, usize) {
+        let metric = metrics.iter().find(|metric| metric.metric == name).expect("it is there");
+        (metric.value, metric.n)
+    }
+
+    #[test]
+    fn a_peer_stands_beside_us_with_what_it_never_answered() {
+        let (us, peer) = (answered(&[600.0, 700.0, 900.0], 0), answered(&[2_000.0, 3_500.0], 1));
+        let metrics = peer.metrics("peer1.");
+        assert_eq!(value(&metrics, "peer1.response_ms_p95"), (3_500.0, 2));
+        assert_eq!(value(&metrics, "peer1.unanswered"), (1.0, 3));
+        let shares = us.as_share_of(&peer, 1);
+        assert_eq!(value(&shares, "peer1.our_share_p50"), (0.35, 2));
+        assert_eq!(value(&shares, "peer1.our_share_p95"), (0.257, 2));
+    }
+
+    #[test]
+    fn a_socket_is_called_as_it_is_and_a_server_through_its_webhook() {
+        assert_eq!(Answerer::new("ws://a.example/ws", "twilio").dial.socket.as_deref(), Some("ws://a.example/ws"));
+        let server = Answerer::new("http://127.0.0.1:8080", "telnyx").dial;
+        assert_eq!((server.socket, server.base.as_str()), (None, "http://127.0.0.1:8080"));
+        assert!(server_url("ws://127.0.0.1:1/ws/").is_ok_and(|url| !url.ends_with('/')));
+        assert!(server_url("ftp://a.example").is_err() && server_url("127.0.0.1").is_err());
+    }
 }

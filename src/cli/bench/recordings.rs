@@ -116,7 +116,7 @@ pub fn noises() -> Vec<Noise> {
 }
 
 /// Where `path` lies: installed, else in the cache folder.
-fn find(path: &str) -> PathBuf {
+pub(super) fn find(path: &str) -> PathBuf {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     let fetched = cache.unwrap_or_default().join("warmline/recordings").join(path);

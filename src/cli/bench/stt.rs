@@ -14,6 +14,8 @@
 //! - `invented_words`: words heard by a call in half an hour of sounds without speech; `…_without_vad`: by the recogniser
 //!   alone, given the same in pieces of 4 s; `…_music`: by a call in recorded hold music.
 //! - With `--peer`: the same files in turn, `peer1.wer_…` by the same rules, and how its time compares with ours.
+//!   `peer1.ttf_ms` is `ttf_ms` with its decode instead of ours: asked at the same moment, 180 ms after the voice, which by
+//!   itself it would not know.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,6 +79,8 @@ struct PeerHeard {
     errors: Errors,
     decode_ms: f64,
     cpu_ms: f64,
+    /// None where ours is not measured either.
+    ttf_ms: Option<f64>,
 }
 
 #[derive(Default)]
@@ -113,11 +117,7 @@ pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
     // The first decode pays for pages of the model not read yet.
     let warm_up = noises::all().swap_remove(1).pcm();
     ears.recognise(&warm_up[..SampleRate::WIDEBAND.samples_in(PIECE)]).await?;
-    let mut peers = Vec::new();
-    for command in &args.peers {
-        peers.push(Peer::start(command).await?);
-    }
-    let mut bench = Bench::new(ears, peers, args.show)?;
+    let mut bench = Bench::new(ears, Peer::start_all(&args.peers).await?, args.show)?;
     let mut heard = Vec::new();
     for (recording, seed) in recordings.iter().zip(1..) {
         for condition in &args.conditions {
@@ -151,10 +151,10 @@ impl Bench {
         let original = recording.pcm()?;
         let pcm = condition.apply(&original, seed).map_err(|error| CliError::failed(explain(&error), ""))?;
         let begun = self.ears.decoded();
-        let text = match condition {
+        let (text, asked_ms) = match condition {
             Condition::Clean => {
                 let pieces = self.ears.recognise(&pcm).await?;
-                joined(pieces.iter().map(|piece| &piece.transcript))
+                (joined(pieces.iter().map(|piece| &piece.transcript)), None)
             }
             _ => self.listen(&original, &pcm, condition).await?,
         };
@@ -173,14 +173,22 @@ impl Bench {
                 let answer = self.peers[index].transcribe(&file).await?;
                 let errors = errors(&recording.text, &answer.text);
                 self.complain(recording, &format!("{}, peer{}", condition.name(), index + 1), errors, &answer.text);
-                heard.peers.push(PeerHeard { errors, decode_ms: answer.decode_ms, cpu_ms: answer.cpu_ms });
+                let ttf_ms = asked_ms.map(|asked| asked + answer.decode_ms);
+                heard.peers.push(PeerHeard { errors, decode_ms: answer.decode_ms, cpu_ms: answer.cpu_ms, ttf_ms });
             }
         }
         Ok(heard)
     }
 
-    /// Hears `pcm` as a call does. `original`: the recording before the line spoilt it.
-    async fn listen(&mut self, original: &[i16], pcm: &[i16], condition: Condition) -> Result<String, CliError> {
+    /// Hears `pcm` as a call does. `original`: the recording before the line spoilt it. Returns what was heard and, where the
+    /// time to the final transcript counts, how long after the last sample the decode of that transcript began.
+    async fn listen(
+        &mut self,
+        original: &[i16],
+        pcm: &[i16],
+        condition: Condition,
+    ) -> Result<(String, Option<f64>), CliError> {
+        let mut asked_ms = None;
         let begun = self.ears.decoded();
         let turns = self.ears.listen(pcm).await?;
         for turn in &turns {
@@ -201,9 +209,11 @@ impl Bench {
             {
                 let last = SampleRate::WIDEBAND.span_of(sound.bare.end);
                 self.times.ttf_ms.push(f64::from(turn.heard_at.saturating_sub(last).0));
+                let decode = Millis::from_duration(turn.transcript.decode);
+                asked_ms = Some(f64::from(turn.heard_at.0) - f64::from(decode.0) - f64::from(last.0));
             }
         }
-        Ok(joined(turns.iter().map(|turn| &turn.transcript)))
+        Ok((joined(turns.iter().map(|turn| &turn.transcript)), asked_ms))
     }
 
     fn complain(&self, recording: &Recording, who: &str, errors: Errors, text: &str) {
@@ -321,7 +331,10 @@ fn compared(heard: &[Heard], peer: usize) -> Vec<Metric> {
     let ratios = of(&|heard| heard.decode_ms / heard.peers[peer].decode_ms.max(1.0));
     let cpu_share = heard.iter().map(|heard| heard.decode_ms).sum::<f64>() / cpu.iter().sum::<f64>().max(1.0);
     let name = |metric: &str| format!("peer{}.{metric}", peer + 1);
+    let ttf: Vec<f64> = heard.iter().filter_map(|heard| heard.peers[peer].ttf_ms).collect();
     vec![
+        Metric::new("stt", name("ttf_ms_p50"), percentile(&ttf, 0.5), "ms", ttf.len()),
+        Metric::new("stt", name("ttf_ms_p95"), percentile(&ttf, 0.95), "ms", ttf.len()),
         Metric::new("stt", name("decode_ms_p50"), percentile(&theirs, 0.5), "ms", n),
         Metric::new("stt", name("decode_ms_p95"), percentile(&theirs, 0.95), "ms", n),
         Metric::new("stt", name("cpu_ms_p50"), percentile(&cpu, 0.5), "ms", n),
@@ -413,6 +426,21 @@ mod tests {
         let metrics = compared(&[heard], 0);
         let value = |name: &str| metrics.iter().find(|metric| metric.metric == name).expect("it is there").value;
         assert_eq!((value("peer1.our_time_share_p50"), value("peer1.our_cpu_share")), (0.25, 0.125));
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_timed_from_the_moment_we_were_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recording = recording(folder.path());
+        let script = r#"sh -c 'echo "{\"name\":\"p\"}"; while read -r f; do echo "{\"text\":\"ten of clubs\",\"decode_ms\":900,\"cpu_ms\":900}"; done'"#;
+        let peer = Peer::start(script).await.expect("started");
+        let steps = [Step::say("ten of clubs").after(Duration::from_millis(300))];
+        let mut bench = Bench::new(fake(steps), vec![peer], false).expect("a folder");
+        let heard = bench.hear(&recording, Condition::Ulaw, 1).await.expect("heard");
+        assert_eq!(heard.peers[0].ttf_ms, Some(bench.times.ttf_ms[0] + 600.0), "600 ms slower from the same moment on");
+        let metrics = compared(&[heard], 0);
+        let ttf = metrics.iter().find(|metric| metric.metric == "peer1.ttf_ms_p50").expect("it is there");
+        assert_eq!((ttf.value, ttf.n), (bench.times.ttf_ms[0] + 600.0, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,16 +10,19 @@
 //!   own voice that did. `backchannel_paused_rate` and `backchannel_gap_ms_p50|p95`: how many of those made us silent for a
 //!   moment, and for how long.
 //!
-//! At the end of turns, with Whisper's words when the program has Whisper, else by silence alone:
+//! At the end of turns ([`endings`]), with Whisper's words when the program has Whisper, else by silence alone:
 //! - `false_cutoff_rate`: sentences with one spliced pause of 300–900 ms whose turn ended in that pause, and
-//!   `added_delay_ms_p50|p95`: end of the voice to the end of the turn at the true end.
+//!   `added_delay_ms_p50|p95|mean`: end of the voice to the end of the turn at the true end; `unended`: those without one.
 //! - `digits_cutoff_rate`: numbers in groups, 300–900 ms apart, whose turn ended before the last group, after a question for
 //!   a number; `digits_unasked_…`: after none.
+//! - `at_900_600.…`: the same with another `--hangover`. `peer1.…`: the same by a `--peer`, and what our settings make of
+//!   its delay and of its cut-offs.
 //!
 //! `decision_ms`: processor time of detectors and judge for 100 ms of audio.
 //!
 //! The material is cut in halves: what was chosen on one is judged on the other.
 
+mod endings;
 mod scene;
 mod sounds;
 
@@ -29,8 +32,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tokio::sync::mpsc;
 
+use self::endings::Hangover;
 use self::scene::{Room, Seen, Stage};
-use self::sounds::{Dice, Sound, Spliced};
+use self::sounds::{Dice, Sound};
 use super::{Metric, percentile};
 use crate::app::engines::{load_vad, load_voice};
 use crate::audio::units::{Millis, Probability, SampleRate};
@@ -52,8 +56,6 @@ const BEFORE: Millis = Millis(4_000);
 const LONG_ENOUGH: Millis = Millis(700);
 /// Interruptions are heard up to here.
 const LONGEST: Millis = Millis(2_500);
-/// What a number is dictated after.
-const NUMBER_ASKED: &str = "What is your order number?";
 
 /// Arguments of `warmline bench turn`.
 #[derive(Debug, clap::Args)]
@@ -70,9 +72,15 @@ pub struct Args {
     /// How many numbers are dictated
     #[arg(long, default_value_t = 100, value_name = "N")]
     numbers: usize,
-    /// Measure only this part
+    /// Measure only this part; may be given several times
     #[arg(long, value_enum)]
-    only: Option<Part>,
+    only: Vec<Part>,
+    /// Judge the end of turns with these too, `turn.hangover_ms`/`turn.finished_hangover_ms`; may be given several times
+    #[arg(long = "hangover", value_name = "MS/MS")]
+    hangovers: Vec<Hangover>,
+    /// A program that says when turns end in the same sounds; may be given several times
+    #[arg(long = "peer", value_name = "COMMAND")]
+    peers: Vec<String>,
     /// Print each sound that went wrong to stderr
     #[arg(long)]
     show: bool,
@@ -98,6 +106,23 @@ enum Half {
     All,
 }
 
+#[cfg(test)]
+impl Args {
+    /// What the command line has without options.
+    fn for_tests() -> Self {
+        Self {
+            half: Half::Report,
+            seed: 1,
+            prompts: 0,
+            numbers: 0,
+            only: Vec::new(),
+            hangovers: Vec::new(),
+            peers: Vec::new(),
+            show: false,
+        }
+    }
+}
+
 impl Half {
     fn has(self, tuning: bool) -> bool {
         self == Self::All || (self == Self::Tuning) == tuning
@@ -108,17 +133,19 @@ impl Half {
 pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
     let words = cfg!(feature = "whisper") && config.stt.engine == SttMode::Whisper;
     let ears = if words { Ears::open(&config)? } else { Ears::deaf(&config)? };
-    let wanted = |part| args.only.is_none_or(|only| only == part);
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut metrics = Vec::new();
     if wanted(Part::Overlap) {
         metrics.extend(over_playback(&args, &config, &ears).await?);
     }
+    let mut sets = Vec::new();
     if wanted(Part::Sentences) {
-        metrics.extend(in_sentences(&args, &ears).await?);
+        sets.push(endings::sentences(&args)?);
     }
     if wanted(Part::Numbers) {
-        metrics.extend(in_numbers(&args, &ears).await?);
+        sets.extend(endings::numbers(&args)?);
     }
+    metrics.extend(endings::judge(&args, &config, ears, &sets).await?);
     metrics.push(Metric::new("turn", "words_known", f64::from(u8::from(words)), "yes/no", 1));
     Ok(metrics)
 }
@@ -287,65 +314,4 @@ impl fmt::Debug for Line<'_> {
 
 fn rate(name: &str, count: usize, of: usize) -> Metric {
     Metric::new("turn", name, count as f64 / of.max(1) as f64, "ratio", of)
-}
-
-async fn in_sentences(args: &Args, ears: &Ears) -> Result<Vec<Metric>, CliError> {
-    let mut dice = Dice::new(args.seed);
-    let sentences = sounds::sentences(&mut dice, args.prompts)?;
-    let mut metrics = Vec::new();
-    let (mut all_cut, mut all, mut delays) = (0, 0, Vec::new());
-    for pause in [300, 500, 700, 900] {
-        let chosen = sentences.iter().filter(|sentence| sentence.pause.0 == pause);
-        let (cut, of, at_end) = cut_offs(args, ears, &mut dice, "", chosen).await?;
-        metrics.push(rate(&format!("false_cutoff_rate_{pause}"), cut, of));
-        (all_cut, all) = (all_cut + cut, all + of);
-        delays.extend(at_end);
-    }
-    metrics.push(rate("false_cutoff_rate", all_cut, all));
-    for (name, share) in [("added_delay_ms_p50", 0.5), ("added_delay_ms_p95", 0.95)] {
-        metrics.push(Metric::new("turn", name, percentile(&delays, share), "ms", delays.len()));
-    }
-    Ok(metrics)
-}
-
-async fn in_numbers(args: &Args, ears: &Ears) -> Result<Vec<Metric>, CliError> {
-    let mut dice = Dice::new(args.seed);
-    let numbers = sounds::numbers(&mut dice, args.numbers)?;
-    let mut metrics = Vec::new();
-    for (name, question) in [("digits", NUMBER_ASKED), ("digits_unasked", "")] {
-        let (cut, of, delays) = cut_offs(args, ears, &mut dice, question, &numbers).await?;
-        metrics.push(rate(&format!("{name}_cutoff_rate"), cut, of));
-        let name = format!("{name}_added_delay_ms_p50");
-        metrics.push(Metric::new("turn", name, percentile(&delays, 0.5), "ms", delays.len()));
-    }
-    Ok(metrics)
-}
-
-/// How many were cut off, of how many, and the delay at the true end of all of them.
-async fn cut_offs<'a>(
-    args: &Args,
-    ears: &Ears,
-    dice: &mut Dice,
-    question: &str,
-    all: impl IntoIterator<Item = &'a Spliced>,
-) -> Result<(usize, usize, Vec<f64>), CliError> {
-    let (mut cut, mut of, mut delays) = (0, 0, Vec::new());
-    for spliced in all.into_iter().filter(|spliced| args.half.has(spliced.tuning)) {
-        let mut pcm = sounds::noise(dice, Millis(500));
-        pcm.extend_from_slice(&spliced.pcm);
-        let end = SampleRate::WIDEBAND.span_of(pcm.len());
-        pcm.extend(sounds::noise(dice, Millis(2_500)));
-        let pcm = telephone(&pcm).map_err(|error| CliError::failed(explain(&error), ""))?;
-        let turns = ears.listen_after(question, &pcm).await?;
-        of += 1;
-        // A turn that ended more than a moment before the voice did was ended too early.
-        let early = turns.iter().any(|turn| turn.ended_at + Millis(50) < end);
-        cut += usize::from(early);
-        if args.show && early {
-            let heard: Vec<&str> = turns.iter().map(|turn| turn.transcript.text.as_str()).collect();
-            eprintln!("cut off after {}: {} as {heard:?}", spliced.pause, spliced.name);
-        }
-        delays.extend(turns.last().map(|turn| f64::from(turn.ended_at.saturating_sub(end).0)));
-    }
-    Ok((cut, of, delays))
 }

@@ -11,17 +11,18 @@ use std::process::Command;
 use crate::audio::mix::level_dbfs;
 use crate::audio::units::{Millis, SampleRate};
 use crate::audio::wav;
+use crate::cli::bench::recordings::find;
 use crate::cli::{CliError, explain};
 
 /// Debian's `asterisk-core-sounds-en-wav`: prompts, one speaker, studio, 8 kHz; and its digits.
-const PROMPTS: &str = "/usr/share/asterisk/sounds/en_US_f_Allison";
+const PROMPTS: &str = "usr/share/asterisk/sounds/en_US_f_Allison";
 /// Debian's `pocketsphinx-testdata`: several speakers, some noisy, 16 kHz.
 const READ: [&str; 3] = [
-    "/usr/share/pocketsphinx/test/data/cards",
-    "/usr/share/pocketsphinx/test/data/librivox",
-    "/usr/share/pocketsphinx/test/data",
+    "usr/share/pocketsphinx/test/data/cards",
+    "usr/share/pocketsphinx/test/data/librivox",
+    "usr/share/pocketsphinx/test/data",
 ];
-const REMEDY: &str = "Install them: apt-get install pocketsphinx-testdata asterisk-core-sounds-en-wav";
+const REMEDY: &str = "Get them with scripts/fetch-recordings.";
 /// Voices of espeak-ng that differ in pitch, timbre and accent.
 const VOICES: [&str; 16] = [
     "en-us+m1",
@@ -160,7 +161,7 @@ pub fn sentences(dice: &mut Dice, prompts: usize) -> Result<Vec<Spliced>, CliErr
 /// Numbers of 8 to 16 digits in groups of two to four, 300 to 900 ms between the groups.
 pub fn numbers(dice: &mut Dice, count: usize) -> Result<Vec<Spliced>, CliError> {
     let digits: Vec<Vec<i16>> = (0..10)
-        .map(|digit| read(&Path::new(PROMPTS).join(format!("digits/{digit}.wav"))).map(|pcm| trimmed(&pcm)))
+        .map(|digit| read(&find(PROMPTS).join(format!("digits/{digit}.wav"))).map(|pcm| trimmed(&pcm)))
         .collect::<Result<_, _>>()?;
     let mut numbers = Vec::new();
     for n in 0..count {
@@ -190,9 +191,9 @@ pub fn numbers(dice: &mut Dice, count: usize) -> Result<Vec<Spliced>, CliError> 
 fn people(prompts: usize) -> Result<Vec<(String, Vec<i16>)>, CliError> {
     let mut found = Vec::new();
     for folder in READ {
-        found.extend(files(Path::new(folder))?);
+        found.extend(files(&find(folder))?);
     }
-    let all = files(Path::new(PROMPTS))?;
+    let all = files(&find(PROMPTS))?;
     let step = (all.len() / prompts.max(1)).max(1);
     found.extend(all.into_iter().step_by(step).take(prompts));
     let name = |path: &Path| path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
