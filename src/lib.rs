@@ -15,6 +15,7 @@ pub mod engine;
 pub mod handoff;
 pub mod judgment;
 pub mod models;
+pub mod review;
 pub mod store;
 pub mod telemetry;
 pub mod telephony;

@@ -1,4 +1,4 @@
-//! `[dialog]`, `[handoff]`, `[recording]`: what is said, when a person takes over, what is kept.
+//! `[dialog]`, `[handoff]`, `[recording]`, `[review]`: what is said, when a person takes over, what is kept.
 
 use std::path::PathBuf;
 
@@ -156,6 +156,19 @@ impl Section for HandoffConfig {
             problems.add("handoff.dispositions", "[]", "must name at least one");
         }
     }
+}
+
+/// Looking at calls afterwards.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Folder where scenarios made from calls are kept for `warmline eval`; empty: they can only be downloaded.
+    pub scenarios_dir: PathBuf,
+}
+
+impl Section for ReviewConfig {
+    const NAME: &'static str = "review";
+    fn check(&self, _: &mut Problems) {}
 }
 
 /// Recording of calls.

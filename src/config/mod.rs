@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig, ToolsConfig, Wording};
+pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig, ReviewConfig, ToolsConfig, Wording};
 pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };
@@ -76,6 +76,8 @@ pub struct Config {
     pub routing: RoutingConfig,
     /// `[recording]`
     pub recording: RecordingConfig,
+    /// `[review]`
+    pub review: ReviewConfig,
 }
 
 /// Names every section once; `$each!(field, Type)` runs for each.
@@ -109,6 +111,7 @@ macro_rules! sections {
         $each!(handoff, HandoffConfig);
         $each!(routing, RoutingConfig);
         $each!(recording, RecordingConfig);
+        $each!(review, ReviewConfig);
     };
 }
 

@@ -5,10 +5,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, ContactRecord, EntryUse,
-    HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MessageKind, MessageRecord, OfferRecord, SessionKind,
-    SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord,
-    UserRole, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CommentRecord, ContactRecord,
+    EntryUse, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MeanRubric, MessageKind, MessageRecord,
+    OfferRecord, Rubric, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
+    TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::routing::plan::PaidClass;
@@ -29,6 +29,7 @@ pub(crate) async fn run(store: &dyn Store) {
     orphans_are_closed(store).await;
     what_supervisors_did_is_only_added_to(store).await;
     time_is_only_added_to_and_is_its_owners(store).await;
+    assistant_and_people_are_scored_alike(store).await;
     accounts_and_sessions(store).await;
     a_period_has_what_belongs_to_it(store).await;
 }
@@ -107,6 +108,18 @@ pub(crate) fn user(name: &str, role: UserRole) -> UserRecord {
     }
 }
 
+/// A reviewer's score of the assistant's part, or of an agent's.
+fn score(call: CallId, agent: Option<&str>, second: i64, points: [Option<u8>; 4]) -> ScoreRecord {
+    let [resolved, correct, effort, tone] = points;
+    ScoreRecord {
+        call_id: call,
+        agent_id: agent.map(|id| AgentId(id.to_owned())),
+        by: AgentId("boss".to_owned()),
+        at: at(second),
+        points: Rubric { resolved, correct, effort, tone },
+    }
+}
+
 /// A call with one of everything.
 fn detail() -> CallDetail {
     let call = CallRecord {
@@ -174,9 +187,52 @@ fn detail() -> CallDetail {
             disposition: "resolved".to_owned(),
             at: at(58),
         }],
+        comments: vec![CommentRecord {
+            id: Uuid::now_v7(),
+            call_id: call.id,
+            author_id: AgentId("boss".to_owned()),
+            at: at(60),
+            at_ms: Some(2_000),
+            text: "asked twice for the number".to_owned(),
+        }],
+        scores: vec![score(call.id, None, 61, [Some(2), Some(4), None, Some(5)])],
         handoffs: vec![handoff],
         call,
     }
+}
+
+/// A call in which a caller told who they are, as reviewers see it.
+pub(crate) fn reviewed() -> CallDetail {
+    let mut detail = detail();
+    let call_id = detail.call.id;
+    let said = |seq, who, text: &str, from_ms, entry: Option<&str>| TurnRecord {
+        call_id,
+        seq,
+        who,
+        text: text.to_owned(),
+        planned: None,
+        confidence: if who == Speaker::Caller { 0.91 } else { 1.0 },
+        started_ms: from_ms,
+        ended_ms: from_ms + 900,
+        timings: None,
+        entries: entry.map(|id| EntryUse { entry: id.to_owned(), score: 0.9 }).into_iter().collect(),
+        agent_id: None,
+    };
+    detail.turns = vec![
+        said(0, Speaker::Assistant, "How can I help you?", 0, None),
+        said(1, Speaker::Caller, "How much is shipping?", 4_000, None),
+        said(2, Speaker::Assistant, "Standard delivery is 4.90.", 6_000, Some("delivery")),
+        said(3, Speaker::Caller, "My name is Kim Miller, order 4417 “express”", 9_000, None),
+        said(4, Speaker::Assistant, "Shall I get a colleague, Kim?", 11_000, None),
+        said(5, Speaker::Caller, "Get me a person, my mail is kim@example.org", 14_000, None),
+        said(6, Speaker::Agent, "Hello Mrs. Miller", 30_000, None),
+        said(7, Speaker::Caller, "Hello", 32_000, None),
+    ];
+    detail.triggers[0].at_ms = 15_000;
+    detail.triggers[0].reason = HandoffReason::CallerAsked;
+    detail.handoffs[0].summary = vec!["Caller: “order 4417”".to_owned()];
+    detail.wrap_ups[0].note = "Miller wants 4417 by Friday".to_owned();
+    detail
 }
 
 async fn put(store: &dyn Store, detail: &CallDetail) {
@@ -201,6 +257,12 @@ async fn put(store: &dyn Store, detail: &CallDetail) {
     }
     for wrap_up in &detail.wrap_ups {
         store.put_wrap_up(wrap_up).await.expect("wrap-up");
+    }
+    for comment in &detail.comments {
+        store.put_comment(comment).await.expect("comment");
+    }
+    for score in &detail.scores {
+        store.put_score(score).await.expect("score");
     }
 }
 
@@ -228,6 +290,7 @@ async fn writing_twice_changes_nothing(store: &dyn Store) {
     detail.tools[0].outcome = ToolOutcome::Done;
     detail.tools[0].status = Some(200);
     detail.wrap_ups[0].note = "refund refused".to_owned();
+    detail.scores[0].points.resolved = Some(1);
     put(store, &detail).await;
     put(store, &detail).await;
     same(&store.get_call(detail.call.id).await.expect("readable"), &Some(detail));
@@ -517,4 +580,32 @@ async fn a_period_has_what_belongs_to_it(store: &dyn Store) {
     assert_eq!(period.contacts, [talk], "whole, though it was later");
     same(&period.offers, &vec![offered]);
     assert_eq!(period.ledger, spans[1..4], "what overlaps");
+}
+
+async fn assistant_and_people_are_scored_alike(store: &dyn Store) {
+    let call = call(100_000);
+    store.put_call(&call).await.expect("written");
+    let scores = [
+        score(call.id, None, 100_000, [Some(2), Some(5), None, Some(4)]),
+        score(call.id, Some("ann"), 100_001, [Some(5), None, None, Some(3)]),
+        score(call.id, Some("ben"), 100_002, [Some(4), None, None, None]),
+    ];
+    for score in &scores {
+        store.put_score(score).await.expect("written");
+    }
+    let means = store.mean_scores(at(100_000), at(100_002)).await.expect("counted");
+    let assistant = MeanRubric { scores: 1, resolved: Some(2.0), correct: Some(5.0), effort: None, tone: Some(4.0) };
+    assert_eq!(means.assistant, assistant);
+    assert_eq!(
+        means.people,
+        MeanRubric { scores: 1, resolved: Some(5.0), correct: None, effort: None, tone: Some(3.0) },
+        "the end of the time does not count"
+    );
+    let later = store.mean_scores(at(100_001), at(100_100)).await.expect("counted");
+    assert_eq!((later.assistant, later.people.resolved), (MeanRubric::default(), Some(4.5)));
+    let again = score(call.id, Some("ben"), 100_003, [Some(1), None, None, None]);
+    store.put_score(&again).await.expect("written");
+    let found = store.get_call(call.id).await.expect("readable").expect("there").scores;
+    assert_eq!(found.len(), 3, "a second thought replaces the first");
+    assert_eq!(found[2], again);
 }

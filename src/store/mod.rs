@@ -69,6 +69,13 @@ pub trait Store: Send + Sync {
     /// Inserts or replaces an agent's note on a call.
     async fn put_wrap_up(&self, wrap_up: &WrapUpRecord) -> Result<(), StoreError>;
 
+    /// Appends a comment; one with the same id is there already.
+    async fn put_comment(&self, comment: &CommentRecord) -> Result<(), StoreError>;
+    /// Inserts a reviewer's score of one part of a call, or replaces it.
+    async fn put_score(&self, score: &ScoreRecord) -> Result<(), StoreError>;
+    /// Means of the scores given in `[since, until)`, for the assistant and for people.
+    async fn mean_scores(&self, since: Timestamp, until: Timestamp) -> Result<MeanScores, StoreError>;
+
     /// Appends what a supervisor did; one with the same id is there already.
     async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError>;
 
@@ -559,12 +566,97 @@ pub struct AuditRecord {
     pub at: Timestamp,
     /// Who.
     pub user_id: AgentId,
-    /// `listen`, `whisper`, `barge`, `stop`, `take_over`, `force_end`, `prioritise` or `move`.
+    /// In live calls `listen`, `whisper`, `barge`, `stop`, `take_over`, `force_end`, `prioritise` or `move`; with records
+    /// `reveal`, `download_redacted`, `make_scenario` or `save_scenario`.
     pub action: String,
     /// In which call.
     pub call_id: Option<CallId>,
-    /// The priority set, or the queue moved to.
+    /// The priority set, the queue moved to, what was revealed and why.
     pub detail: Option<String>,
+}
+
+/// What somebody said about a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CommentRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// About which call.
+    pub call_id: CallId,
+    /// Who.
+    pub author_id: AgentId,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+    /// The moment of the call it is about, in milliseconds; none: all of it.
+    pub at_ms: Option<u32>,
+    /// The words.
+    pub text: String,
+}
+
+/// What is judged about a conversation, by whomever it was led. Points are 1 (poor) to 5 (good); none: it does not apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rubric {
+    /// The caller got what they called for.
+    #[schema(minimum = 1, maximum = 5)]
+    pub resolved: Option<u8>,
+    /// What was said is right.
+    #[schema(minimum = 1, maximum = 5)]
+    pub correct: Option<u8>,
+    /// It was easy for the caller.
+    #[schema(minimum = 1, maximum = 5)]
+    pub effort: Option<u8>,
+    /// It was friendly and fitted the caller's mood.
+    #[schema(minimum = 1, maximum = 5)]
+    pub tone: Option<u8>,
+}
+
+impl Rubric {
+    /// All points, in the order of the fields.
+    pub const fn points(&self) -> [Option<u8>; 4] {
+        [self.resolved, self.correct, self.effort, self.tone]
+    }
+}
+
+/// One reviewer's points for one part of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScoreRecord {
+    /// Of which call.
+    pub call_id: CallId,
+    /// Of this agent's part; none: of the assistant's.
+    pub agent_id: Option<AgentId>,
+    /// Who scored it.
+    pub by: AgentId,
+    /// When.
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+    /// The points.
+    #[serde(flatten)]
+    pub points: Rubric,
+}
+
+/// Mean points over some scores; none where there are no points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MeanRubric {
+    /// How many scores there are.
+    pub scores: u32,
+    /// See [`Rubric::resolved`].
+    pub resolved: Option<f64>,
+    /// See [`Rubric::correct`].
+    pub correct: Option<f64>,
+    /// See [`Rubric::effort`].
+    pub effort: Option<f64>,
+    /// See [`Rubric::tone`].
+    pub tone: Option<f64>,
+}
+
+/// The same rubric for the assistant and for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MeanScores {
+    /// The assistant's parts of calls.
+    pub assistant: MeanRubric,
+    /// Agents' parts of calls.
+    pub people: MeanRubric,
 }
 
 /// All there is about one call.
@@ -586,6 +678,10 @@ pub struct CallDetail {
     pub tools: Vec<ToolRunRecord>,
     /// Notes.
     pub wrap_ups: Vec<WrapUpRecord>,
+    /// What was said about it, by time.
+    pub comments: Vec<CommentRecord>,
+    /// How it was scored, by time.
+    pub scores: Vec<ScoreRecord>,
 }
 
 /// What an account may do. Each includes the ones before it.

@@ -20,9 +20,10 @@ use sqlx::sqlite::{
 use uuid::Uuid;
 
 use super::{
-    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, ContactRecord, HandoffOutcome,
-    HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MessageRecord, OfferRecord, Period, SessionKind,
-    SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CommentRecord, ContactRecord,
+    HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MeanScores, MessageRecord,
+    OfferRecord, Period, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
+    TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -336,6 +337,53 @@ impl Store for SqliteStore {
         self.write(query).await.map(drop)
     }
 
+    async fn put_comment(&self, comment: &CommentRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO comments (id, call_id, author_id, at, at_ms, text) VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO NOTHING";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(comment.id.to_string())
+                .bind(comment.call_id.to_string())
+                .bind(&comment.author_id.0)
+                .bind(micros(comment.at))
+                .bind(comment.at_ms)
+                .bind(&comment.text)
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn put_score(&self, score: &ScoreRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO scores (call_id, agent_id, by_id, at, resolved, correct, effort, tone) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (call_id, agent_id, by_id) DO UPDATE SET at = excluded.at, \
+             resolved = excluded.resolved, correct = excluded.correct, effort = excluded.effort, tone = excluded.tone";
+        let query = || {
+            // A NULL would be another key each time.
+            let mut query = sqlx::query(SQL)
+                .bind(score.call_id.to_string())
+                .bind(agent(&score.agent_id).unwrap_or_default())
+                .bind(&score.by.0)
+                .bind(micros(score.at));
+            for points in score.points.points() {
+                query = query.bind(points);
+            }
+            query.execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn mean_scores(&self, since: Timestamp, until: Timestamp) -> Result<MeanScores, StoreError> {
+        const SQL: &str = "SELECT agent_id = '' AS assistant, COUNT(*) AS scores, AVG(resolved) AS resolved, \
+             AVG(correct) AS correct, AVG(effort) AS effort, AVG(tone) AS tone FROM scores \
+             WHERE at >= ? AND at < ? GROUP BY 1";
+        let rows = sqlx::query(SQL).bind(micros(since)).bind(micros(until)).fetch_all(&self.pool).await;
+        let mut means = MeanScores::default();
+        for (is_assistant, mean) in all(rows, rows::mean_scores)? {
+            *(if is_assistant { &mut means.assistant } else { &mut means.people }) = mean;
+        }
+        Ok(means)
+    }
+
     async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO audit (id, at, user_id, action, call_id, detail) VALUES (?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO NOTHING";
@@ -498,6 +546,8 @@ impl Store for SqliteStore {
                 rows::tool_run,
             )?,
             wrap_ups: all(of_call("SELECT * FROM wrap_ups WHERE call_id = ? ORDER BY at").await, rows::wrap_up)?,
+            comments: all(of_call("SELECT * FROM comments WHERE call_id = ? ORDER BY at, id").await, rows::comment)?,
+            scores: all(of_call("SELECT * FROM scores WHERE call_id = ? ORDER BY at, by_id").await, rows::score)?,
         }))
     }
 

@@ -39,6 +39,8 @@ const SESSION: Duration = Duration::from_secs(12 * 3_600);
 const PER_ADDRESS: (u32, Duration) = (20, Duration::from_secs(6));
 /// Sign-ins to one name: this many at once, then one every ten seconds. Guessing 10 000 passwords takes a day.
 const PER_NAME: (u32, Duration) = (8, Duration::from_secs(10));
+/// Masked details shown to one account: this many at once, then one every three minutes.
+const REVEALS: (u32, Duration) = (10, Duration::from_secs(180));
 /// Names and addresses remembered before those that are full again are forgotten.
 const REMEMBERED: usize = 10_000;
 
@@ -101,6 +103,7 @@ struct Inner {
     passwords: Passwords,
     by_address: DefaultKeyedRateLimiter<IpAddr>,
     by_name: DefaultKeyedRateLimiter<String>,
+    reveals: DefaultKeyedRateLimiter<String>,
     /// Scheme and authority people reach us by, as browsers write it in `Origin`.
     origin: String,
 }
@@ -122,6 +125,7 @@ impl Auth {
             passwords: Passwords::new(),
             by_address: limiter(PER_ADDRESS),
             by_name: limiter(PER_NAME),
+            reveals: limiter(REVEALS),
             origin: origin_of(&server.base_url()),
         }))
     }
@@ -148,6 +152,11 @@ impl Auth {
                 Err(AuthError::WrongCredentials)
             }
         }
+    }
+
+    /// Whether an account may see one more masked detail now.
+    pub fn admit_reveal(&self, user: &UserRecord) -> Result<(), AuthError> {
+        admit(&self.0.reveals, &user.name)
     }
 
     /// Begins a session for an account that has proved itself.
@@ -256,7 +265,7 @@ fn admit<K: std::hash::Hash + Eq + Clone>(limiter: &DefaultKeyedRateLimiter<K>, 
         limiter.retain_recent();
     }
     limiter.check_key(key).map_err(|refused| {
-        tracing::warn!("Refused a sign-in: too many attempts");
+        tracing::warn!("Refused: too many attempts");
         AuthError::TooManyAttempts { retry_after: refused.wait_time_from(DefaultClock::default().now()) }
     })
 }

@@ -41,6 +41,9 @@ pub enum ApiError {
     /// A recording could not be read.
     #[error("a recording could not be read")]
     Recording(#[source] std::io::Error),
+    /// A file could not be read or written.
+    #[error("a file could not be read or written")]
+    File(#[source] std::io::Error),
 }
 
 /// Body of every answer that is not a success.
@@ -64,7 +67,7 @@ impl ApiError {
             Self::Store(StoreError::Open { .. } | StoreError::Query(_) | StoreError::Corrupt { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
-            Self::Recording(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            Self::Recording(_) | Self::File(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::Auth(error) => match error {
                 AuthError::NotSignedIn => (StatusCode::UNAUTHORIZED, "not_signed_in"),
                 AuthError::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),

@@ -15,6 +15,7 @@ import { WebSocketServer } from "ws";
 import { MockCall, MockDesk } from "./mock/desk.mjs";
 import { KNOWLEDGE, found } from "./mock/knowledge.mjs";
 import { metrics } from "./mock/metrics.mjs";
+import { review } from "./mock/review.mjs";
 import { calls, detail, messages, recordingOf } from "./mock/records.mjs";
 
 const SITE = fileURLToPath(new URL("../../console/dist/site/", import.meta.url));
@@ -150,6 +151,7 @@ async function rest(request, response, path, url) {
   if (route === "GET /api/v1/users") return json(response, 200, [...users.values()].map(account));
   if (route === "GET /api/v1/calls") return json(response, 200, calls(url.searchParams));
   if (route === "GET /api/v1/messages") return json(response, 200, messages.filter((each) => url.searchParams.get("open") === "false" || each.done_at === null));
+  if ((await review({ request, response, path, user, call: (id) => detail(id)?.call, bodyOf, json, problem })) !== false) return;
   const one = /^\/api\/v1\/(calls|messages)\/([^/]+)(\/recording|\/audio|\/done)?$/.exec(path);
   if (one?.[3] === "/recording" || one?.[3] === "/audio") {
     const body = recordingOf(one[2]);
@@ -163,9 +165,15 @@ async function rest(request, response, path, url) {
   }
   if (one?.[1] === "calls" && one[3] === undefined) {
     const found = detail(one[2]);
-    return found === undefined ? problem(response, 404, "not_found", "There is no such call.") : json(response, 200, found);
+    if (found === undefined) return problem(response, 404, "not_found", "There is no such call.");
+    return json(response, 200, user.role === "agent" ? { ...found, call: { ...found.call, from: masked(found.call.from), to: masked(found.call.to) } } : found);
   }
   problem(response, 404, "not_found", "There is no such thing.");
+}
+
+/** As agents see a number. */
+function masked(number) {
+  return number === null ? null : `…${number.slice(-2)}`;
 }
 
 /** What a test or a developer can make happen. */

@@ -122,6 +122,12 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
   check("the caller hears the agent", (await loudest(caller, "heardLevel")) > AUDIBLE);
   await agent.waitForTimeout(mocked ? 3_500 : 1_000);
   await shot(agent, "05-call");
+  await agent.getByRole("button", { name: "Show", exact: true }).click();
+  await agent.getByLabel("Why do you need it?").fill("calling back if the line breaks");
+  await agent.getByLabel("Why do you need it?").press("Enter");
+  const number = agent.locator(".reveal .figures");
+  await number.waitFor();
+  check("the caller’s number is shown for a reason", (await number.innerText()).length > 5, mocked ? await number.innerText() : "");
   await shot(caller, "13-with-a-person");
   await agent.locator("body").press("m");
   await agent.waitForTimeout(700);
@@ -258,6 +264,7 @@ async function records(url, page, shot, mocked) {
   });
   check("its recording can be played", seconds > 1, `${seconds.toFixed(1)} s`);
   await shot(page, "21-call");
+  if (mocked) await review(page, shot);
   await page.getByRole("link", { name: "Calls", exact: true }).click();
   await page.getByLabel("Outcome").selectOption("left_message");
   await page.waitForFunction(() => [...document.querySelectorAll(".records tbody .tag")].every((tag) => tag.textContent === "Left a message"));
@@ -297,6 +304,36 @@ async function records(url, page, shot, mocked) {
   await page.getByText("This page does not exist").waitFor();
   check("an address that does not exist has a page", true);
   await shot(page, "23-not-found");
+}
+
+/** Points, a comment, and what leaves the records. */
+async function review(page, shot) {
+  const assistant = page.locator(".score").first();
+  for (const [row, points] of [4, 5, 3].entries()) await assistant.locator("fieldset").nth(row).getByRole("radio", { name: String(points) }).check();
+  await assistant.getByRole("button", { name: "Save points" }).click();
+  await assistant.getByText("The points are saved.").waitFor();
+  check("the assistant is scored on the rubric", (await assistant.locator(".tag").innerText()) === "4.0 of 5", await assistant.locator(".tag").innerText());
+  check("so is the person, on the same", (await page.locator(".score").nth(1).locator("fieldset").count()) === 4);
+  await page.getByLabel("Your comment").fill("Parcels go to people.");
+  await page.getByRole("button", { name: "Comment", exact: true }).click();
+  await page.locator(".items .pre", { hasText: "Parcels go to people." }).waitFor();
+  check("a comment stands with the call", (await page.getByLabel("Your comment").inputValue()) === "");
+  const [text] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download without personal details" }).click()]);
+  check("the words can be downloaded without personal details", text.suggestedFilename().endsWith("-redacted.txt"), text.suggestedFilename());
+  await page.getByRole("button", { name: "Turn this into a test" }).click();
+  const yaml = page.getByLabel("Scenario (YAML)");
+  await yaml.fill((await yaml.inputValue()).replace("kind: explicit", ""));
+  await page.getByRole("button", { name: "Keep with the tests" }).click();
+  await page.getByText("it has no kind").waitFor();
+  check("a scenario that can’t be played is not kept, and it is said why", true);
+  await yaml.fill(`kind: explicit\n${await yaml.inputValue()}`);
+  await page.getByRole("button", { name: "Keep with the tests" }).click();
+  await page.getByText("Kept as").waitFor();
+  check("a corrected scenario is kept with the tests", true);
+  await shot(page, "21-scenario");
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  check("the keyboard leaves the dialog", true);
 }
 
 /** A supervisor hears a call, joins it, and takes it over. */

@@ -44,6 +44,7 @@ const PURE: &[&str] = &[
     "dialog/knowledge/mend.rs",
     "dialog/knowledge/score.rs",
     "judgment",
+    "review",
     "tools/address.rs",
     "tools/spec.rs",
 ];

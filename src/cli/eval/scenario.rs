@@ -215,7 +215,10 @@ impl Suite {
     }
 
     fn add(&mut self, file: &Path, below: &Path) -> Result<(), CliError> {
-        let raw: RawFile = parse(file)?;
+        self.add_raw(parse(file)?, file, below)
+    }
+
+    fn add_raw(&mut self, raw: RawFile, file: &Path, below: &Path) -> Result<(), CliError> {
         // `people-3`, or `judging/people-3` when several folders are played.
         let short = file.strip_prefix(below).ok().filter(|short| !short.as_os_str().is_empty()).unwrap_or(file);
         let stem = if short == file { file.file_stem().map(Path::new).unwrap_or(file) } else { short };
@@ -250,6 +253,18 @@ impl Suite {
             });
         }
         Ok(())
+    }
+}
+
+/// Whether `text` is a file of scenarios: how many, or what is wrong with it.
+pub fn check_text(text: &str) -> Result<usize, String> {
+    let raw: RawFile = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let mut suite = Suite::default();
+    let name = Path::new("scenario.yaml");
+    suite.add_raw(raw, name, name).map_err(|error| error.to_string())?;
+    match suite.scenarios.len() {
+        0 => Err("there are no scenarios".to_owned()),
+        scenarios => Ok(scenarios),
     }
 }
 

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    AgentDay, AuditRecord, CallRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord,
-    StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallRecord, CommentRecord, ContactRecord, HandoffRecord, LedgerRecord, MeanRubric,
+    MessageRecord, OfferRecord, Rubric, ScoreRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord,
+    WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -234,6 +235,44 @@ pub(super) fn audit(row: &SqliteRow) -> Result<AuditRecord, StoreError> {
         call_id: call.map(CallId),
         detail: get(row, "detail")?,
     })
+}
+
+pub(super) fn comment(row: &SqliteRow) -> Result<CommentRecord, StoreError> {
+    Ok(CommentRecord {
+        id: get_id(row, "id")?,
+        call_id: CallId(get_id(row, "call_id")?),
+        author_id: AgentId(get(row, "author_id")?),
+        at: get_time(row, "at")?,
+        at_ms: get(row, "at_ms")?,
+        text: get(row, "text")?,
+    })
+}
+
+pub(super) fn score(row: &SqliteRow) -> Result<ScoreRecord, StoreError> {
+    Ok(ScoreRecord {
+        call_id: CallId(get_id(row, "call_id")?),
+        agent_id: get_agent(row, "agent_id")?.filter(|agent| !agent.0.is_empty()),
+        by: AgentId(get(row, "by_id")?),
+        at: get_time(row, "at")?,
+        points: Rubric {
+            resolved: get(row, "resolved")?,
+            correct: get(row, "correct")?,
+            effort: get(row, "effort")?,
+            tone: get(row, "tone")?,
+        },
+    })
+}
+
+/// Whether they are the assistant's, and the means.
+pub(super) fn mean_scores(row: &SqliteRow) -> Result<(bool, MeanRubric), StoreError> {
+    let means = MeanRubric {
+        scores: get(row, "scores")?,
+        resolved: get(row, "resolved")?,
+        correct: get(row, "correct")?,
+        effort: get(row, "effort")?,
+        tone: get(row, "tone")?,
+    };
+    Ok((get(row, "assistant")?, means))
 }
 
 pub(super) fn wrap_up(row: &SqliteRow) -> Result<WrapUpRecord, StoreError> {

@@ -145,11 +145,11 @@ pub(super) async fn recording(
     recordings::send(&state.recordings, &file, &format!("call-{id}.wav"), request).await
 }
 
-fn sees_all(user: &UserRecord) -> bool {
+pub(super) fn sees_all(user: &UserRecord) -> bool {
     user.role >= UserRole::Supervisor
 }
 
-fn was_taken_by(detail: &CallDetail, agent: &AgentId) -> bool {
+pub(super) fn was_taken_by(detail: &CallDetail, agent: &AgentId) -> bool {
     let accepted = |result| result == Some(OfferResult::Accepted);
     detail.handoffs.iter().any(|handoff| handoff.agent_id.as_ref() == Some(agent))
         || detail.offers.iter().any(|offer| offer.agent_id == *agent && accepted(offer.result))

@@ -11,6 +11,7 @@ mod live;
 mod messages;
 pub(crate) mod metrics;
 mod recordings;
+mod review;
 mod session;
 mod status;
 mod users;
@@ -55,6 +56,12 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(calls::list))
         .routes(routes!(calls::get))
         .routes(routes!(calls::recording))
+        .routes(routes!(review::add_comment))
+        .routes(routes!(review::put_score))
+        .routes(routes!(review::mean_scores))
+        .routes(routes!(review::redacted))
+        .routes(routes!(review::get_scenario, review::keep_scenario))
+        .routes(routes!(review::reveal))
         .routes(routes!(day::day))
         .routes(routes!(knowledge::list))
         .routes(routes!(knowledge::search))

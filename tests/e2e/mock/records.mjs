@@ -1,6 +1,7 @@
 // Calls and messages of a made-up day.
 
 import { stereo, voiceAt } from "../voice.mjs";
+import { commentsOf, scoresOf } from "./review.mjs";
 
 const at = (minutesAgo) => new Date(Date.now() - minutesAgo * 60_000).toISOString();
 /** How long every call with a recording lasts, without what came before the notice was heard. */
@@ -106,6 +107,11 @@ export function detail(id) {
     messages: [],
     tools: [{ id: uuid(6_100), call_id: id, tool: "find_parcel", arguments: { postcode: "LF4 7PD" }, changes: false, outcome: "done", status: 200, started_ms: 19_300, ended_ms: 20_400, detail: null }],
     wrap_ups: [{ call_id: id, agent_id: "dana", note: "Parcel is at the depot, comes tomorrow.\nWill call back if not.", disposition: "resolved", at: call.started_at }],
+    comments: [
+      { id: uuid(8_001), call_id: id, author_id: "sam", at: call.started_at, at_ms: 16_000, text: "The caller had to wait for the answer here. Parcels belong to people until we can look them up." },
+      ...commentsOf(id),
+    ],
+    scores: scoresOf(id),
   };
 }
 

@@ -3,4 +3,5 @@
 mod api;
 mod auth;
 mod openapi;
+mod review;
 mod surface;

@@ -37,6 +37,10 @@ fn operations(document: &Value) -> Vec<Operation> {
             let body = match id.as_str() {
                 "sign_in" => json!({ "name": "nobody", "password": "x" }),
                 "change_password" => json!({ "old": "x", "new": "short" }),
+                "add_comment" => json!({ "text": "" }),
+                "put_score" => json!({}),
+                "keep_scenario" => json!({ "yaml": "" }),
+                "reveal" => json!({ "field": "from", "reason": "" }),
                 "add_user" => json!({ "name": "not a name", "role": "agent" }),
                 _ => Value::Null,
             };
@@ -87,6 +91,7 @@ async fn everybody_may_do_exactly_what_the_document_says() {
 async fn the_document_lists_every_route() {
     let listed: BTreeSet<_> = operations(&document().await).into_iter().map(|operation| operation.id).collect();
     let expected = [
+        "add_comment",
         "add_user",
         "audit",
         "browser_call",
@@ -95,18 +100,24 @@ async fn the_document_lists_every_route() {
         "get_call",
         "get_message_audio",
         "get_recording",
+        "get_redacted",
+        "get_scenario",
+        "keep_scenario",
         "ledger",
         "list_calls",
         "list_knowledge",
         "list_messages",
         "list_users",
         "live",
+        "mean_scores",
         "metrics_agents",
         "metrics_intervals",
         "metrics_live",
         "my_day",
+        "put_score",
         "remove_user",
         "reset_password",
+        "reveal",
         "search_knowledge",
         "sign_in",
         "sign_out",
