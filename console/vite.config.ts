@@ -14,6 +14,11 @@ export default defineConfig({
     target: "es2022",
     // The policy of the pages allows files of ours only: nothing becomes a data: address.
     assetsInlineLimit: 0,
+    rollupOptions: {
+      input: { index: "index.html", widget: "src/widget/widget.ts" },
+      // Web sites name the call button's script, so that its name stays.
+      output: { entryFileNames: ({ name }) => (name === "widget" ? "widget.js" : "assets/[name]-[hash].js") },
+    },
     modulePreload: { polyfill: false },
     manifest: "manifest.json",
   },

@@ -291,11 +291,11 @@ fn routes(surface: Surface) -> Router {
         media: media::routes(media),
         webhooks: webhooks::routes(
             WebhookState::new(&config, gate, directory.clone())
-                .with_voice(voice)
+                .with_voice(voice.clone())
                 .with_sockets(sockets.clone(), stop.clone()),
         ),
         agent: agent_routes(AgentState { desk: desk.clone(), auth: auth.clone(), sockets, stop }),
-        console: console::routes(),
+        console: console::routes(&config.browser.widget_origins),
     };
     let live = directory;
     let state = AppState {
@@ -306,6 +306,7 @@ fn routes(surface: Surface) -> Router {
         readiness,
         live_calls: Arc::new(move || live.live()),
         knowledge,
+        voice,
         desk,
         recordings,
     };

@@ -10,7 +10,8 @@ mod providers;
 mod routing;
 mod server;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,6 +79,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// `[review]`
     pub review: ReviewConfig,
+    /// The file all this was read from.
+    pub file: Option<PathBuf>,
 }
 
 /// Names every section once; `$each!(field, Type)` runs for each.
@@ -125,7 +128,9 @@ impl Config {
                 .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?,
             None => String::new(),
         };
-        Self::parse(&text, std::env::vars())
+        let mut config = Self::parse(&text, std::env::vars())?;
+        config.file = chosen.map(Path::to_owned);
+        Ok(config)
     }
 
     /// Parses a file's text and `WARMLINE_…` variables into a valid configuration, or names every problem.
@@ -144,6 +149,22 @@ impl Config {
             problems.add(unknown, "", "no such section");
         }
         problems.finish(config)
+    }
+
+    /// Names of the sections with a secret in them.
+    pub fn secrets_set(&self) -> BTreeSet<&'static str> {
+        let mut set = BTreeSet::new();
+        macro_rules! look {
+            ($($field:ident).+, $type:ty) => {
+                let table = Table::try_from(&self.$($field).+).expect("a section is a table of plain values");
+                let has = |secret: &&str| table.get(*secret).and_then(Value::as_str).is_some_and(|value| !value.is_empty());
+                if <$type>::SECRETS.iter().any(has) {
+                    set.insert(<$type>::NAME);
+                }
+            };
+        }
+        sections!(look);
+        set
     }
 
     /// The configuration as TOML, secrets left out.

@@ -122,15 +122,60 @@ impl Section for TelemetryConfig {
 pub struct BrowserConfig {
     /// Whether the landing page has a call button.
     pub enabled: bool,
+    /// Web sites that may show the call button, by their origins, such as `https://www.example.com`.
+    pub widget_origins: Vec<String>,
 }
 
 impl Default for BrowserConfig {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, widget_origins: Vec::new() }
     }
 }
 
 impl Section for BrowserConfig {
     const NAME: &'static str = "browser";
-    fn check(&self, _: &mut Problems) {}
+    fn check(&self, problems: &mut Problems) {
+        for origin in &self.widget_origins {
+            if !is_origin(origin) {
+                let reason = "must be https:// and a host, without a path (http:// on this machine only)";
+                problems.add("browser.widget_origins", origin, reason);
+            }
+        }
+    }
+}
+
+/// As browsers write it in `Origin`. It ends up in a header, so nothing else may stand in it.
+fn is_origin(origin: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(origin) else { return false };
+    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    let is_secure = url.scheme() == "https" || url.scheme() == "http" && is_local;
+    // A star is a host to the library, and everybody to a browser.
+    is_secure && !origin.contains('*') && url.origin().ascii_serialization() == origin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        for good in ["https://www.example.com", "https://example.com:8443", "http://127.0.0.1:9000", "http://localhost"]
+        {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in [
+            "www.example.com",
+            "https://www.example.com/",
+            "https://www.example.com/shop",
+            "http://www.example.com",
+            "https://*.example.com",
+            "https://a.example.com https://b.example.com",
+            "https://a.example.com; script-src *",
+            "HTTPS://www.example.com",
+            "null",
+            "",
+        ] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
 }

@@ -40,7 +40,7 @@ use tantivy::tokenizer::{
 };
 use tantivy::{Index, IndexReader, TantivyDocument, Term};
 
-pub use load::KnowledgeError;
+pub use load::{KnowledgeError, parse, source};
 use score::Scorer;
 use semantic::{Nearness, Semantic};
 
@@ -209,6 +209,22 @@ impl Knowledge {
         let by_id = entries.iter().enumerate().map(|(number, entry)| (entry.id.clone(), number)).collect();
         let scorer = Scorer::new(&entries);
         Ok(Self { entries, by_id, scorer, reader, fields, semantic: OnceLock::new() })
+    }
+
+    /// These entries with `entry` among them, new or in place of the one with its id. Blocking: what was found by meaning
+    /// is embedded anew.
+    pub fn trial(&self, entry: Entry) -> Result<Self, KnowledgeError> {
+        let mut entries = self.entries.clone();
+        match entries.iter_mut().find(|known| known.id == entry.id) {
+            Some(known) => *known = entry,
+            None => entries.push(entry),
+        }
+        let trial = Self::index(entries)?;
+        if let Some(semantic) = self.semantic.get() {
+            let attached = trial.attach(semantic.embedder());
+            attached.map_err(|error| KnowledgeError::Index { reason: error.to_string() })?;
+        }
+        Ok(trial)
     }
 
     /// All entries, by id.

@@ -150,6 +150,42 @@ impl Prompts {
 }
 
 /// A prompt's path for messages, and its text: the file in `dialog.prompts_dir`, or what is built in.
+/// A prompt as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct PromptFile {
+    /// Its file's name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it came with the program.
+    pub is_built_in: bool,
+    /// The template, without what stands before it.
+    pub text: String,
+}
+
+/// The prompts in force, and the fixed sentences.
+pub fn files(config: &DialogConfig) -> Result<Vec<PromptFile>, PromptError> {
+    let mut files = Vec::new();
+    for (name, built_in) in
+        [(ASSISTANT, include_str!("../../prompts/assistant.md")), (CHOOSE, include_str!("../../prompts/choose.md"))]
+    {
+        let (path, text) = source(config, name, built_in)?;
+        let (version, text) = front_matter(&text).map_err(|reason| PromptError::Invalid { path, reason })?;
+        files.push(PromptFile { name: name.to_owned(), version, is_built_in: text == template_of(built_in), text });
+    }
+    let folder = &config.prompts_dir;
+    let own = folder.join("sentences.toml");
+    let is_own = !folder.as_os_str().is_empty() && own.exists();
+    let text = if is_own { read(&own)? } else { include_str!("../../prompts/sentences.toml").to_owned() };
+    let version = text.lines().find_map(|line| line.strip_prefix("version = ")).unwrap_or("–").trim().to_owned();
+    files.push(PromptFile { name: "sentences.toml".to_owned(), version, is_built_in: !is_own, text });
+    Ok(files)
+}
+
+fn template_of(built_in: &str) -> String {
+    front_matter(built_in).map(|(_, template)| template).unwrap_or_default()
+}
+
 fn source(config: &DialogConfig, name: &str, built_in: &str) -> Result<(String, String), PromptError> {
     if config.prompts_dir.as_os_str().is_empty() {
         return Ok((format!("prompts/{name} (built in)"), built_in.to_owned()));

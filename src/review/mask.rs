@@ -52,7 +52,7 @@ static SPOKEN_EMAIL: LazyLock<Regex> = LazyLock::new(|| {
 });
 static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)\b\d+[a-z]?\s+(?:[\p{L}'’.-]+\s+){1,3}(?:street|st|road|rd|lane|ln|avenue|ave|drive|dr|boulevard|blvd|court|way|square|terrace)\b|\b[\p{L}-]+(?:straße|strasse|str\.|weg|allee|gasse|platz)\s+\d+[a-z]?\b",
+        r"\b\d{1,5}[a-z]?\s+(?:[\p{L}'’.-]+\s+){1,3}(?:(?i:street|road|lane|avenue|boulevard|terrace)|St|Rd|Ln|Ave|Blvd|Dr|Drive|Court|Way|Square)\b|(?i)\b[\p{L}-]+(?:straße|strasse|str\.|weg|allee|gasse|platz)\s+\d+[a-z]?\b",
     )
 });
 /// What surely introduces a name, in any case.
@@ -79,9 +79,9 @@ fn pattern(text: &str) -> Regex {
 /// Words that end a name that recognition wrote without capitals.
 const NO_NAMES: &[&str] = &[
     "a", "about", "again", "am", "an", "and", "as", "at", "but", "calling", "can", "could", "do", "for", "from",
-    "have", "here", "hi", "how", "i", "i'm", "if", "in", "is", "it", "like", "my", "not", "of", "on", "or", "please",
-    "so", "speaking", "spelled", "that", "the", "then", "this", "to", "und", "wanted", "was", "what", "when", "where",
-    "which", "who", "why", "with", "would", "you", "your",
+    "have", "her", "his", "its", "our", "their", "hours", "here", "hi", "how", "i", "i'm", "if", "in", "is", "it",
+    "like", "my", "not", "of", "on", "or", "please", "so", "speaking", "spelled", "that", "the", "then", "this", "to",
+    "und", "wanted", "was", "what", "when", "where", "which", "who", "why", "with", "would", "you", "your",
 ];
 /// Capital letters that begin no name after "I'm" or "it is".
 const NOT_INTRODUCED: &[&str] =
@@ -141,7 +141,8 @@ impl Mask {
         for pattern in [&WRITTEN_EMAIL, &SPOKEN_EMAIL] {
             pattern.find_iter(text).for_each(|email| add(email.range(), Kind::Email));
         }
-        ADDRESS.find_iter(text).for_each(|address| add(address.range(), Kind::Address));
+        let addresses = ADDRESS.find_iter(text).filter(|address| !holds_small_words(address.as_str()));
+        addresses.for_each(|address| add(address.range(), Kind::Address));
         introduced(text).into_iter().for_each(|name| add(name, Kind::Name));
         SPELLED.find_iter(text).for_each(|name| add(name.range(), Kind::Name));
         let said = WORD.find_iter(text).filter(|word| self.names.contains(&bare(word.as_str())));
@@ -163,6 +164,11 @@ impl Mask {
             (Style::StandIn, Kind::Number) => made_up(detail),
         }
     }
+}
+
+/// "12 hours on the road" is no address.
+fn holds_small_words(text: &str) -> bool {
+    WORD.find_iter(text).any(|word| NO_NAMES.contains(&word.as_str().to_lowercase().as_str()))
 }
 
 /// Possessives are the same name.
@@ -231,8 +237,12 @@ fn numbers(text: &str) -> Vec<Range<usize>> {
             at += 1;
             continue;
         }
-        // A letter right before the digits belongs to them: "K 4 1 7".
-        let first = at.checked_sub(1).filter(|before| digits(words[*before].as_str()) == Some(0)).unwrap_or(at);
+        // A letter right before the digits belongs to them, and so do some that a dash joins: "K 4 1 7", "AB-1234".
+        let belongs = |before: &usize| {
+            let word = words[*before];
+            digits(word.as_str()) == Some(0) || joined(text, word.range(), words[at].start())
+        };
+        let first = at.checked_sub(1).filter(belongs).unwrap_or(at);
         let (mut last, mut count, mut next) = (at, 0, at);
         while let Some(word) = words.get(next) {
             match digits(word.as_str()) {
@@ -252,6 +262,12 @@ fn numbers(text: &str) -> Vec<Range<usize>> {
         at = last + 1;
     }
     found
+}
+
+/// A few capital letters with nothing but a dash or stroke before what follows.
+fn joined(text: &str, word: Range<usize>, next: usize) -> bool {
+    let letters = &text[word.clone()];
+    letters.len() <= 4 && letters.chars().all(|c| c.is_ascii_uppercase()) && ["-", "/"].contains(&&text[word.end..next])
 }
 
 /// `+1 500 …` begins with its plus.
@@ -343,6 +359,7 @@ mod tests {
             "That is one hundred twenty dollars.",
             "I'm calling about a return.",
             "It is Monday.",
+            "Is it on its way? I was 12 hours on the road.",
         ] {
             assert_eq!(masked(said), said);
         }

@@ -114,7 +114,16 @@ mod tests {
     fn a_call_becomes_a_scenario_that_can_be_played() {
         let text = scenario(&reviewed()).expect("the caller spoke");
         let body = text.lines().filter(|line| !line.contains("name: call-")).collect::<Vec<_>>().join("\n");
-        insta::assert_snapshot!(body, @"");
+        insta::assert_snapshot!(body, @r#"
+        # From a call of 2027-01-15. Say what should follow, then keep it beside the others.
+        kind: explicit
+        scenarios:
+            person: needed
+            turns:
+              - { say: "How much is shipping?", confidence: 0.91, entry: "delivery" }
+              - { say: "My name is Robin, order 1234 “express”", confidence: 0.91 }
+              - { say: "Get me a person, my mail is someone@example.com", confidence: 0.91, handoff: caller_asked }
+        "#);
         assert_eq!(check_text(&text), Ok(1));
     }
 

@@ -77,6 +77,33 @@ mod tests {
         for secret in ["Miller", "555", "4417", "440017", "@"] {
             assert!(!text.contains(secret), "{secret} in\n{text}");
         }
-        insta::assert_snapshot!(text.lines().skip(2).collect::<Vec<_>>().join("\n"), @"");
+        insta::assert_snapshot!(text.lines().skip(2).collect::<Vec<_>>().join("\n"), @r#"
+        Outcome: ended with assistant
+        Numbers, names and addresses are masked as far as they were recognised.
+
+        00:00 Assistant: How can I help you?
+        00:04 Caller: How much is shipping?
+        00:06 Assistant: Standard delivery is 4.90.
+        00:09 Caller: My name is [name], order [number] “express”
+        00:11 Assistant: Shall I get a colleague, [name]?
+        00:14 Caller: Get me a person, my mail is [e-mail]
+        00:30 Agent: Hello Mrs. [name]
+        00:32 Caller: Hello
+
+        Why a person
+        - 00:15 caller asked
+
+        Handed over
+        - bridged: Caller: “order [number]”
+
+        Done for the caller
+        - 00:09 cancel order: may or may not have been done, please check
+
+        Notes
+        - resolved: [name] wants [number] by Friday
+
+        Comments
+        - asked twice for the number
+        "#);
     }
 }

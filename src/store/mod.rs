@@ -567,7 +567,7 @@ pub struct AuditRecord {
     /// Who.
     pub user_id: AgentId,
     /// In live calls `listen`, `whisper`, `barge`, `stop`, `take_over`, `force_end`, `prioritise` or `move`; with records
-    /// `reveal`, `download_redacted`, `make_scenario` or `save_scenario`.
+    /// `reveal`, `download_redacted`, `make_scenario` or `save_scenario`; beside calls `save_knowledge`.
     pub action: String,
     /// In which call.
     pub call_id: Option<CallId>,

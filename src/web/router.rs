@@ -19,6 +19,7 @@ use super::health::Readiness;
 use super::{api, health};
 use crate::config::Config;
 use crate::dialog::knowledge::Knowledge;
+use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::DeskHandle;
 use crate::store::Store;
 
@@ -58,6 +59,8 @@ pub struct AppState {
     pub knowledge: Arc<Knowledge>,
     /// People.
     pub desk: DeskHandle,
+    /// How callers are spoken to.
+    pub voice: Voice,
     /// Folder of recordings; records hold file names in it.
     pub recordings: PathBuf,
 }

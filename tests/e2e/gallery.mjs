@@ -28,7 +28,7 @@ const LOOKS = [
 ];
 const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 /** What the documentation shows; the other states are for whoever works on the pages. */
-const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard"];
+const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard", "scenario", "editor", "setup", "settings"];
 
 let failures = 0;
 await mkdir(shots, { recursive: true });
@@ -52,10 +52,25 @@ async function asAdministrator(page, url, shot) {
   await page.locator(".timeline canvas").first().waitFor();
   await page.waitForTimeout(800);
   await shot(page, "detail-top");
+  await page.getByRole("button", { name: "Turn this into a test" }).click();
+  await page.getByLabel("Scenario (YAML)").waitFor();
+  await shot(page, "scenario");
+  await page.keyboard.press("Escape");
   await page.goto(`${url}/knowledge`);
   await page.getByPlaceholder("When are you open on Saturday?").fill("Are you open on Saturday?");
   await page.locator(".hits").waitFor();
   await shot(page, "knowledge");
+  await page.goto(`${url}/knowledge/opening-hours`);
+  await page.getByRole("button", { name: "Try" }).click();
+  await page.locator(".tried").nth(1).waitFor();
+  await shot(page, "editor");
+  await page.goto(`${url}/setup`);
+  await page.getByRole("button", { name: "Check" }).click();
+  await page.locator(".findings li").nth(4).waitFor();
+  await shot(page, "setup");
+  await page.goto(`${url}/configuration`);
+  await page.locator(".settings .card").nth(3).waitFor();
+  await shot(page, "settings");
   await page.goto(`${url}/people`);
   await page.locator(".person-row").first().waitFor();
   await page.getByLabel("Name").fill("robin");

@@ -16,7 +16,8 @@ import { MockCall, MockDesk } from "./mock/desk.mjs";
 import { KNOWLEDGE, found } from "./mock/knowledge.mjs";
 import { metrics } from "./mock/metrics.mjs";
 import { review } from "./mock/review.mjs";
-import { calls, detail, messages, recordingOf } from "./mock/records.mjs";
+import { operator } from "./mock/operator.mjs";
+import { calls, detail, messages, newCall, recordingOf } from "./mock/records.mjs";
 
 const SITE = fileURLToPath(new URL("../../console/dist/site/", import.meta.url));
 const TYPES = {
@@ -29,7 +30,9 @@ const TYPES = {
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; " +
   "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const PAGES = /^\/(agent|messages|calls(\/[^/]+)?|knowledge|engines|people|wallboard)?$/;
+const PAGES = /^\/(agent|messages|calls(\/[^/]+)?|configuration|knowledge(\/[^/]+)?|engines|people|setup|wallboard)?$/;
+/** Sites that may show the call button, as `browser.widget_origins`. */
+const WIDGET_ORIGINS = (process.env.MOCK_WIDGET_ORIGINS ?? "").split(" ").filter((origin) => origin !== "");
 
 const users = new Map([
   ["dana", { id: "dana", name: "dana", role: "agent", password: "desk-password", must_change_password: false }],
@@ -38,6 +41,7 @@ const users = new Map([
 ]);
 const STATUS = {
   name: "Larkfield",
+  instance: "6f1c",
   version: "0.1.0",
   taking_calls: true,
   engines: { vad: "ready", stt: "ready", llm: "starting", tts: "ready" },
@@ -68,13 +72,13 @@ async function bodyOf(request) {
   return text === "" ? {} : JSON.parse(text);
 }
 
-async function file(response, path, status = 200) {
+async function file(response, path, status = 200, policy = POLICY) {
   const full = join(SITE, normalize(`/${path}`));
   try {
     const body = await readFile(full);
     response.writeHead(status, {
       "Content-Type": TYPES[extname(full)] ?? "application/octet-stream",
-      "Content-Security-Policy": POLICY,
+      "Content-Security-Policy": policy,
       "Cache-Control": "no-cache",
       "X-Content-Type-Options": "nosniff",
     });
@@ -90,6 +94,8 @@ const server = createServer(async (request, response) => {
   const path = url.pathname;
   try {
     if (path.startsWith("/assets/") || path === "/mark.svg") return await file(response, path.slice(1));
+    if (path === "/widget.js") return await file(response, "widget.js");
+    if (path === "/widget") return await file(response, "index.html", 200, POLICY.replace("frame-ancestors 'none'", `frame-ancestors ${WIDGET_ORIGINS.join(" ") || "'none'"}`));
     if (path === "/readyz") return json(response, 200, { ready: true, reasons: [], degraded: ["llm failed: the worker stopped; it is being started again"] });
     if (path === "/metrics") return response.end(metrics());
     if (PAGES.test(path)) return await file(response, "index.html");
@@ -116,6 +122,11 @@ async function rest(request, response, path, url) {
     return json(response, 200, account(user), newSession(user));
   }
   if (path.startsWith("/mock/")) return control(response, path, url);
+  if (route === "GET /api/v1/widget") {
+    const origin = request.headers.origin ?? "";
+    if (!WIDGET_ORIGINS.includes(origin)) return problem(response, 403, "cross_origin", "Requests from other sites are refused.");
+    return json(response, 200, { name: STATUS.name, taking_calls: true }, { "Access-Control-Allow-Origin": origin, Vary: "origin" });
+  }
   if (route === "GET /api/v1/status") return json(response, 200, STATUS);
   const user = userOf(request);
   if (user === undefined) return problem(response, 401, "not_signed_in", "Please sign in.");
@@ -136,6 +147,7 @@ async function rest(request, response, path, url) {
   if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
   if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);
   if (route === "GET /api/v1/knowledge/search") return json(response, 200, found(url.searchParams.get("q") ?? ""));
+  if ((await operator({ request, response, route, path, hadCalls: process.env.MOCK_FIRST_RUN === undefined, bodyOf, json, problem })) !== false) return;
   if (route === "POST /api/v1/users") {
     const { name, role } = await bodyOf(request);
     if (users.has(name)) return problem(response, 409, "conflict", "The account exists already.");
@@ -179,6 +191,7 @@ function masked(number) {
 /** What a test or a developer can make happen. */
 function control(response, path, url) {
   if (path === "/mock/offer") desk.request(null, url.searchParams.get("reason") ?? "caller_asked");
+  if (path === "/mock/call") newCall();
   if (path === "/mock/busy") busy = url.searchParams.get("on") === "true";
   if (path === "/mock/drop-agent") desk.dropAgents();
   if (path === "/mock/caller-hangs-up") desk.callerHangsUp();

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { loudest, openBrowser, untilMain } from "./browser.mjs";
+import { openSite, widgetJourney } from "./sites.mjs";
 import { voice, wav } from "./voice.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -40,12 +41,19 @@ async function main() {
   if (process.env.WARMLINE_SPEECH === undefined) await writeFile(callerVoice, wav(voice(8_000, 135, 48_000), 48_000));
   const agentVoice = join(folder, "agent.wav");
   await writeFile(agentVoice, wav(voice(8_000, 210, 48_000), 48_000));
-  const mock = process.env.WARMLINE_URL === undefined ? await startMock() : null;
+  const sites = [await openSite(), await openSite()];
+  const mock = process.env.WARMLINE_URL === undefined ? await startMock(sites[0].origin) : null;
   const url = process.env.WARMLINE_URL ?? mock.url;
   const browsers = [];
   try {
     browsers.push(await openBrowser({ microphone: callerVoice }), await openBrowser({ microphone: agentVoice }));
     await journey(url, ...browsers, mock !== null);
+    if (mock !== null) {
+      const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor({ timeout: 15_000 });
+      const { page, problems } = browsers[0];
+      const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
+      await widgetJourney({ url, named: sites[0], other: sites[1], page, problems, check, shot, untilCall });
+    }
     for (const [i, { problems }] of browsers.entries()) {
       check(`no errors in the console of the ${i === 0 ? "caller" : "agent"}`, problems.length === 0, problems.join(" | "));
     }
@@ -55,6 +63,7 @@ async function main() {
   } finally {
     await Promise.all(browsers.map((each) => each.close()));
     mock?.stop();
+    for (const site of sites) site.close();
     await rm(folder, { recursive: true, force: true });
   }
   console.log(`\n${passed} passed, ${failures.length} failed`);
@@ -298,7 +307,10 @@ async function records(url, page, shot, mocked) {
   await quinn.getByRole("button", { name: "Yes" }).click();
   await quinn.waitFor({ state: "detached" });
   check("and removed again after asking twice", true);
-  if (mocked) await supervision(page, shot);
+  if (mocked) {
+    await operator(url, page, shot);
+    await supervision(page, shot);
+  }
   const missing = await page.goto(`${url}/nowhere`);
   check("an address that does not exist has status 404", missing.status() === 404);
   await page.getByText("This page does not exist").waitFor();
@@ -318,7 +330,7 @@ async function review(page, shot) {
   await page.getByRole("button", { name: "Comment", exact: true }).click();
   await page.locator(".items .pre", { hasText: "Parcels go to people." }).waitFor();
   check("a comment stands with the call", (await page.getByLabel("Your comment").inputValue()) === "");
-  const [text] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download without personal details" }).click()]);
+  const [text] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download, masked" }).click()]);
   check("the words can be downloaded without personal details", text.suggestedFilename().endsWith("-redacted.txt"), text.suggestedFilename());
   await page.getByRole("button", { name: "Turn this into a test" }).click();
   const yaml = page.getByLabel("Scenario (YAML)");
@@ -336,6 +348,44 @@ async function review(page, shot) {
   check("the keyboard leaves the dialog", true);
 }
 
+/** Connecting a number, changing an entry, looking at what is in force. */
+async function operator(url, page, shot) {
+  await page.getByRole("link", { name: "Set-up" }).click();
+  await page.getByLabel("Vonage Voice API").check();
+  await page.getByRole("heading", { name: "Connect Vonage Voice API" }).waitFor();
+  check("the set-up has the instructions of the provider that is chosen", page.url().endsWith("?provider=vonage"));
+  await page.getByLabel("Public address").fill("https://elsewhere.example.com");
+  await page.getByRole("button", { name: "Check" }).click();
+  await page.getByText("something else answers there").waitFor();
+  check("an address that leads elsewhere is told apart", (await page.locator('.findings [data-ok="true"]').count()) === 2);
+  await fetch(`${url}/mock/call`);
+  await page.getByText("A call came in by way of Phone, Vonage").waitFor();
+  check("a test call is seen when it comes in", true);
+  await shot(page, "25-setup");
+  await page.getByRole("link", { name: "Settings" }).click();
+  await page.getByText("turn.hangover_ms = 1").waitFor();
+  check("what is wrong with the configuration is said in words", (await page.locator(".problems li").count()) === 2);
+  await page.getByRole("button", { name: "Listen" }).click();
+  await page.locator("audio").waitFor();
+  check("a sentence can be heard", true);
+  await shot(page, "26-settings");
+  await page.goto(`${url}/knowledge/opening-hours`);
+  const text = page.locator("#entry-text");
+  await text.waitFor();
+  const before = await text.inputValue();
+  await text.fill(before.replace('"Opening hours"', '""'));
+  await page.getByRole("button", { name: "Try" }).click();
+  await page.getByText("Line 2: title is empty").waitFor();
+  check("a text that is no entry is said to be none, with the line", true);
+  await text.fill(before.replace('"Opening hours"', '"Hours"'));
+  await page.getByRole("button", { name: "Try" }).click();
+  await page.locator(".tried").nth(1).waitFor();
+  check("a draft is tried with its own questions", (await page.locator(".tried blockquote").count()) === 2);
+  await page.getByRole("button", { name: "Keep" }).click();
+  await page.getByText("Kept. It is spoken").waitFor();
+  check("and kept", await page.getByRole("button", { name: "Keep" }).isDisabled());
+}
+
 /** A supervisor hears a call, joins it, and takes it over. */
 async function supervision(page, shot) {
   await page.getByRole("link", { name: "Wallboard" }).click();
@@ -350,6 +400,10 @@ async function supervision(page, shot) {
   await page.getByRole("button", { name: "Whisper" }).click();
   await page.getByText("Only the agent hears you.").waitFor();
   check("and speaks to its agent alone", true);
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.getByText("Everybody hears you.").waitFor();
+  check("and to all", true);
+  await page.getByRole("button", { name: "Whisper" }).click();
   await shot(page, "24-wallboard");
   const calls = await page.locator(".live-call").count();
   const last = page.locator(".live-call").last();
@@ -374,8 +428,9 @@ async function choosePassword(page) {
   check("a first password is replaced", true);
 }
 
-function startMock() {
-  const child = spawn(process.execPath, [join(here, "mock.mjs"), "0"], { stdio: ["ignore", "pipe", "inherit"] });
+function startMock(origin) {
+  const env = { ...process.env, MOCK_WIDGET_ORIGINS: origin };
+  const child = spawn(process.execPath, [join(here, "mock.mjs"), "0"], { stdio: ["ignore", "pipe", "inherit"], env });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the mock ended with ${code}`)));

@@ -26,12 +26,16 @@ export interface MenuEntry {
 
 const ROUTES: readonly Route[] = [
   { pattern: /^\/$/, load: () => import("../caller/CallerPage.svelte"), least: null },
+  { pattern: /^\/widget$/, load: () => import("../caller/WidgetPage.svelte"), least: null },
   { pattern: /^\/agent$/, load: () => import("../desk/DeskPage.svelte"), least: "agent" },
   { pattern: /^\/messages$/, load: () => import("../messages/MessagesPage.svelte"), least: "agent" },
   { pattern: /^\/calls$/, load: () => import("../review/CallsPage.svelte"), least: "agent" },
   { pattern: /^\/calls\/([^/]+)$/, load: () => import("../review/CallPage.svelte"), least: "agent" },
   { pattern: /^\/wallboard$/, load: () => import("../board/BoardPage.svelte"), least: "supervisor" },
   { pattern: /^\/knowledge$/, load: () => import("../knowledge/KnowledgePage.svelte"), least: "agent" },
+  { pattern: /^\/knowledge\/([^/]+)$/, load: () => import("../knowledge/EditPage.svelte"), least: "supervisor" },
+  { pattern: /^\/configuration$/, load: () => import("../configuration/ConfigurationPage.svelte"), least: "supervisor" },
+  { pattern: /^\/setup$/, load: () => import("../setup/SetupPage.svelte"), least: "admin" },
   { pattern: /^\/engines$/, load: () => import("../engines/EnginesPage.svelte"), least: "supervisor" },
   { pattern: /^\/people$/, load: () => import("../people/PeoplePage.svelte"), least: "admin" },
 ];
@@ -45,6 +49,8 @@ export const MENU: readonly MenuEntry[] = [
   { href: "/knowledge", icon: "book", name: "menu.knowledge", least: "agent" },
   { href: "/wallboard", icon: "bars", name: "menu.board", least: "supervisor" },
   { href: "/engines", icon: "gauge", name: "menu.engines", least: "supervisor" },
+  { href: "/configuration", icon: "sliders", name: "menu.configuration", least: "supervisor" },
+  { href: "/setup", icon: "plug", name: "menu.setup", least: "admin" },
   { href: "/people", icon: "people", name: "menu.people", least: "admin" },
 ];
 

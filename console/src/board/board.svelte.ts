@@ -3,9 +3,11 @@
 import { api, take } from "../api/client";
 import type { LiveDesk } from "../api/types";
 import { now } from "../lib/now.svelte";
+import { type BoardCall, boardCalls } from "./order";
 
 export class Board {
   live = $state.raw<LiveDesk | null>(null);
+  calls = $state.raw<readonly BoardCall[]>([]);
   problem = $state.raw<unknown>(null);
   /** When `live` came: durations in it count from there. */
   #at = $state(0);
@@ -14,6 +16,7 @@ export class Board {
     try {
       const live = await take(api.GET("/api/v1/live"));
       this.#at = Date.now();
+      this.calls = boardCalls(live.calls, this.calls, this.#at);
       this.live = live;
       this.problem = null;
     } catch (error) {

@@ -29,4 +29,5 @@ export type IconName =
   | "eye"
   | "swap"
   | "clock"
+  | "plug"
   | "sliders";

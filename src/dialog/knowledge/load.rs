@@ -117,8 +117,21 @@ fn stem(path: &Path) -> String {
     path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// The text of the entry `id` in `folder`, or of the demo company's when that is empty; none when there is no such file.
+pub fn source(folder: &Path, id: &str) -> std::io::Result<Option<String>> {
+    let name = format!("{id}.md");
+    if folder.as_os_str().is_empty() {
+        return Ok(BUILT_IN.get_file(&name).and_then(|file| file.contents_utf8()).map(str::to_owned));
+    }
+    match std::fs::read_to_string(folder.join(name)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// One file's text as an entry.
-pub(super) fn parse(file: &str, id: &str, text: &str) -> Result<Entry, KnowledgeError> {
+pub fn parse(file: &str, id: &str, text: &str) -> Result<Entry, KnowledgeError> {
     let invalid = |line: usize, reason: String| KnowledgeError::Invalid { file: file.to_owned(), line, reason };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.split_inclusive('\n');

@@ -69,6 +69,11 @@ impl Semantic {
         Ok(semantic)
     }
 
+    /// What made the vectors.
+    pub fn embedder(&self) -> std::sync::Arc<dyn SentenceEmbedder> {
+        self.embedder.clone()
+    }
+
     fn add(&mut self, text: &str, phrase: Phrase) -> Result<(), EmbedError> {
         let vector = self.vector(text)?;
         self.dimension = vector.len();

@@ -7,14 +7,15 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::config::DialogConfig;
 use crate::dialog::knowledge::{Answer, Entry, Hit};
 use crate::web::auth::SignedIn;
 use crate::web::error::{ApiError, Problem, Query};
 use crate::web::router::AppState;
 
 /// Longest question that is searched for; nobody says more in a breath.
-const LONGEST_QUESTION: usize = 500;
-const HITS: usize = 5;
+pub(super) const LONGEST_QUESTION: usize = 500;
+pub(super) const HITS: usize = 5;
 
 /// One entry.
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,6 +111,11 @@ pub(super) async fn search(
     let knowledge = state.knowledge.clone();
     // With an embedding model it is some milliseconds of work, which calls must not wait for.
     let hits = tokio::task::spawn_blocking(move || knowledge.search(&question, HITS)).await.unwrap_or_default();
+    Ok(Json(hits_of(hits, &state.config.dialog)))
+}
+
+/// As people read it.
+pub(super) fn hits_of(hits: Vec<Hit>, dialog: &DialogConfig) -> KnowledgeHits {
     let hits = hits.into_iter().map(|Hit { entry_id, title, score, approved, approved_score, .. }| KnowledgeHit {
         entry_id,
         title,
@@ -117,6 +123,5 @@ pub(super) async fn search(
         approved,
         approved_score,
     });
-    let dialog = &state.config.dialog;
-    Ok(Json(KnowledgeHits { hits: hits.collect(), verbatim_score: dialog.verbatim_score, min_score: dialog.min_score }))
+    KnowledgeHits { hits: hits.collect(), verbatim_score: dialog.verbatim_score, min_score: dialog.min_score }
 }

@@ -4,8 +4,10 @@
 //! of them to it. Errors have one shape, [`super::error::Problem`].
 
 mod calls;
+mod configuration;
 mod day;
 mod knowledge;
+mod knowledge_edit;
 mod ledger;
 mod live;
 mod messages;
@@ -13,6 +15,7 @@ pub(crate) mod metrics;
 mod recordings;
 mod review;
 mod session;
+mod setup;
 mod status;
 mod users;
 
@@ -65,6 +68,14 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(day::day))
         .routes(routes!(knowledge::list))
         .routes(routes!(knowledge::search))
+        .routes(routes!(knowledge_edit::preview))
+        .routes(routes!(knowledge_edit::get, knowledge_edit::put))
+        .routes(routes!(setup::setup))
+        .routes(routes!(setup::check))
+        .routes(routes!(configuration::configuration))
+        .routes(routes!(configuration::prompts))
+        .routes(routes!(configuration::hours))
+        .routes(routes!(configuration::voice))
         .routes(routes!(messages::list))
         .routes(routes!(messages::done))
         .routes(routes!(messages::audio))
@@ -75,6 +86,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(metrics::intervals))
         .routes(routes!(metrics::agents))
         .routes(routes!(status::status))
+        .routes(routes!(status::widget))
 }
 
 fn describe(mut document: OpenApi) -> OpenApi {

@@ -22,7 +22,7 @@ use crate::call::CallId;
 use crate::cli::eval::scenario::check_text;
 use crate::handoff::AgentId;
 use crate::review::{scenario, transcript};
-use crate::store::{AuditRecord, CallDetail, CommentRecord, MeanScores, Rubric, ScoreRecord, UserRecord, UserRole};
+use crate::store::{AuditRecord, CallDetail, CommentRecord, MeanScores, Rubric, ScoreRecord, UserRecord};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
 use crate::web::auth::{Require, SignedIn, Supervisor};
@@ -178,7 +178,7 @@ pub(super) async fn redacted(
     Path(id): Path<CallId>,
 ) -> Result<Response, ApiError> {
     let detail = find(&state, id).await?;
-    audit(&state, &supervisor.user, "download_redacted", id, None).await?;
+    audit(&state, &supervisor.user, "download_redacted", Some(id), None).await?;
     Ok(file("text/plain; charset=utf-8", &format!("call-{id}-redacted.txt"), transcript::redacted(&detail)))
 }
 
@@ -203,7 +203,7 @@ pub(super) async fn get_scenario(
     let detail = find(&state, id).await?;
     let text = scenario::scenario(&detail)
         .ok_or(ApiError::Conflict("the caller did nothing before a person took over: there is nothing to play"))?;
-    audit(&state, &supervisor.user, "make_scenario", id, None).await?;
+    audit(&state, &supervisor.user, "make_scenario", Some(id), None).await?;
     Ok(file("application/yaml", &scenario_file(id), text))
 }
 
@@ -257,7 +257,7 @@ pub(super) async fn keep_scenario(
         return Err(ApiError::Conflict("no folder is configured for scenarios (`review.scenarios_dir`)"));
     }
     let name = scenario_file(id);
-    audit(&state, &supervisor.user, "save_scenario", id, Some(name.clone())).await?;
+    audit(&state, &supervisor.user, "save_scenario", Some(id), Some(name.clone())).await?;
     let written = {
         let name = name.clone();
         tokio::task::spawn_blocking(move || write_whole(&folder, &name, yaml.as_bytes())).await
@@ -330,7 +330,7 @@ pub(super) async fn reveal(
     }
     let detail = seen_by(&state, &user, id).await?;
     state.auth.admit_reveal(&user)?;
-    audit(&state, &user, "reveal", id, Some(format!("{}: {reason}", field.name()))).await?;
+    audit(&state, &user, "reveal", Some(id), Some(format!("{}: {reason}", field.name()))).await?;
     let value = match field {
         Field::From => detail.call.from,
         Field::To => detail.call.to,
@@ -365,20 +365,20 @@ fn spoke(detail: &CallDetail, agent: Option<&AgentId>) -> bool {
 }
 
 /// Written at once, not by the scribe: what is not on the list is not given.
-async fn audit(
+pub(super) async fn audit(
     state: &AppState,
     user: &UserRecord,
     action: &'static str,
-    call: CallId,
+    call: Option<CallId>,
     detail: Option<String>,
 ) -> Result<(), ApiError> {
-    tracing::info!(user.id = %user.id, call.id = %call, action, "Somebody used a call's records");
+    tracing::info!(user.id = %user.id, action, "On the audit list");
     let audit = AuditRecord {
         id: Uuid::now_v7(),
         at: now(),
         user_id: user.id.clone(),
         action: action.to_owned(),
-        call_id: Some(call),
+        call_id: call,
         detail,
     };
     Ok(state.store.put_audit(&audit).await?)
@@ -404,7 +404,7 @@ fn file(media_type: &'static str, name: &str, body: String) -> Response {
 }
 
 /// All of it or nothing, also when the process dies meanwhile.
-fn write_whole(folder: &FilePath, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_whole(folder: &FilePath, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;

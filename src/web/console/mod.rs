@@ -29,8 +29,20 @@ use sha2::{Digest, Sha256};
 static ASSETS: Dir<'static> = include_dir!("$WARMLINE_CONSOLE");
 
 /// The addresses that are pages. `console/src/app/routes.ts` knows what each of them shows.
-const PAGES: [&str; 9] =
-    ["/", "/agent", "/calls", "/calls/{id}", "/engines", "/knowledge", "/messages", "/people", "/wallboard"];
+const PAGES: [&str; 12] = [
+    "/",
+    "/agent",
+    "/calls",
+    "/calls/{id}",
+    "/configuration",
+    "/engines",
+    "/knowledge",
+    "/knowledge/{id}",
+    "/messages",
+    "/people",
+    "/setup",
+    "/wallboard",
+];
 
 /// Own files only. `connect-src 'self'` covers the websockets too: the pages talk to the host they came from.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; \
@@ -79,11 +91,15 @@ static BY_PATH: LazyLock<BTreeMap<&'static str, Asset>> = LazyLock::new(|| {
     assets
 });
 
-/// The pages and their files, and [`not_found`] for everything else. State-free.
-pub fn routes() -> Router {
+/// The pages and their files, and [`not_found`] for everything else. `widget_origins`: sites that may frame the caller's
+/// page, checked by the configuration.
+pub fn routes(widget_origins: &[String]) -> Router {
+    let framed = framed_by(widget_origins);
     let pages = PAGES.into_iter().fold(Router::new(), |router, path| router.route(path, get(page)));
     pages
         .route("/favicon.ico", get(async |headers: HeaderMap| file(&headers, "mark.svg")))
+        .route("/widget", get(async move |headers: HeaderMap| widget(&headers, framed)))
+        .route("/widget.js", get(widget_script))
         .route("/mark.svg", get(async |headers: HeaderMap| file(&headers, "mark.svg")))
         .route("/assets/{*path}", get(asset))
         .fallback(not_found)
@@ -97,6 +113,31 @@ pub async fn not_found() -> Response {
 
 async fn page(headers: HeaderMap) -> Response {
     file(&headers, "index.html")
+}
+
+/// The policy of the page that other sites show in a frame.
+fn framed_by(origins: &[String]) -> HeaderValue {
+    if origins.is_empty() {
+        return HeaderValue::from_static(POLICY);
+    }
+    let policy = POLICY.replace("frame-ancestors 'none'", &format!("frame-ancestors {}", origins.join(" ")));
+    HeaderValue::try_from(policy).expect("the configuration lets plain origins in only")
+}
+
+/// The caller's page for a frame. `frame-ancestors` decides who may show it; `X-Frame-Options`, which can name nobody and
+/// which browsers ignore beside it, stays as it is on every page.
+fn widget(headers: &HeaderMap, policy: HeaderValue) -> Response {
+    let mut response = file(headers, "index.html");
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// What a site puts its one script tag on. Anybody may load it: it shows nothing where the server does not want it.
+async fn widget_script(headers: HeaderMap) -> Response {
+    let mut response = file(&headers, "widget.js");
+    let name = HeaderName::from_static("cross-origin-resource-policy");
+    response.headers_mut().insert(name, HeaderValue::from_static("cross-origin"));
+    response
 }
 
 async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
@@ -188,7 +229,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        routes().oneshot(request.body(Body::empty()).expect("a plain request")).await.expect("routes never fail")
+        routes(&[]).oneshot(request.body(Body::empty()).expect("a plain request")).await.expect("routes never fail")
     }
 
     async fn body(response: Response) -> Vec<u8> {
@@ -215,6 +256,22 @@ mod tests {
             assert!(!header(&response, &CONTENT_SECURITY_POLICY).contains("unsafe"), "{path}");
             assert!(body(response).await.starts_with(b"<!doctype html>"), "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_named_sites_may_frame_the_caller_page_and_no_other_page() {
+        let origins = ["https://www.example.com".to_owned(), "http://127.0.0.1:9000".to_owned()];
+        let policy = async |path: &str, origins: &[String]| {
+            let request = Request::get(path).body(Body::empty()).expect("a plain request");
+            let response = routes(origins).oneshot(request).await.expect("routes never fail");
+            assert_eq!(response.status(), StatusCode::OK);
+            header(&response, &CONTENT_SECURITY_POLICY).to_owned()
+        };
+        let allowed = "frame-ancestors https://www.example.com http://127.0.0.1:9000";
+        assert!(policy("/widget", &origins).await.ends_with(allowed));
+        assert!(policy("/", &origins).await.ends_with("frame-ancestors 'none'"));
+        assert!(policy("/agent", &origins).await.ends_with("frame-ancestors 'none'"));
+        assert!(policy("/widget", &[]).await.ends_with("frame-ancestors 'none'"));
     }
 
     #[tokio::test]

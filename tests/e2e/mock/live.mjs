@@ -22,8 +22,31 @@ export const BUSY = [
   { agent_id: "lee", name: "lee", state: "wrap_up", for_ms: 23_000 },
 ];
 
+/** `MOCK_CALLS`: a house as full as that, in which somebody comes, goes or moves on with every look. */
+const FULL = Number(process.env.MOCK_CALLS ?? 0);
+const STAGES = ["waiting", "offered", "agent", "assistant", "assistant"];
+
+function fullHouse(passed) {
+  const look = Math.floor(passed / 2_000);
+  return Array.from({ length: FULL }, (_, i) => {
+    // A tenth of them is another call than at the last look, and some have gone on to the next stage.
+    const visit = Math.floor((look + i) / 10);
+    const stage = STAGES[(i + visit + Math.floor((look + i) / 5)) % STAGES.length];
+    return {
+      call_id: id(1_000 + i + 1_000 * visit),
+      provider: ["twilio", "browser", "vonage", "telnyx"][i % 4],
+      stage,
+      for_ms: 1_000 * ((i * 37) % 400) + passed,
+      ...(stage === "assistant" ? {} : { reason: "caller_asked" }),
+      ...(stage === "waiting" ? { waiting_ms: 1_000 * ((i * 13) % 200) + passed, position: i, queue: "main", priority: 0, why: "Behind other callers." } : {}),
+      ...(stage === "agent" || stage === "offered" ? { agent_id: BUSY[i % BUSY.length].agent_id } : {}),
+    };
+  });
+}
+
 export function liveCalls(ended) {
   const passed = Date.now() - began;
+  if (FULL > 0) return fullHouse(passed).filter(({ call_id }) => !ended.has(call_id));
   return CALLS.map(({ for: seconds, waits, position, ...call }, i) => ({
     call_id: id(800 + i),
     for_ms: seconds * 1_000 + passed,

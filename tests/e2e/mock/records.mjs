@@ -32,6 +32,11 @@ const all = Array.from({ length: 63 }, (_, i) => {
   };
 });
 
+/** A telephone call comes in now. */
+export function newCall() {
+  all.unshift({ ...all[0], id: uuid(901), provider: "vonage", from: "+44 20 7946 0958", to: "+44 20 7946 0100", started_at: at(0) });
+}
+
 export function calls(query) {
   const [before, outcome, since, until, said] = ["before", "outcome", "since", "until", "said"].map((key) => query.get(key));
   const some = all.filter(

@@ -19,8 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 use warmline::call::CallId;
-use warmline::config::Config;
+use warmline::config::{Config, TtsConfig};
 use warmline::dialog::knowledge::Knowledge;
+use warmline::engine::cpu::CpuBudget;
+use warmline::engine::tts::fake::FakeVoice;
+use warmline::engine::tts::voice::{Voice, VoiceOptions};
 use warmline::handoff::actor::{self as desk, DeskSettings};
 use warmline::handoff::{AgentId, HandoffId, HandoffReason};
 use warmline::store::scribe;
@@ -109,6 +112,7 @@ impl Site {
             readiness: readiness_seen,
             live_calls: Arc::new(|| 3),
             knowledge: Arc::new(Knowledge::load(std::path::Path::new("")).expect("built in")),
+            voice: Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), VoiceOptions::from(&TtsConfig::default())),
             desk,
             recordings,
         };

@@ -3,5 +3,6 @@
 mod api;
 mod auth;
 mod openapi;
+mod operator;
 mod review;
 mod surface;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::extract::ConnectInfo;
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
+use warmline::config::Config;
 use warmline::store::UserRole;
 use warmline::web::health::EngineState;
 
@@ -34,6 +35,30 @@ async fn every_answer_carries_the_security_headers() {
     assert_eq!(site.get("/", "").await.body, "the console");
     assert_eq!(site.get("/api/v1/no-such-thing", "").await.code(), "not_found");
     assert_eq!(site.get("/api/v1/status", "").await.headers[header::CACHE_CONTROL], "no-store");
+}
+
+#[tokio::test]
+async fn only_named_sites_are_told_that_they_may_show_the_call_button() {
+    let mut config = Config::default();
+    config.browser.widget_origins = vec!["https://www.example.com".to_owned()];
+    let site = Site::with(config).await;
+    let ask = async |site: &Site, origin: &str| {
+        let mut request = request(Method::GET, "/api/v1/widget", "", Value::Null);
+        if !origin.is_empty() {
+            request.headers_mut().insert(header::ORIGIN, origin.parse().expect("text"));
+        }
+        site.send(request).await
+    };
+    let named = ask(&site, "https://www.example.com").await;
+    assert_eq!((named.status, &named.json()["name"]), (StatusCode::OK, &json!("Larkfield")));
+    assert_eq!(named.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://www.example.com");
+    assert_eq!(named.headers[header::VARY], "origin");
+    for other in ["https://example.com", "http://www.example.com", "https://www.example.com.evil.test", "null", ""] {
+        let answer = ask(&site, other).await;
+        assert_eq!(answer.code(), "cross_origin", "{other}");
+        assert!(!answer.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{other}");
+    }
+    assert_eq!(ask(&Site::new().await, "https://www.example.com").await.code(), "cross_origin");
 }
 
 #[tokio::test]
@@ -140,8 +165,10 @@ async fn the_status_tells_strangers_no_reasons() {
     site.readiness.send_modify(|readiness| {
         readiness.engines.insert("tts", EngineState::Failed { reason: "/models/joe.onnx is missing".to_owned() });
     });
-    let status = site.get("/api/v1/status", "").await;
+    let mut status = site.get("/api/v1/status", "").await.json();
+    assert!(status["instance"].take().is_string(), "made up at each start");
     let expected = json!({
+        "instance": null,
         "name": "Larkfield",
         "version": env!("CARGO_PKG_VERSION"),
         "taking_calls": true,
@@ -149,7 +176,7 @@ async fn the_status_tells_strangers_no_reasons() {
         "live_calls": 3,
         "browser_calls": true,
     });
-    assert_eq!(status.json(), expected);
+    assert_eq!(status, expected);
 }
 
 #[tokio::test]

@@ -1,0 +1,315 @@
+// Journeys of a whole desk, with people at it: two agents and one offer, a supervisor who joins, a tab that is loaded anew
+// in a call, the review of that call, a voice message, the address check, and the call button on two web sites.
+//
+//   WARMLINE_BIN=target/debug/warmline node journeys.mjs
+//
+// Starts that server on a free port with a folder of its own and no models: keys work without, and a journey that needs
+// none is the same each time. Prints a line a check; exit 1 on failure. SHOTS: folder for screenshots (default: shots).
+
+import { spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { loudest, openBrowser, untilMain } from "./browser.mjs";
+import { openSite, widgetJourney } from "./sites.mjs";
+import { voice, wav } from "./voice.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const shots = process.env.SHOTS ?? join(here, "shots");
+const AUDIBLE = 0.01;
+const SILENT = 0.003;
+const PASSWORD = "correct horse battery";
+
+let passed = 0;
+const failures = [];
+
+function check(name, condition, detail = "") {
+  if (condition) passed += 1;
+  else failures.push(name);
+  console.log(`${condition ? "ok    " : "FAILED"} ${name}${detail === "" ? "" : ` (${detail})`}`);
+}
+
+const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A server without a model, whose callers are offered to two agents at once. */
+async function startServer(folder, origins) {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const knowledge = join(folder, "knowledge");
+  await cp(fileURLToPath(new URL("../../knowledge", import.meta.url)), knowledge, { recursive: true });
+  const config = join(folder, "warmline.toml");
+  await writeFile(
+    config,
+    `[server]\nlisten = "${url.slice(7)}"\npublic_url = "${url}"\ndata_dir = "${join(folder, "data")}"\n` +
+      `[stt]\nengine = "off"\n[llm]\nengine = "off"\n[vad]\nengine = "energy"\n[tts]\nengine = "program"\n` +
+      `[dialog]\nembedding = ""\nknowledge_dir = "${knowledge}"\n` +
+      `[browser]\nwidget_origins = ${JSON.stringify(origins)}\n[review]\nscenarios_dir = "${join(folder, "scenarios")}"\n` +
+      `[handoff]\nwrap_up_s = 30\n[[routing.queues]]\nname = "main"\nparallel = 2\n`,
+  );
+  const child = spawn(process.env.WARMLINE_BIN, ["serve", "--config", config], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  const log = [];
+  child.stderr.on("data", (data) => log.push(String(data)));
+  const password = await new Promise((resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${log.join("").slice(-2_000)}`)));
+    child.stdout.on("data", (data) => {
+      said += data;
+      const found = /First administrator +(\S+), one-time password (\S+)/.exec(said);
+      if (found !== null) resolve({ name: found[1], password: found[2] });
+    });
+  });
+  for (let i = 0; i < 100 && !(await fetch(`${url}/readyz`).then((answer) => answer.ok, () => false)); i++) {
+    await new Promise((done) => setTimeout(done, 200));
+  }
+  return { url, admin: password, stop: () => child.kill(), log };
+}
+
+/** Accounts of people, made by the administrator. */
+async function makeAccounts(url, { name, password }) {
+  const ask = async (method, path, body, cookie = "") => {
+    const headers = { "Content-Type": "application/json", cookie };
+    const answer = await fetch(`${url}/api/v1/${path}`, { method, headers, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return { json: await answer.json(), cookie: answer.headers.getSetCookie().map((each) => each.split(";")[0]).join("; ") };
+  };
+  const settle = async (account) => {
+    const { cookie } = await ask("POST", "session", account);
+    return (await ask("POST", "password", { old: account.password, new: PASSWORD }, cookie)).cookie;
+  };
+  const admin = await settle({ name, password });
+  for (const [person, role] of [["ann", "agent"], ["ben", "agent"], ["sue", "admin"]]) {
+    const made = await ask("POST", "users", { name: person, role }, admin);
+    await settle({ name: person, password: made.json.one_time_password });
+  }
+}
+
+async function signIn(page, url, name) {
+  await page.goto(`${url}/agent`);
+  await page.getByLabel("Name").fill(name);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByLabel("Password").press("Enter");
+  await untilMain(page, `${name}'s desk connects`, (data) => data.link === "up");
+}
+
+const choose = async (page, state) => {
+  await page.getByRole("button", { name: state, exact: true }).click();
+  await untilMain(page, state, (data) => data.state === state.toLowerCase());
+};
+
+async function call(caller, url) {
+  await caller.goto(url);
+  await caller.getByRole("button", { name: "Call", exact: true }).click();
+  await untilMain(caller, "the call connects", (data) => data.phase === "live", 15_000);
+  await caller.locator('.line[data-who="assistant"]').first().waitFor({ timeout: 20_000 });
+}
+
+/** One offer, two who accept it in the same moment. */
+async function race(url, { caller, ann, ben }) {
+  await choose(ann, "Available");
+  await choose(ben, "Available");
+  await call(caller, url);
+  await caller.locator("body").press("0");
+  await Promise.all([ann, ben].map((each) => untilMain(each, "the offer", (data) => data.phase === "offer", 20_000)));
+  check("two agents are offered the same caller", true);
+  await Promise.all([ann, ben].map((each) => each.locator("#accept").click({ noWaitAfter: true })));
+  const winner = await Promise.race(
+    [ann, ben].map(async (each) => {
+      await untilMain(each, "the call", (data) => data.phase === "call", 20_000);
+      return each;
+    }),
+  );
+  const loser = winner === ann ? ben : ann;
+  await untilMain(loser, "the other is free again", (data) => data.phase === "idle" && data.state === "available");
+  check("exactly one has the caller, the other is free again", true, winner === ann ? "ann won" : "ben won");
+  check("and is told that somebody else has them", await loser.getByText("given to somebody else").isVisible());
+  check("the caller hears the winner", (await loudest(caller, "heardLevel")) > AUDIBLE);
+  await shot(loser, "30-race-lost");
+  return { winner, loser };
+}
+
+/** A supervisor joins: while the agent is muted, the caller hears the supervisor. */
+async function barge(url, { caller, sue, winner }) {
+  await sue.goto(`${url}/wallboard`);
+  await winner.locator("body").press("m");
+  await winner.waitForTimeout(800);
+  check("the caller hears nobody while the agent is muted", (await loudest(caller, "heardLevel")) < SILENT);
+  const row = sue.locator('.live-call[data-stage="agent"]').first();
+  await row.getByRole("button", { name: "Listen" }).click();
+  await sue.locator(".supervising").waitFor();
+  check("nor a supervisor who listens", (await loudest(caller, "heardLevel")) < SILENT);
+  check("the agent is told", await winner.getByText("sue listens to this call").isVisible());
+  await sue.getByRole("button", { name: "Whisper" }).click();
+  await sue.getByText("Only the agent hears you.").waitFor();
+  await sue.waitForTimeout(500);
+  check("whispering reaches the agent", (await loudest(winner, "heardLevel")) > AUDIBLE);
+  check("and not the caller", (await loudest(caller, "heardLevel")) < SILENT);
+  await sue.getByRole("button", { name: "Join" }).click();
+  await sue.waitForTimeout(500);
+  check("joining reaches the caller", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE);
+  await shot(sue, "31-barge");
+  await sue.getByRole("button", { name: "Stop listening" }).or(sue.locator(".supervising .button").last()).first().click();
+  await winner.locator("body").press("m");
+}
+
+/** The agent's tab is loaded anew in the call. */
+async function reload({ caller, winner }) {
+  winner.once("dialog", (dialog) => dialog.accept());
+  await winner.reload();
+  const back = await untilMain(winner, "the call is back", (data) => data.phase === "call", 20_000);
+  check("a tab that is loaded anew has its call again", true, `${back.ms} ms`);
+  const blocked = winner.getByRole("button", { name: "Turn the sound on" });
+  if (await blocked.isVisible()) await blocked.click();
+  await winner.waitForTimeout(1_000);
+  check("and both hear each other", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE && (await loudest(winner, "heardLevel", 3_000)) > AUDIBLE);
+  await winner.locator("#end").click();
+  await untilMain(winner, "wrap-up", (data) => data.phase === "wrap_up");
+  await winner.locator(".option").first().click();
+  await winner.getByLabel("Note").fill("Wanted to know about a parcel.");
+  await winner.getByRole("button", { name: "Save and finish" }).click();
+  await untilMain(winner, "wrap-up is over", (data) => data.state === "available");
+}
+
+/** The call that was just made, afterwards. */
+async function review(url, { sue }) {
+  await sue.goto(`${url}/calls`);
+  await sue.locator(".row-link").first().click();
+  await sue.locator(".timeline canvas").nth(2).waitFor();
+  check("the call just made is drawn in time", (await sue.locator(".timeline canvas").count()) === 3);
+  await sue.getByText("Pressed 0 for a person").first().waitFor();
+  check("and says why a person came", true);
+  const seconds = await sue.locator("audio").evaluate(async (audio) => {
+    for (let i = 0; i < 50 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
+    return audio.duration;
+  });
+  check("its recording plays", seconds > 3, `${seconds.toFixed(1)} s`);
+  const parts = sue.locator(".score");
+  check("assistant and agent are scored on one rubric", (await parts.count()) === 2);
+  for (const row of [0, 1, 2, 3]) await parts.nth(1).locator("fieldset").nth(row).getByRole("radio", { name: "5" }).check();
+  await parts.nth(1).getByRole("button", { name: "Save points" }).click();
+  await parts.nth(1).getByText("The points are saved.").waitFor();
+  await sue.reload();
+  await parts.nth(1).locator(".tag", { hasText: "5.0 of 5" }).waitFor();
+  check("points are there after a reload", true);
+  await sue.getByRole("button", { name: "Turn this into a test" }).click();
+  const yaml = sue.getByLabel("Scenario (YAML)");
+  await yaml.waitFor();
+  check("the call is a scenario with the key that was pressed", (await yaml.inputValue()).includes('dtmf: "0", handoff: caller_pressed_zero'));
+  await sue.getByRole("button", { name: "Keep with the tests" }).click();
+  await sue.getByText("Kept as").waitFor();
+  check("which is kept with the tests", true);
+  await shot(sue, "32-review");
+  await sue.keyboard.press("Escape");
+}
+
+/** Nobody is there: the caller leaves a message, and somebody hears it. */
+async function voicemail(url, { caller, ann, ben }) {
+  await choose(ann, "Break");
+  await choose(ben, "Break");
+  await call(caller, url);
+  await caller.locator("body").press("0");
+  await caller.locator(".line", { hasText: "press one to leave a message" }).first().waitFor({ timeout: 30_000 });
+  check("a caller whom nobody can take is offered a message", true);
+  await caller.locator("body").press("1");
+  await caller.locator(".line", { hasText: "Please speak after the tone" }).first().waitFor({ timeout: 20_000 });
+  await caller.waitForTimeout(9_000);
+  await caller.locator("body").press("#");
+  await untilMain(caller, "the call is over", (data) => data.phase === "ended", 30_000);
+  await ann.goto(`${url}/messages`);
+  const message = ann.locator(".message").first();
+  await message.waitFor();
+  const seconds = await message.locator("audio").evaluate(async (audio) => {
+    audio.load();
+    for (let i = 0; i < 50 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
+    return audio.duration;
+  });
+  check("the message can be heard", seconds > 2, `${seconds.toFixed(1)} s`);
+  await shot(ann, "33-voicemail");
+  await ann.getByRole("button", { name: "Mark done" }).first().click();
+  await ann.getByText("Nothing to do.").first().waitFor();
+  check("and marked done", true);
+}
+
+/** What an operator does before the first call and between calls. */
+async function operator(url, { sue }) {
+  await sue.goto(`${url}/setup`);
+  await sue.getByRole("button", { name: "Check" }).click();
+  await sue.locator(".findings li").nth(4).waitFor();
+  const wrong = await sue.locator('.findings [data-ok="false"]').count();
+  check("the server finds itself at its address, websockets too", wrong === 0, `${await sue.locator(".findings li").count()} findings`);
+  await sue.getByText("A call came in").waitFor({ timeout: 1 }).catch(() => undefined);
+  await sue.goto(`${url}/knowledge/new`);
+  await sue.getByLabel("Short name").fill("parking");
+  await sue.getByLabel("Entry", { exact: true }).last().fill(
+    '+++\ntitle = "Parking"\nkeywords = ["parking"]\napproved = "You can park behind the shop for two hours."\nalso_asked = ["where can I park my car"]\n+++\nThere are forty places.\n',
+  );
+  await sue.getByLabel("Questions to try, one a line").fill("where can I park my car");
+  await sue.getByRole("button", { name: "Try" }).click();
+  await sue.locator(".tried blockquote", { hasText: "behind the shop" }).waitFor();
+  check("a new entry is tried before it is in force", true, await sue.locator(".tried .notice").innerText());
+  await sue.getByRole("button", { name: "Keep" }).click();
+  await sue.waitForURL("**/knowledge/parking");
+  check("and kept", (await sue.getByLabel("Entry", { exact: true }).last().inputValue()).includes("Parking"));
+  await sue.goto(`${url}/configuration`);
+  await sue.getByRole("button", { name: "Listen" }).click();
+  const spoken = await sue.locator("audio").evaluate(async (audio) => {
+    for (let i = 0; i < 100 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
+    return audio.duration;
+  });
+  check("a sentence can be heard as callers hear it", spoken > 0.5, `${spoken.toFixed(1)} s`);
+}
+
+async function main() {
+  if (process.env.WARMLINE_BIN === undefined) throw new Error("WARMLINE_BIN must be the path of the program");
+  await mkdir(shots, { recursive: true });
+  const folder = await mkdtemp(join(tmpdir(), "warmline-journeys-"));
+  const sites = [await openSite(), await openSite()];
+  const browsers = [];
+  let server = null;
+  try {
+    server = await startServer(folder, [sites[0].origin]);
+    await makeAccounts(server.url, server.admin);
+    for (const hz of [135, 210, 175, 250]) {
+      const microphone = join(folder, `${hz}.wav`);
+      await writeFile(microphone, wav(voice(8_000, hz, 48_000), 48_000));
+      browsers.push(await openBrowser({ microphone }));
+    }
+    const [caller, ann, ben, sue] = browsers.map(({ page }) => page);
+    const people = { caller, ann, ben, sue };
+    await signIn(ann, server.url, "ann");
+    await signIn(ben, server.url, "ben");
+    await signIn(sue, server.url, "sue");
+    Object.assign(people, await race(server.url, people));
+    await barge(server.url, people);
+    await reload(people);
+    await review(server.url, people);
+    await voicemail(server.url, people);
+    await operator(server.url, people);
+    const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor({ timeout: 15_000 });
+    const { page, problems } = browsers[0];
+    await widgetJourney({ url: server.url, named: sites[0], other: sites[1], page, problems, check, shot, untilCall });
+    for (const [i, { problems }] of browsers.entries()) check(`no errors in console ${i + 1}`, problems.length === 0, problems.join(" | "));
+  } catch (error) {
+    check("the journeys went to their end", false, error.message);
+    for (const [i, { page }] of browsers.entries()) await page.screenshot({ path: join(shots, `journeys-failed-${i}.png`) }).catch(() => {});
+    console.log(server?.log.join("").slice(-3_000) ?? "");
+  } finally {
+    await Promise.all(browsers.map((each) => each.close()));
+    server?.stop();
+    for (const site of sites) site.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+  console.log(`\n${passed} passed, ${failures.length} failed`);
+  process.exitCode = failures.length === 0 ? 0 : 1;
+}
+
+await main();
