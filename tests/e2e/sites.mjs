@@ -28,6 +28,10 @@ export async function openSite(host = "localhost") {
 export async function widgetJourney({ url, named, other, page, problems, check, shot, untilCall }) {
   const tag = `<script src="${url}/widget.js" async></script>`;
   named.serve(url, tag);
+  // The icon of the page before would be asked for under the policy of the next.
+  await page.goto("about:blank");
+  await page.waitForTimeout(500);
+  const complaints = problems.length;
   await page.goto(named.origin);
   const button = page.getByRole("button", { name: "Call Larkfield" });
   await button.click();
@@ -45,7 +49,7 @@ export async function widgetJourney({ url, named, other, page, problems, check, 
   await phase.click();
   await frame.getByRole("button", { name: "Hang up" }).click();
   await page.waitForFunction(() => document.querySelector("#warmline-widget").shadowRoot.querySelector(".open").dataset.phase === "ended");
-  check("a site with a strict policy of its own has no complaints", problems.length === 0, problems.join(" | "));
+  check("a site with a strict policy of its own has no complaints", problems.length === complaints, problems.slice(complaints).join(" | "));
 
   const before = problems.length;
   other.serve(url, tag);
