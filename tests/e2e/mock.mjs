@@ -48,6 +48,10 @@ const STATUS = {
   live_calls: 2,
   browser_calls: true,
 };
+const MEANS = {
+  assistant: { scores: 41, resolved: 3.8, correct: 4.7, effort: 4.1, tone: 4.0 },
+  people: { scores: 36, resolved: 4.6, correct: 4.5, effort: 3.9, tone: 4.6 },
+};
 const sessions = new Map();
 const tokens = new Set();
 const desk = new MockDesk({ offerMs: Number(process.env.MOCK_OFFER_MS ?? 20_000), wrapUpMs: Number(process.env.MOCK_WRAP_MS ?? 60_000) });
@@ -144,6 +148,7 @@ async function rest(request, response, path, url) {
     return json(response, 200, account(user), newSession(user));
   }
   if (route === "GET /api/v1/live") return json(response, 200, desk.live());
+  if (route === "GET /api/v1/scores") return json(response, 200, MEANS);
   if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
   if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);
   if (route === "GET /api/v1/knowledge/search") return json(response, 200, found(url.searchParams.get("q") ?? ""));
