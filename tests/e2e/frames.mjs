@@ -53,7 +53,7 @@ try {
   );
   gaps.sort((a, b) => a - b);
   const at = (share) => gaps[Math.min(gaps.length - 1, Math.floor(share * gaps.length))];
-  const say = (metric, value, unit) => console.log(JSON.stringify({ bench: "wallboard", metric, value: Number(value.toFixed(2)), unit, n: gaps.length, calls, load: Number(load.toFixed(2)) }));
+  const say = (metric, value, unit) => console.log(JSON.stringify({ bench: "wallboard", metric, value: Number(value.toFixed(4)), unit, n: gaps.length, calls, load: Number(load.toFixed(2)) }));
   say("frame_ms_p50", at(0.5), "ms");
   say("frame_ms_p99", at(0.99), "ms");
   say("frame_ms_max", gaps.at(-1), "ms");
