@@ -14,7 +14,7 @@ import { WebSocketServer } from "ws";
 
 import { MockCall, MockDesk } from "./mock/desk.mjs";
 import { KNOWLEDGE, found } from "./mock/knowledge.mjs";
-import { metrics } from "./mock/metrics.mjs";
+import { intervals, metrics } from "./mock/metrics.mjs";
 import { review } from "./mock/review.mjs";
 import { operator } from "./mock/operator.mjs";
 import { calls, detail, messages, newCall, recordingOf } from "./mock/records.mjs";
@@ -148,6 +148,7 @@ async function rest(request, response, path, url) {
     return json(response, 200, account(user), newSession(user));
   }
   if (route === "GET /api/v1/live") return json(response, 200, desk.live());
+  if (route === "GET /api/v1/metrics/intervals") return json(response, 200, intervals(url.searchParams));
   if (route === "GET /api/v1/scores") return json(response, 200, MEANS);
   if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
   if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);

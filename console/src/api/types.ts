@@ -30,6 +30,7 @@ export type LiveAgent = Schemas["LiveAgent"];
 export type LiveCall = Schemas["LiveCall"];
 export type LiveDesk = Schemas["LiveDesk"];
 export type Line = Schemas["Line"];
+export type Interval = Schemas["Interval"];
 export type MeanScores = Schemas["MeanScores"];
 export type Me = Schemas["Me"];
 export type MessageRecord = Schemas["MessageRecord"];

@@ -31,3 +31,18 @@ export function metrics() {
     "warmline_records_lost_total 0",
   ].join("\n");
 }
+
+/** A made-up day by intervals: busy before and after noon. */
+export function intervals(query) {
+  const every = Number(query.get("every_s")) * 1_000;
+  const all = [];
+  for (let from = Date.parse(query.get("since")); from < Date.now(); from += every) {
+    const n = all.length;
+    const queued = Math.max(0, Math.round(9 + 6 * Math.sin(n / 2.7) + 3 * Math.sin(n * 1.9)));
+    const abandoned = n % 5 === 2 ? Math.min(queued, 2) : 0;
+    const handled = Math.max(0, queued - abandoned - (n % 4 === 1 ? 1 : 0));
+    const figures = { queued, handled, abandoned, interrupted: 0, service_level_s: 20, service_level: queued === 0 ? null : Math.min(1, 0.72 + 0.25 * Math.sin(n / 3)), wait_p90_ms: queued === 0 ? null : 9_000 + 3_000 * (n % 7) };
+    all.push({ from: new Date(from).toISOString(), until: new Date(Math.min(from + every, Date.now())).toISOString(), figures });
+  }
+  return all;
+}
