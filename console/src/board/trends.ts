@@ -32,14 +32,15 @@ export interface Trends {
 }
 
 export function trendsOf(intervals: readonly Interval[]): Trends {
-  const middle = ({ from, until }: Interval): number => (Date.parse(from) + Date.parse(until)) / 2_000;
   const first = intervals[0];
+  const everySeconds = first === undefined ? 0 : (Date.parse(first.until) - Date.parse(first.from)) / 1_000;
   return {
-    at: intervals.map(middle),
+    // The last one is shorter as long as it goes on, and stands where it will when it is over.
+    at: intervals.map(({ from }) => Date.parse(from) / 1_000 + everySeconds / 2),
     answered: intervals.map(({ figures }) => figures.handled),
     otherwise: intervals.map(({ figures }) => figures.queued - figures.abandoned - figures.interrupted),
     queued: intervals.map(({ figures }) => figures.queued),
     service: intervals.map(({ figures }) => (figures.service_level == null ? null : 100 * figures.service_level)),
-    everySeconds: first === undefined ? 0 : (Date.parse(first.until) - Date.parse(first.from)) / 1_000,
+    everySeconds,
   };
 }
