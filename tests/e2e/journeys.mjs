@@ -295,8 +295,7 @@ async function main() {
     await voicemail(server.url, people);
     await operator(server.url, people);
     const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor({ timeout: 15_000 });
-    const { page, problems } = browsers[0];
-    await widgetJourney({ url: server.url, named: sites[0], other: sites[1], page, problems, check, shot, untilCall });
+    await widgetJourney({ url: server.url, named: sites[0], other: sites[1], context: caller.context(), check, shot, untilCall });
     for (const [i, { problems }] of browsers.entries()) check(`no errors in console ${i + 1}`, problems.length === 0, problems.join(" | "));
   } catch (error) {
     check("the journeys went to their end", false, error.message);

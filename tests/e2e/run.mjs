@@ -50,9 +50,9 @@ async function main() {
     await journey(url, ...browsers, mock !== null);
     if (mock !== null) {
       const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor({ timeout: 15_000 });
-      const { page, problems } = browsers[0];
       const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
-      await widgetJourney({ url, named: sites[0], other: sites[1], page, problems, check, shot, untilCall });
+      const context = browsers[0].page.context();
+      await widgetJourney({ url, named: sites[0], other: sites[1], context, check, shot, untilCall });
     }
     for (const [i, { problems }] of browsers.entries()) {
       check(`no errors in the console of the ${i === 0 ? "caller" : "agent"}`, problems.length === 0, problems.join(" | "));
