@@ -113,11 +113,19 @@ async function call(caller, url) {
   await caller.locator('.line[data-who="assistant"]').first().waitFor({ timeout: 20_000 });
 }
 
+/** What is said before the notice was heard is not recorded. */
+async function untilRecorded(caller) {
+  await caller.locator(".line", { hasText: "This call is recorded" }).first().waitFor({ timeout: 20_000 });
+  const { marksPlayed } = (await untilMain(caller, "marks come back", () => true)).data;
+  await untilMain(caller, "the notice was heard", (data) => Number(data.marksPlayed) > Number(marksPlayed), 20_000);
+}
+
 /** One offer, two who accept it in the same moment. */
 async function race(url, { caller, ann, ben }) {
   await choose(ann, "Available");
   await choose(ben, "Available");
   await call(caller, url);
+  await untilRecorded(caller);
   await caller.locator("body").press("0");
   await Promise.all([ann, ben].map((each) => untilMain(each, "the offer", (data) => data.phase === "offer", 20_000)));
   check("two agents are offered the same caller", true);
@@ -182,6 +190,8 @@ async function reload({ caller, winner }) {
 /** The call that was just made, afterwards. */
 async function review(url, { sue }) {
   await sue.goto(`${url}/calls`);
+  // The last word is said, and written, a moment after the agent has ended the call.
+  await sue.locator(".records tbody tr").first().locator(".tag", { hasText: "Spoke with a person" }).waitFor();
   await sue.locator(".row-link").first().click();
   await sue.locator(".timeline canvas").nth(2).waitFor();
   check("the call just made is drawn in time", (await sue.locator(".timeline canvas").count()) === 3);

@@ -100,7 +100,7 @@ try {
   await page.getByRole("link", { name: "Calls" }).click();
   await page.getByLabel("Outcome").selectOption("spoke_with_agent");
   await page.waitForFunction(() => [...document.querySelectorAll(".records tbody .tag")].every((tag) => tag.textContent === "Spoke with a person"));
-  await page.locator(".row-link").first().click();
+  await page.locator(".row-link").nth(3).click();
   await page.locator(".timeline canvas").nth(2).waitFor();
   await page.waitForTimeout(1_000);
   await shot(page, "review");
