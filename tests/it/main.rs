@@ -7,6 +7,8 @@ mod conversations;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;
+#[cfg(feature = "whisper")]
+mod spoken;
 mod supervisor;
 mod support;
 mod telephone;

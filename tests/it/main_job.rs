@@ -2,7 +2,6 @@
 //!
 //! Needs the fetched models and Debian's `pocketsphinx-testdata` (a person reading short commands); `scripts/test` has both.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,10 +19,9 @@ use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 
 use crate::support::front_desk::{FrontDesk, PATIENCE, configuration, knowledge, until};
+use crate::support::recordings::go_forward;
 use crate::support::tones::{best_share, tone};
 
-/// Says "go forward ten meters", recorded from a person, 16 kHz.
-const RECORDING: &str = "/usr/share/pocketsphinx/test/data/goforward.raw";
 /// An entry that only this company has: the fact can't come from anywhere else.
 const ENTRY: &str = r#"+++
 title = "Robot"
@@ -33,11 +31,6 @@ also_asked = ["go forward ten meters", "go forward ten metres", "go forward 10 m
 +++
 The robot needs forty five seconds to go ten meters, and then it waits for you at the gate of the garden.
 "#;
-
-fn recorded_speech() -> Vec<i16> {
-    let bytes = std::fs::read(RECORDING).expect("apt-get install pocketsphinx-testdata");
-    bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
-}
 
 /// The real server with the real ears and voice.
 async fn open() -> FrontDesk {
@@ -62,7 +55,6 @@ fn transcribed(pcm: &[i16]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "real models in real time: scripts/test"]
 async fn a_caller_is_heard_answered_and_handed_to_a_person() {
-    assert!(Path::new(RECORDING).exists(), "apt-get install pocketsphinx-testdata");
     let site = open().await;
     let mut agent = site.agent().await;
     agent.expect("hello").await;
@@ -74,7 +66,7 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     dial.patience = PATIENCE;
     let mut call = CallPlayer::connect(&dial).await.expect("connects");
     call.wait_reply_end(Duration::from_millis(900), PATIENCE).await.expect("a greeting");
-    let speech = recorded_speech();
+    let speech = go_forward();
     let before = call.captured_audio().reply.len();
     call.play("go forward", &speech).await.expect("played");
     let reply = call.wait_reply_end(Duration::from_millis(900), PATIENCE).await.expect("an answer");

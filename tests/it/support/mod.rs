@@ -3,6 +3,8 @@
 pub mod agent;
 pub mod front_desk;
 pub mod house;
+#[cfg(feature = "whisper")]
+pub mod recordings;
 pub mod replay;
 pub mod site;
 pub mod tones;
