@@ -2,7 +2,8 @@
 //! and the caller is back in the same call; or somebody does, and it is over for us.
 
 use serde_json::Value;
-use warmline::audio::units::Millis;
+use warmline::audio::resample::resample_all;
+use warmline::audio::units::{Millis, SampleRate};
 use warmline::cli::call::player::{CallPlayer, Dial, Event};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
@@ -65,8 +66,8 @@ async fn gives_away(desk: &FrontDesk, spec: &ProviderSpec) {
     let auth_token = Secret::new(secret_of(spec.name).to_owned());
     let dial = Dial { auth_token, patience: PATIENCE, ..Dial::new(desk.base.as_str(), spec.name) };
     let mut call = CallPlayer::connect(&dial).await.expect("connects");
+    // The key counts from the first word on; what must be heard is heard before the caller goes.
     call.wait_reply_start(PATIENCE).await.expect("a greeting");
-    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
     call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
     call.wait_end(PATIENCE).await.unwrap_or_else(|error| panic!("{}: {error}", spec.name));
     let odd: Vec<_> =
@@ -159,5 +160,64 @@ async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
     assert!(offers.contains(&(&"rejected".into(), &"declined".into())), "{offers:?}");
     assert!(offers.contains(&(&"accepted".into(), &Value::Null)), "{offers:?}");
     assert_eq!((&detail["handoffs"][0]["outcome"], &detail["handoffs"][1]), (&"bridged".into(), &Value::Null));
+    desk.app.stop().await;
+}
+
+/// Asks as the dialplan of docs/providers/asterisk.md does.
+async fn dialplan(desk: &FrontDesk, what: &str, form: Option<&[(&str, &str)]>) -> Vec<u8> {
+    let url = format!("{}/voice/asterisk/{what}", desk.base);
+    let (user, password) = secret_of("asterisk").split_once(':').expect("a name and a password");
+    let request = match form {
+        Some(form) => {
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            desk.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body)
+        }
+        None => desk.http.get(url),
+    };
+    let response = request.basic_auth(user, Some(password)).send().await.expect("answers");
+    assert!(response.status().is_success(), "{what}: {}", response.status());
+    response.bytes().await.expect("a body").to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_called_by_asterisk_hears_our_voice_and_a_key_brings_the_caller_back() {
+    const UNIQUEID: &str = "1767607200.7";
+    let desk = FrontDesk::open(TELEPHONE).await;
+    let auth_token = Secret::new(secret_of("asterisk").to_owned());
+    let call_id = Some(UNIQUEID.to_owned());
+    let dial = Dial { auth_token, call_id, patience: PATIENCE, ..Dial::new(desk.base.as_str(), "asterisk") };
+    let mut call = CallPlayer::connect(&dial).await.expect("connects");
+    call.wait_reply_start(PATIENCE).await.expect("a greeting");
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    let ended = call.wait_end(PATIENCE).await.expect("our socket is closed");
+    let Event::Ended { reason, .. } = ended.event else { panic!("{ended:?}") };
+    assert_eq!(reason, "put through to +15005550123");
+    let calls = desk.get("calls").await;
+    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+
+    // The person hears our voice, and does not want to.
+    let wav = dialplan(&desk, &format!("brief/{UNIQUEID}"), None).await;
+    let reader = hound::WavReader::new(std::io::Cursor::new(wav)).expect("a WAV file");
+    let narrow: Vec<i16> = reader.into_samples().map(|sample| sample.expect("a sample")).collect();
+    let heard = resample_all(&narrow, SampleRate::NARROWBAND, SampleRate::WIDEBAND).expect("rates");
+    assert!(best_share(&heard, VOICE_HZ) > 0.8);
+    let word = dialplan(&desk, "accept", Some(&[("call", UNIQUEID), ("keys", "2")])).await;
+    assert_eq!(word, b"release");
+    let over = [("call", UNIQUEID), ("status", "ANSWER")];
+    let token = String::from_utf8(dialplan(&desk, "dialled", Some(&over)).await).expect("text");
+
+    // The same caller on a new stream of the same call.
+    let dial = Dial { token: Some(Secret::new(token)), ..dial };
+    let call = CallPlayer::connect(&dial).await.expect("connects");
+    until("the caller hears that nobody was reached", async || {
+        said(&desk.call(&id).await, "assistant", "I could not reach anybody there.")
+    })
+    .await;
+    assert!(best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8);
+    call.hangup().await;
+    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] != "live").await;
+    let detail = desk.call(&id).await;
+    let offer = &detail["offers"][0];
+    assert_eq!((&offer["result"], &offer["reason"]), (&"rejected".into(), &"declined".into()), "{detail}");
     desk.app.stop().await;
 }

@@ -23,7 +23,8 @@ pub(super) const VARIANTS: &[&str] = &["json", "plain", "plain-20.16"];
 
 /// Runs the dialplan of `docs/providers/asterisk.md`.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let uid = format!("{}.42", Uuid::new_v4().as_u64_pair().0 % 10_000_000_000);
+    let made_up = || format!("{}.42", Uuid::new_v4().as_u64_pair().0 % 10_000_000_000);
+    let uid = dial.call_id.clone().unwrap_or_else(made_up);
     let token = pbx::token(&http, dial, &uid).await?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("from", &dial.from).append_pair("to", &dial.to).append_pair("uid", &uid);
