@@ -69,9 +69,32 @@ struct Args {
     /// Calls to take before signing out
     #[arg(long, default_value_t = 1)]
     calls: u32,
+    /// Asks this colleague a second into each call, if they are free
+    #[arg(long, value_name = "NAME")]
+    consult: Option<String>,
+    /// What is done once the colleague is there
+    #[arg(long, value_enum, default_value = "complete")]
+    then: Then,
+    /// Parks each caller after this many milliseconds
+    #[arg(long, value_name = "MS")]
+    park_after: Option<u64>,
+    /// Picks up callers whom colleagues have parked
+    #[arg(long)]
+    pick_up: bool,
     /// How each call ended, for wrap-up
     #[arg(long, default_value = "resolved")]
     disposition: String,
+}
+
+/// What becomes of a consultation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Then {
+    /// The colleague gets the caller
+    Complete,
+    /// All three speak for three seconds, then the colleague gets the caller
+    Together,
+    /// The caller comes back
+    Cancel,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -252,8 +275,33 @@ impl Agent {
                 let (frames, energy) = before.map_or((0, 0.0), |call| (call.frames, call.energy));
                 let id = message["call_id"].clone();
                 self.call = Some(Call { id, talking: true, hold: false, frames, energy });
-                if let Some(after) = self.args.end_after {
-                    planned.push_back((Instant::now() + Duration::from_millis(after), json!({ "type": "end" })));
+                // Who is only asked for advice has no caller to do anything with.
+                if message["consulted_by"].is_null() {
+                    self.plan(planned);
+                }
+            }
+            "colleagues" => {
+                let all = message["colleagues"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let wanted =
+                    all.iter().find(|one| Some(one["name"].as_str().unwrap_or("")) == self.args.consult.as_deref());
+                if let Some(one) = wanted.filter(|one| one["free"] == true) {
+                    send(socket, json!({ "type": "consult", "agent_id": one["agent_id"] })).await?;
+                }
+            }
+            "consult" if message["state"] == "here" && self.args.consult.is_some() => {
+                let now = Instant::now();
+                match self.args.then {
+                    Then::Cancel => planned.push_back((now, json!({ "type": "cancel_consult" }))),
+                    Then::Complete => planned.push_back((now, json!({ "type": "complete" }))),
+                    Then::Together if message["mode"] == "together" => {
+                        planned.push_back((now + Duration::from_secs(3), json!({ "type": "complete" })));
+                    }
+                    Then::Together => planned.push_back((now, json!({ "type": "consult_mode", "mode": "together" }))),
+                }
+            }
+            "parked" if self.args.pick_up && self.call.is_none() => {
+                if let Some(caller) = message["callers"].get(0) {
+                    send(socket, json!({ "type": "pick_up", "call_id": caller["call_id"] })).await?;
                 }
             }
             "hold" => {
@@ -268,7 +316,11 @@ impl Agent {
                     let rms = (call.energy / (call.frames.max(1) * FRAME as u64) as f64).sqrt();
                     self.print("heard", json!({ "call_id": call.id, "frames": call.frames, "rms": rms }))?;
                 }
-                let note = "Taken by the example client.";
+                if message["wrap_up_ms"] == 0 {
+                    return Ok(false); // advice was given, or no sound came: nothing to finish
+                }
+                // What the server proposes, or a sentence of our own.
+                let note = message["draft"]["summary"].as_str().unwrap_or("Taken by the example client.");
                 let (id, disposition) = (&message["call_id"], &self.args.disposition);
                 let wrap_up = json!({ "type": "wrap_up", "call_id": id, "note": note, "disposition": disposition });
                 send(socket, wrap_up).await?;
@@ -276,6 +328,20 @@ impl Agent {
             _ => {}
         }
         Ok(false)
+    }
+
+    /// What is to be done in a call, and when.
+    fn plan(&self, planned: &mut VecDeque<(Instant, Value)>) {
+        let now = Instant::now();
+        if self.args.consult.is_some() {
+            planned.push_back((now + Duration::from_secs(1), json!({ "type": "colleagues" })));
+        }
+        if let Some(after) = self.args.park_after {
+            planned.push_back((now + Duration::from_millis(after), json!({ "type": "park" })));
+        }
+        if let Some(after) = self.args.end_after {
+            planned.push_back((now + Duration::from_millis(after), json!({ "type": "end" })));
+        }
     }
 
     /// One frame of our voice, if anybody listens.

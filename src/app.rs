@@ -137,6 +137,9 @@ impl App {
             dispositions: config.handoff.dispositions.clone(),
             language: config.stt.language.clone(),
             tells_supervised: config.handoff.tell_supervised,
+            writer: Some(engines.mind.clone()),
+            outside: config.handoff.outside.clone(),
+            park_limit: Duration::from_secs(config.handoff.park_limit_s.into()),
         };
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);

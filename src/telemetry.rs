@@ -170,9 +170,9 @@ pub mod metric {
     pub const STT_QUEUE: &str = "warmline_stt_queue";
     /// What speech to text leaves out: 0 nothing, 1 partials, 2 speculations, 3 the large model, 4 finals.
     pub const STT_LOAD: &str = "warmline_stt_load";
-    /// Decodes refused under load {kind: final, speculative, partial, background}.
+    /// Decodes refused under load {kind: final, speculative, talk, partial, background}.
     pub const STT_SHED: &str = "warmline_stt_shed_total";
-    /// Submission of a decode to its begin, seconds {kind: final, speculative, partial, background}.
+    /// Submission of a decode to its begin, seconds {kind: final, speculative, talk, partial, background}.
     pub const STT_WAIT_SECONDS: &str = "warmline_stt_wait_seconds";
     /// One decode, seconds {model}.
     pub const STT_DECODE_SECONDS: &str = "warmline_stt_decode_seconds";
@@ -242,11 +242,11 @@ pub mod metric {
             Kind::Gauge,
             "What is left out: 0 nothing, 1 partials, 2 speculations, 3 the large model, 4 finals.",
         ),
-        (STT_SHED, Kind::Counter, "Decodes refused under load {kind: final, speculative, partial, background}."),
+        (STT_SHED, Kind::Counter, "Decodes refused under load {kind: final, speculative, talk, partial, background}."),
         (
             STT_WAIT_SECONDS,
             Kind::Histogram,
-            "Submission of a decode to its begin {kind: final, speculative, partial, background}.",
+            "Submission of a decode to its begin {kind: final, speculative, talk, partial, background}.",
         ),
         (STT_DECODE_SECONDS, Kind::Histogram, "One decode {model}."),
         (STT_CORRECTED, Kind::Counter, "Final transcripts that took back words shown before as standing."),

@@ -7,8 +7,10 @@
 mod captions;
 mod hearing;
 mod media;
+mod party;
 mod performing;
 mod supervising;
+mod talk;
 mod telephone;
 mod tools;
 
@@ -23,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::hearing::{Response, Turns};
+use self::party::{Colleague, Party};
 use self::supervising::Supervisor;
+use self::talk::Talk;
 use self::tools::Running;
 use super::CallId;
 use super::away::{Away, AwayEntry};
@@ -137,6 +141,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         forbidden_topics: settings.handoff.forbidden_topics.clone(),
         caller_number_known: start.from.is_some(),
         telephone: telephone(&settings.handoff, provider),
+        returns: providers::find(provider).is_some_and(|row| row.transfer == TransferBy::Webhook),
         today: jiff::Zoned::now().date(),
     };
     let journal = Journal::open(id, provider, &start, services.scribe.clone());
@@ -165,6 +170,11 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         out: leg.commands,
         agent: None,
         agent_sound: AgentSound::default(),
+        agent_side: None,
+        talk: Talk::default(),
+        colleague: None,
+        party: Party::default(),
+        target: None,
         bridged: false,
         held: false,
         supervisor: None,
@@ -225,6 +235,14 @@ struct Actor {
     agent: Option<AgentLeg>,
     /// Sound of the agent: whether any came since the leg opened, and until when the first is awaited.
     agent_sound: AgentSound,
+    /// Where their voice is put into words.
+    agent_side: Option<u32>,
+    talk: Talk,
+    /// A colleague of the agent, who is consulted.
+    colleague: Option<Colleague>,
+    party: Party,
+    /// The telephone outside an agent has chosen; else the configured one.
+    target: Option<String>,
     bridged: bool,
     held: bool,
     /// Somebody who hears the call and is not in it.
@@ -264,14 +282,11 @@ struct Line {
 
 /// The telephone outside, if there is one and the provider can call it.
 fn telephone(config: &HandoffConfig, provider: &str) -> Option<Telephone> {
-    let row = providers::find(provider)?;
-    let returns = match row.transfer {
-        TransferBy::Nothing => return None,
-        TransferBy::Message => false,
-        TransferBy::Webhook => true,
-    };
+    if providers::find(provider)?.transfer == TransferBy::Nothing {
+        return None;
+    }
     let after = Duration::from_secs(config.telephone_after_s.into());
-    (!config.telephone.is_empty()).then_some(Telephone { after, returns })
+    (!config.telephone.is_empty()).then_some(Telephone { after })
 }
 
 impl Actor {
@@ -300,11 +315,13 @@ impl Actor {
                 _ = tick.tick() => self.tick().await,
                 Some(frame) = frames.recv() => self.caller_frame(frame).await,
                 Some(frame) = media::agent_frame(&mut self.agent) => self.agent_frame(&frame).await,
+                Some(frame) = party::colleague_frame(&mut self.colleague) => self.colleague_says(frame).await,
                 Some(frame) = supervising::supervisor_frame(&mut self.supervisor) => self.supervisor_frame(frame),
                 Some(finding) = findings.recv() => self.finding(finding).await,
             }
         }
         self.finish_tools(&mut findings).await;
+        self.finish_talk(&mut findings).await;
         self.finish_message().await;
     }
 
@@ -367,16 +384,40 @@ impl Actor {
     /// Gives the caller's new leg, if the command brought one.
     async fn command(&mut self, command: CallCommand) -> Option<LegIo> {
         match command {
+            CallCommand::Colleague { agent, name, consult, leg } => {
+                self.colleague_joined(agent.clone(), consult, leg);
+                self.step(CallInput::Handoff(HandoffNews::ColleagueJoined { agent, name })).await;
+            }
+            CallCommand::SendOutside(target) => {
+                self.target = Some(target);
+                self.agent = None;
+                self.colleague_left();
+                self.step(CallInput::Handoff(HandoffNews::SentOutside)).await;
+            }
             CallCommand::Handoff { news, leg } => {
                 if let Some(leg) = leg {
                     self.agent = Some(leg);
+                    let side = self.agent_side.take();
+                    self.stop_listening(side);
                     self.agent_sound = AgentSound::default();
                 }
                 match &news {
                     HandoffNews::Ended | HandoffNews::ForceEnded | HandoffNews::HandedBack => self.said_ended = true,
                     HandoffNews::Accepted { agent, .. } => self.journal.agent_joined(agent.clone()),
-                    HandoffNews::AgentLost | HandoffNews::Requeued | HandoffNews::Transferred => self.agent = None,
+                    HandoffNews::AgentLost | HandoffNews::Requeued | HandoffNews::Transferred | HandoffNews::Parked => {
+                        self.agent = None
+                    }
                     _ => {}
+                }
+                if !matches!(
+                    news,
+                    HandoffNews::Consult(_)
+                        | HandoffNews::Succeeded { .. }
+                        | HandoffNews::Hold(_)
+                        | HandoffNews::Keys(_)
+                ) {
+                    // Every other turn of the handoff is the end of a consultation; the desk has told the colleague.
+                    self.colleague_left();
                 }
                 self.step(CallInput::Handoff(news)).await;
             }
@@ -410,6 +451,9 @@ impl Actor {
                 self.unspoken(item).await;
             }
             Finding::Thought(turn, thought) => self.thought(turn, thought).await,
+            Finding::AgentSpoke(side, audio) => self.agent_talked(side, audio),
+            Finding::TalkHeard(place, result) => self.talk_heard(&place, result).await,
+            Finding::Suggested(question, hits) => self.suggested(question, hits).await,
             Finding::Tool(run, result) => {
                 self.tool_ended(run, &result).await;
                 self.step(CallInput::ToolDone { run, result }).await;

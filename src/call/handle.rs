@@ -8,6 +8,7 @@ use super::input::{HandoffNews, TransferNews};
 use crate::audio::frame::AudioFrame;
 use crate::handoff::actor::AgentLeg;
 use crate::handoff::wire::Supervision;
+use crate::handoff::{AgentId, HandoffId};
 use crate::telephony::protocol::{MediaCommand, MediaEvent, StreamStart};
 
 /// Media: 400 ms of caller frames. When full the newest frame is dropped and counted.
@@ -70,6 +71,19 @@ pub enum CallCommand {
         /// Voice to and from the agent, with `Accepted` and `AgentReturned`.
         leg: Option<AgentLeg>,
     },
+    /// A colleague of the agent is there, who is consulted.
+    Colleague {
+        /// Who.
+        agent: AgentId,
+        /// The name the caller may hear.
+        name: String,
+        /// The consultation, as the desk knows it.
+        consult: HandoffId,
+        /// Voice to and from the colleague.
+        leg: AgentLeg,
+    },
+    /// The agent sends the caller to this telephone outside.
+    SendOutside(String),
     /// News of a caller who was given to a telephone, with their new leg when they are back.
     Transfer {
         /// What happened.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::audio::units::Millis;
 use crate::engine::stt::Transcript;
+use crate::handoff::wire::ConsultMode;
 use crate::handoff::{AgentId, HandoffReason};
 pub use crate::judgment::Signals as FitSignals;
 use crate::store::{CallOutcome, HandoffOutcome};
@@ -195,6 +196,30 @@ pub enum HandoffNews {
     HandedBack,
     /// The person gave the caller to other people, who are being asked.
     Transferred,
+    /// Who was meant to take the caller does not; others are being asked.
+    AimMissed,
+    /// The person sends the caller to a telephone outside.
+    SentOutside,
+    /// The person set the caller aside, for colleagues to pick up.
+    Parked,
+    /// A colleague is consulted: who hears whom from now on.
+    Consult(ConsultMode),
+    /// The colleague is there.
+    ColleagueJoined {
+        /// Who.
+        agent: AgentId,
+        /// The name the caller may hear.
+        name: String,
+    },
+    /// No colleague is consulted any more: the caller is back with the person.
+    ConsultOver,
+    /// The colleague has the caller from now on.
+    Succeeded {
+        /// Who.
+        agent: AgentId,
+        /// The name the caller may hear.
+        name: String,
+    },
     /// A supervisor wants to speak with the caller; the desk says who it is with `Accepted`.
     TakeOver,
     /// A supervisor ended the call.
@@ -338,6 +363,10 @@ pub enum CallAction {
     Bridge,
     /// Disconnect caller and agent.
     Unbridge,
+    /// Who hears whom, with a colleague; none: there is no colleague.
+    Party(Option<ConsultMode>),
+    /// The colleague takes the agent's place.
+    Promote,
     /// Hold music on or off.
     Hold(bool),
     /// Press keys towards the caller, one after the other.
@@ -416,6 +445,17 @@ pub enum Phrase {
         /// Their name.
         name: String,
     },
+    /// This person joins the conversation.
+    Joining {
+        /// Their name.
+        name: String,
+    },
+    /// Who was meant can't take the call; somebody else is being found.
+    NotReached,
+    /// A colleague of the person will be with the caller in a moment.
+    Parked,
+    /// Nobody came; the caller is first in the queue, with the choices.
+    ParkedTooLong,
     /// The person's connection broke.
     AgentLost,
     /// The caller is first in the queue again.

@@ -13,6 +13,7 @@ use super::input::{Evidence, ItemId, Missed, Signals, TransferEnd, TurnId};
 use super::message::Message;
 use crate::audio::units::Millis;
 use crate::dialog::brief::{at_length, brief};
+use crate::dialog::cards;
 use crate::dialog::history::History;
 use crate::engine::stt::Transcript;
 use crate::handoff::wire::{Brief, Line, OfferResult};
@@ -30,6 +31,17 @@ const LINES_KEPT: usize = 200;
 
 /// Stands for a telephone outside where records name an agent.
 pub const TELEPHONE: &str = "telephone";
+
+/// Where something that was said belongs, until its words are known.
+#[derive(Clone, Debug)]
+pub struct Place {
+    seq: u32,
+    /// Who spoke.
+    pub who: Speaker,
+    from: Millis,
+    to: Millis,
+    agent: Option<AgentId>,
+}
 
 /// See the module's documentation.
 pub struct Journal {
@@ -160,7 +172,11 @@ impl Journal {
         let line = Line { seq, who, text: text.to_owned(), at_ms: at.0, confidence, is_final: true };
         match self.lines.iter_mut().rev().find(|known| known.seq == seq) {
             Some(known) => known.clone_from(&line),
-            None => self.lines.push(line.clone()),
+            None => {
+                // Words of somebody who spoke before others may be known after theirs.
+                let at = self.lines.partition_point(|known| known.seq < seq);
+                self.lines.insert(at, line.clone());
+            }
         }
         if self.lines.len() > LINES_KEPT {
             self.lines.remove(0);
@@ -177,25 +193,40 @@ impl Journal {
 
     /// The words of an utterance.
     pub fn caller_said(&mut self, turn: TurnId, transcript: &Transcript) -> Line {
-        self.reply = None;
-        self.history.caller(&transcript.text);
         let (started, ended) = self.spoken.remove(&turn).unwrap_or_default();
+        let place = self.place(Speaker::Caller, started, ended, None);
+        self.said(&place, transcript)
+    }
+
+    /// Somebody has spoken, and their words will follow: their place among the others.
+    pub fn place(&mut self, who: Speaker, from: Millis, to: Millis, agent: Option<AgentId>) -> Place {
+        self.reply = None;
+        Place { seq: self.seq(), who, from, to, agent }
+    }
+
+    /// The words of somebody who is no assistant.
+    pub fn said(&mut self, place: &Place, transcript: &Transcript) -> Line {
+        let text = cards::masked(&transcript.text).into_owned();
+        match place.who {
+            Speaker::Caller => self.history.caller(&text),
+            // To the caller, agent and assistant are one side.
+            Speaker::Agent | Speaker::Assistant => self.history.assistant_heard(&text),
+        }
         let confidence = transcript.confidence().get();
-        let seq = self.seq();
         self.scribe.put(Record::Turn(TurnRecord {
             call_id: self.call.id,
-            seq,
-            who: Speaker::Caller,
-            text: transcript.text.clone(),
+            seq: place.seq,
+            who: place.who,
+            text: text.clone(),
             planned: None,
             confidence,
-            started_ms: started.0,
-            ended_ms: ended.0,
+            started_ms: place.from.0,
+            ended_ms: place.to.0,
             timings: None,
             entries: Vec::new(),
-            agent_id: None,
+            agent_id: place.agent.clone(),
         }));
-        self.line(seq, Speaker::Caller, &transcript.text, started, confidence)
+        self.line(place.seq, place.who, &text, place.from, confidence)
     }
 
     /// An answer to this turn is being made; cancelled by the token.

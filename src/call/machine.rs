@@ -10,6 +10,7 @@
 //!                                                                             │ ▲                                  │ ▲
 //!                          Message ◀── 1 ──┤ └───────────── requeued ── AgentLost ◀──── lost ────────┘ │
 //!                          Callback ◀─ 2 ──┘                                └──────── returned ─────────┘
+//!       Bridged ─ parked ─▶ Parked ─ picked up ─▶ Introducing; too long ─▶ Waiting, first
 //!       Waiting ─ nobody there, or not in time ─▶ Leaving ─ heard ─▶ Away (a telephone outside) ─ nobody took it ─▶ Waiting
 //!  every state ─ hang-up, server stopping ─▶ Ending ─▶ Ended
 //! ```
@@ -22,6 +23,7 @@ mod alternatives;
 mod answering;
 mod chores;
 mod hearing;
+mod party;
 mod person;
 mod telephone;
 
@@ -36,6 +38,7 @@ use super::input::{
 };
 use crate::audio::units::{Millis, Probability};
 use crate::handoff::HandoffReason;
+use crate::handoff::wire::ConsultMode;
 use crate::store::{CallOutcome, HandoffOutcome};
 
 /// How long an answer may take until its first sentence, and from one to the next, before the caller is put through. The engines' own deadlines are shorter.
@@ -82,6 +85,8 @@ pub struct CallPolicy {
     pub today: jiff::civil::Date,
     /// Called when no agent takes the call, if the provider can.
     pub telephone: Option<Telephone>,
+    /// Whether a caller whom nobody answers at a telephone comes back.
+    pub returns: bool,
 }
 
 /// A telephone outside.
@@ -89,8 +94,6 @@ pub struct CallPolicy {
 pub struct Telephone {
     /// How long a caller waits for an agent before it is called; not at all while no agent is signed in.
     pub after: Duration,
-    /// Whether a caller whom nobody answers there comes back.
-    pub returns: bool,
 }
 
 /// Where a call is. Drawn in the module's documentation.
@@ -118,6 +121,13 @@ pub enum State {
     Bridged {
         /// The caller hears hold.
         hold: bool,
+        /// A colleague is consulted: who hears whom.
+        party: Option<ConsultMode>,
+    },
+    /// Set aside by an agent, for colleagues to pick up; the desk says when that has taken too long.
+    Parked {
+        /// When the next announcement is due.
+        announce_at: Instant,
     },
     /// The agent's connection broke; the desk waits for them.
     AgentLost,
@@ -193,6 +203,8 @@ pub struct CallMachine {
     /// When the telephone is called for a caller who waits. None: not, or not again.
     telephone_at: Option<Instant>,
     telephoned: bool,
+    /// The colleague who is consulted, as the caller may hear.
+    colleague: Option<String>,
     /// The chore under way.
     doing: Option<Doing>,
     /// Runs of tools so far.
@@ -255,6 +267,7 @@ impl CallMachine {
             handoff: Handoff::None,
             telephone_at: None,
             telephoned: false,
+            colleague: None,
             doing: None,
             runs: 0,
         }
@@ -319,6 +332,7 @@ impl CallMachine {
             State::Waiting { announce_at, .. } => {
                 Some(self.telephone_at.map_or(*announce_at, |at| at.min(*announce_at)))
             }
+            State::Parked { announce_at } => Some(*announce_at),
             State::Introducing { until, .. }
             | State::Callback { until, .. }
             | State::Leaving { until, .. }
@@ -406,6 +420,7 @@ impl CallMachine {
                     self.say(now, phrase, true, actions);
                 }
             }
+            State::Parked { announce_at } if now >= announce_at => self.still_parked(now, actions),
             State::Introducing { until, .. } if now >= until => self.bridge(actions),
             State::Callback { until, .. } if now >= until => self.wait_again(now, actions),
             State::Ending { until, .. } if now >= until => {
@@ -558,7 +573,7 @@ impl CallMachine {
             State::Assisting if self.thinking.is_none() && self.decoding.is_none() && !self.is_doing() => {
                 self.silence_since = Some(now);
             }
-            State::Waiting { .. } | State::AgentLost => actions.push(CallAction::Hold(true)),
+            State::Waiting { .. } | State::AgentLost | State::Parked { .. } => actions.push(CallAction::Hold(true)),
             State::Message { recording: false } => {
                 self.state = State::Message { recording: true };
                 actions.push(CallAction::StartMessage);

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::handoff::wire::ConsultMode;
 
 fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
     let turn = TurnId(turn);
@@ -60,6 +61,19 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
         47 => CallInput::Handoff(HandoffNews::HandedBack),
         48 => CallInput::Handoff(HandoffNews::Transferred),
         49 => CallInput::Handoff(HandoffNews::ForceEnded),
+        50 => CallInput::Handoff(HandoffNews::Parked),
+        51 => CallInput::Handoff(HandoffNews::SentOutside),
+        52 => CallInput::Handoff(HandoffNews::AimMissed),
+        53 => CallInput::Handoff(HandoffNews::ConsultOver),
+        54 => CallInput::Handoff(HandoffNews::Succeeded { agent: AgentId("ben".to_owned()), name: "Ben".to_owned() }),
+        55 => {
+            let (agent, name) = (AgentId("ben".to_owned()), String::new());
+            CallInput::Handoff(HandoffNews::ColleagueJoined { agent, name })
+        }
+        56..=58 => {
+            let modes = [ConsultMode::Private, ConsultMode::Caller, ConsultMode::Together];
+            CallInput::Handoff(HandoffNews::Consult(modes[usize::from(kind - 56)]))
+        }
         _ => CallInput::ServerStopping,
     }
 }
@@ -77,17 +91,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
-        script in prop::collection::vec((0u8..51, 1u32..12, 0u64..9_000), 1..80),
+        script in prop::collection::vec((0u8..60, 1u32..12, 0u64..9_000), 1..80),
         telephone in prop::option::of((0u64..60, any::<bool>())),
     ) {
-        let telephone = telephone.map(|(after, returns)| Telephone { after: Duration::from_secs(after), returns });
-        let mut call = Call::with(CallPolicy { telephone, ..policy() });
+        let returns = telephone.is_some_and(|(_, returns)| returns);
+        let telephone = telephone.map(|(after, _)| Telephone { after: Duration::from_secs(after) });
+        let mut call = Call::with(CallPolicy { telephone, returns, ..policy() });
         let mut ledger = Ledger::default();
         let mut seen = 0;
         for (kind, turn, wait) in script {
             let item = call.machine.outstanding.front().map(|item| item.item);
             call.step(random_input(kind, turn, item));
             call.pass(Duration::from_millis(wait));
+            if let State::Bridged { party: Some(ConsultMode::Private), .. } = call.machine.state {
+                prop_assert!(call.held(), "a caller whose agent speaks with a colleague hears music");
+            }
             let ended = call.machine.state == State::Ended;
             prop_assert!(ended || call.machine.poll_timeout().is_some() || audible(&call.machine), "silence without end: {:?}", call.machine);
             let news = call.log[seen..].to_vec();

@@ -3,8 +3,8 @@
 use super::*;
 
 fn with_telephone(returns: bool) -> Call {
-    let telephone = Some(Telephone { after: Duration::from_secs(40), returns });
-    let mut call = Call::with(CallPolicy { telephone, ..policy() });
+    let telephone = Some(Telephone { after: Duration::from_secs(40) });
+    let mut call = Call::with(CallPolicy { telephone, returns, ..policy() });
     call.hear_all();
     call.log.clear();
     call

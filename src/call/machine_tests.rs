@@ -25,6 +25,7 @@ fn policy() -> CallPolicy {
         forbidden_topics: vec!["lawsuit".to_owned()],
         caller_number_known: true,
         telephone: None,
+        returns: false,
         today: jiff::civil::date(2026, 11, 25),
     }
 }
@@ -44,6 +45,12 @@ impl Call {
         let mut call = Self { machine: CallMachine::new(now, policy), now, turns: 0, log: Vec::new() };
         call.step(CallInput::Began);
         call
+    }
+
+    /// The caller hears music.
+    fn held(&self) -> bool {
+        let last = self.log.iter().rev().find(|action| matches!(action, CallAction::Hold(_)));
+        last == Some(&CallAction::Hold(true))
     }
 
     /// A call whose greeting has been heard.
@@ -446,9 +453,9 @@ fn an_accepted_call_is_introduced_bridged_and_ended() {
     assert!(said(&actions, &Phrase::Introduction { name: "Ann".to_owned() }));
     assert!(!actions.contains(&CallAction::Bridge));
     assert!(call.hear_all().contains(&CallAction::Bridge));
-    assert_eq!(call.machine.state(), &State::Bridged { hold: false });
+    assert_eq!(call.machine.state(), &State::Bridged { hold: false, party: None });
     call.news(HandoffNews::Hold(true));
-    assert_eq!(call.machine.state(), &State::Bridged { hold: true });
+    assert_eq!(call.machine.state(), &State::Bridged { hold: true, party: None });
     call.news(HandoffNews::Ended);
     let actions = call.hear_all();
     assert!(actions.contains(&CallAction::CloseHandoff(HandoffOutcome::Bridged)));
@@ -561,6 +568,8 @@ fn tool(changes: bool) -> std::sync::Arc<ToolSpec> {
 
 #[path = "machine_chores_tests.rs"]
 mod chores;
+#[path = "machine_party_tests.rs"]
+mod party;
 #[path = "machine_random_tests.rs"]
 mod random;
 #[path = "machine_telephone_tests.rs"]

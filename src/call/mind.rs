@@ -27,11 +27,14 @@ use crate::dialog::reply::GroundingGuard;
 use crate::dialog::speakable::Sentences;
 use crate::engine::cpu::{CpuBudget, CpuPermit, Priority};
 use crate::engine::llm::{ChatMessage, ChatRequest, LanguageModel};
+use crate::handoff::wire::Suggestion;
 use crate::tools::Toolbox;
 use crate::tools::spec::{Arguments, ToolSpec};
 
 /// Entries looked at.
 const HITS: usize = 4;
+/// Entries suggested to an agent.
+const SUGGESTED: usize = 3;
 /// A second entry is looked at when its score is at least this share of the best one's.
 const SECOND_NOTE: f32 = 0.4;
 /// The model's own certainty from which its pick is spoken when it is what the search found too, and the least probability
@@ -150,6 +153,23 @@ impl Mind {
             (_, Some(llm)) if evidence.answerable => self.decide(&**llm, &query, &history, &hits, evidence, &out).await,
             _ => out.send(Thought::Done { blocked: None }).await,
         }
+    }
+
+    /// What the knowledge base has for words a caller says to a person, the best first: a help for whoever listens.
+    pub async fn suggest(self: Arc<Self>, query: String, history: History) -> Vec<Suggestion> {
+        let mind = self.clone();
+        let searching = tokio::task::spawn_blocking(move || mind.search(&query, &history));
+        let Ok(hits) = searching.await.inspect_err(|error| warn!(%error, "The search failed")) else {
+            return Vec::new();
+        };
+        let fits = hits.into_iter().filter(|hit| hit.score.max(hit.approved_score) >= self.settings.min_score);
+        let suggestion = |hit: Hit| Suggestion {
+            entry: hit.entry_id,
+            title: hit.title,
+            score: hit.score.max(hit.approved_score),
+            approved: hit.approved,
+        };
+        fits.take(SUGGESTED).map(suggestion).collect()
     }
 
     /// Lets the model pick what is spoken, if anything is.

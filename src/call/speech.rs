@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use super::input::{EngineFailed, ItemId, RunId, TurnId};
+use super::journal::Place;
 use super::mind::Thought;
-use super::turn::SpeculationId;
+use super::turn::{SpeculationId, UtteranceAudio};
 use crate::engine::CancelFlag;
 use crate::engine::cpu::Priority;
 use crate::engine::stt::scheduler::{JobKind, SttScheduler, SttTicket};
 use crate::engine::stt::{SttError, Transcript, Utterance};
 use crate::engine::tts::TtsError;
 use crate::engine::tts::voice::Voice;
+use crate::handoff::wire::Suggestion;
 use crate::telemetry::metric;
 use crate::tools::spec::{ToolFailed, ToolReply};
 
@@ -24,6 +27,8 @@ use crate::tools::spec::{ToolFailed, ToolReply};
 pub const FINDINGS: usize = 128;
 /// Sentences waiting for the voice.
 const WAITING_SENTENCES: usize = 64;
+/// Between tries to have words of a conversation recognised while the recogniser is busy.
+const TALK_AGAIN: Duration = Duration::from_secs(1);
 /// Chunks of one sentence on their way; the voice is faster than speech and waits here.
 const VOICE_CHUNKS: usize = 8;
 
@@ -46,6 +51,12 @@ pub enum Finding {
     Tool(RunId, Result<ToolReply, ToolFailed>),
     /// The assistant thinks.
     Thought(TurnId, Thought),
+    /// An agent, by the number of their side, has said this; none: they are no longer listened to.
+    AgentSpoke(u32, Option<UtteranceAudio>),
+    /// Words of a conversation between caller and agent.
+    TalkHeard(Place, Result<Transcript, SttError>),
+    /// What the knowledge base has for the caller's words.
+    Suggested(String, Vec<Suggestion>),
 }
 
 /// Work of one call. Dropping it stops all of it.
@@ -133,6 +144,22 @@ impl Speech {
         self.spawn(async move {
             let result = work.run(&stt, JobKind::Final).await;
             let _ = findings.send(Finding::Final(turn, result)).await;
+        });
+    }
+
+    /// Recognises what people say to each other. Nobody waits for it: while callers of the assistant need the time it is tried
+    /// again, until `until`.
+    pub fn hear_talk(&mut self, stt: Arc<SttScheduler>, utterance: Utterance, place: Place, until: Instant) {
+        let findings = self.findings.clone();
+        self.spawn(async move {
+            let result = loop {
+                let left = until.saturating_duration_since(Instant::now());
+                match stt.transcribe(utterance.clone(), JobKind::Talk, left, &CancelFlag::new()).await {
+                    Err(SttError::Shed(_) | SttError::Overloaded(_)) if left > TALK_AGAIN => sleep(TALK_AGAIN).await,
+                    result => break result,
+                }
+            };
+            let _ = findings.send(Finding::TalkHeard(place, result)).await;
         });
     }
 

@@ -180,6 +180,7 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             forbidden_topics: handoff.forbidden_topics.clone(),
             caller_number_known: true,
             telephone: None,
+            returns: false,
             today: jiff::Zoned::now().date(),
         },
         desk: Arc::new(config.routing.plan(handoff)),

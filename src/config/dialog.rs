@@ -1,5 +1,6 @@
 //! `[dialog]`, `[handoff]`, `[recording]`, `[review]`: what is said, when a person takes over, what is kept.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,12 @@ pub struct HandoffConfig {
     pub telephone_after_s: u32,
     /// Whether agents are told that a supervisor listens to their call.
     pub tell_supervised: bool,
+    /// Whether conversations between callers and agents are transcribed, both sides.
+    pub transcribe: bool,
+    /// Telephones outside that agents may give callers to, by the name agents see.
+    pub outside: BTreeMap<String, String>,
+    /// Seconds a parked caller waits to be picked up before going first in line.
+    pub park_limit_s: u32,
 }
 
 impl Default for HandoffConfig {
@@ -133,6 +140,9 @@ impl Default for HandoffConfig {
             telephone: String::new(),
             telephone_after_s: 40,
             tell_supervised: true,
+            transcribe: true,
+            outside: BTreeMap::new(),
+            park_limit_s: 120,
         }
     }
 }
@@ -148,9 +158,17 @@ impl Section for HandoffConfig {
         problems.range("handoff.min_confidence", self.min_confidence, 0.0..=1.0);
         problems.range("handoff.message_max_s", self.message_max_s, 5..=600);
         problems.range("handoff.telephone_after_s", self.telephone_after_s, 0..=3_600);
+        problems.range("handoff.park_limit_s", self.park_limit_s, 10..=3_600);
         let dialable = |c: char| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(c);
-        if self.telephone.len() > 128 || !self.telephone.chars().all(dialable) {
+        let can_be_called = |number: &str| number.len() <= 128 && number.chars().all(dialable);
+        if !can_be_called(&self.telephone) {
             problems.add("handoff.telephone", &self.telephone, "must be a number or an address, without spaces");
+        }
+        for (name, number) in &self.outside {
+            if number.is_empty() || !can_be_called(number) {
+                let key = format!("handoff.outside.{name}");
+                problems.add(&key, number, "must be a number or an address, without spaces");
+            }
         }
         if self.dispositions.is_empty() {
             problems.add("handoff.dispositions", "[]", "must name at least one");

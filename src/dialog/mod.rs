@@ -10,11 +10,13 @@ macro_rules! phrases {
 }
 
 pub mod brief;
+pub mod cards;
 pub mod chore;
 pub mod collect;
 pub mod history;
 pub mod intent;
 pub mod knowledge;
+pub mod minutes;
 pub mod phrases;
 pub mod prompt;
 pub mod reply;

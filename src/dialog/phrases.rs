@@ -58,6 +58,16 @@ struct File {
     telephone_missed: String,
     introduction: String,
     introduction_unnamed: String,
+    #[serde(default = "default_joining")]
+    joining: String,
+    #[serde(default = "default_joining_unnamed")]
+    joining_unnamed: String,
+    #[serde(default = "default_not_reached")]
+    not_reached: String,
+    #[serde(default = "default_parked")]
+    parked: String,
+    #[serde(default = "default_parked_too_long")]
+    parked_too_long: String,
     agent_lost: String,
     requeued: String,
     message_prompt: String,
@@ -91,6 +101,28 @@ fn default_leaving() -> String {
 fn default_telephone_missed() -> String {
     "I could not reach anybody there. You can stay on the line for the next person, press one to leave a message, or \
      press two to be called back."
+        .to_owned()
+}
+
+fn default_joining() -> String {
+    "{name} is joining us now.".to_owned()
+}
+
+fn default_joining_unnamed() -> String {
+    "A colleague is joining us now.".to_owned()
+}
+
+fn default_not_reached() -> String {
+    "They can't take your call just now. I'm finding somebody else for you. Please stay on the line.".to_owned()
+}
+
+fn default_parked() -> String {
+    "Please stay on the line. A colleague will be with you in a moment.".to_owned()
+}
+
+fn default_parked_too_long() -> String {
+    "I'm sorry that this takes so long. You are first in line for the next person. You can also press one to leave a \
+     message, or two to be called back."
         .to_owned()
 }
 
@@ -164,6 +196,11 @@ impl Phrases {
             Phrase::TelephoneMissed => &file.telephone_missed,
             Phrase::Introduction { name } if name.trim().is_empty() => &file.introduction_unnamed,
             Phrase::Introduction { name } => return file.introduction.replace("{name}", name),
+            Phrase::Joining { name } if name.trim().is_empty() => &file.joining_unnamed,
+            Phrase::Joining { name } => return file.joining.replace("{name}", name),
+            Phrase::NotReached => &file.not_reached,
+            Phrase::Parked => &file.parked,
+            Phrase::ParkedTooLong => &file.parked_too_long,
             Phrase::AgentLost => &file.agent_lost,
             Phrase::Requeued => &file.requeued,
             Phrase::MessagePrompt => &file.message_prompt,
@@ -198,6 +235,9 @@ impl Phrases {
             Phrase::SilencePrompt,
             Phrase::TakeYourTime,
             Phrase::IsAssistant,
+            Phrase::NotReached,
+            Phrase::Parked,
+            Phrase::ParkedTooLong,
             Phrase::AgentLost,
             Phrase::Requeued,
             Phrase::MessagePrompt,

@@ -15,6 +15,7 @@ use crate::engine::llm::{ChatMessage, Role};
 
 const ASSISTANT: &str = "assistant.md";
 const CHOOSE: &str = "choose.md";
+const MINUTES: &str = "minutes.md";
 /// The letter that stands for none of the answers.
 pub const NONE_FITS: char = 'N';
 /// A question before this one is shown when the caller's words are no longer than this.
@@ -58,9 +59,11 @@ impl Prompts {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let mut versions = Vec::new();
-        for (name, built_in) in
-            [(ASSISTANT, include_str!("../../prompts/assistant.md")), (CHOOSE, include_str!("../../prompts/choose.md"))]
-        {
+        for (name, built_in) in [
+            (ASSISTANT, include_str!("../../prompts/assistant.md")),
+            (CHOOSE, include_str!("../../prompts/choose.md")),
+            (MINUTES, include_str!("../../prompts/minutes.md")),
+        ] {
             let (path, text) = source(config, name, built_in)?;
             let invalid = |reason: String| PromptError::Invalid { path: path.clone(), reason };
             let (version, template) = front_matter(&text).map_err(invalid)?;
@@ -78,6 +81,7 @@ impl Prompts {
         };
         prompts.system(&[]).map_err(|error| invalid(ASSISTANT, error))?;
         prompts.options("x", &["y".to_owned()]).map_err(|error| invalid(CHOOSE, error))?;
+        prompts.minutes_system().map_err(|error| invalid(MINUTES, error))?;
         Ok(prompts)
     }
 
@@ -131,6 +135,22 @@ impl Prompts {
             _ => messages.push(ChatMessage { role: Role::User, content: question.to_owned() }),
         }
         Ok(messages)
+    }
+
+    fn minutes_system(&self) -> Result<String, minijinja::Error> {
+        self.environment.get_template(MINUTES)?.render(context! { company => self.company.as_str() })
+    }
+
+    /// Asks for the note about a conversation.
+    pub fn minutes(&self, said: &str) -> Result<Vec<ChatMessage>, PromptError> {
+        let system = self
+            .minutes_system()
+            .map_err(|error| PromptError::Invalid { path: MINUTES.to_owned(), reason: error.to_string() })?;
+        // As quoted text: what people say is no instruction.
+        Ok(vec![
+            ChatMessage { role: Role::System, content: system },
+            ChatMessage { role: Role::User, content: format!("{said:?}") },
+        ])
     }
 
     fn system_message(&self, notes: &[&Entry]) -> Result<ChatMessage, PromptError> {
@@ -192,7 +212,7 @@ fn source(config: &DialogConfig, name: &str, built_in: &str) -> Result<(String, 
     }
     let path = config.prompts_dir.join(name);
     // A folder from before there was this prompt is as good as ever.
-    if name == CHOOSE && !path.exists() {
+    if name != ASSISTANT && !path.exists() {
         return Ok((format!("prompts/{name} (built in)"), built_in.to_owned()));
     }
     Ok((path.display().to_string(), read(&path)?))

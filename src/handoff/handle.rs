@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use super::routing::Plan;
-use super::wire::{AgentState, Brief, CallEnd, FromAgent, Line, ToAgent};
+use super::wire::{AgentState, Brief, CallEnd, FromAgent, Line, Suggestion, ToAgent};
 use super::{AgentId, HandoffId, HandoffReason};
 use crate::audio::frame::AudioFrame;
 use crate::call::CallId;
@@ -83,6 +83,7 @@ pub(super) enum DeskMessage {
     NoSound(HandoffId),
     Ended(HandoffId, CallEnd),
     Line(HandoffId, Line),
+    Suggest { handoff: HandoffId, question: String, hits: Vec<Suggestion> },
     CallerKey(HandoffId, Digit),
     Connect { agent: AgentId, name: String, role: UserRole, out: mpsc::Sender<AgentOut>, session: oneshot::Sender<u64> },
     Disconnect { agent: AgentId, session: u64 },
@@ -236,6 +237,11 @@ impl DeskHandle {
     /// Somebody said something in a call that waits for or speaks with an agent.
     pub async fn line(&self, handoff: HandoffId, line: Line) {
         self.send(DeskMessage::Line(handoff, line)).await;
+    }
+
+    /// What the knowledge base has for the caller's last words to an agent.
+    pub async fn suggest(&self, handoff: HandoffId, question: String, hits: Vec<Suggestion>) {
+        self.send(DeskMessage::Suggest { handoff, question, hits }).await;
     }
 
     /// The caller pressed a key while speaking with an agent.

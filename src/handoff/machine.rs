@@ -1,6 +1,7 @@
-//! Who gets which caller, by the desk's clock. PURE: [`Router`] decides; this gives it moments instead of instants.
+//! Who gets which caller, by the desk's clock. PURE: [`Router`] decides, [`Consults`] joins what agents do together; this gives
+//! them moments instead of instants.
 //!
-//! The states and rules are in [`crate::handoff::routing`].
+//! The states and rules are in [`crate::handoff::routing`] and [`crate::handoff::consults`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::consults::{Consult, ConsultEnd, Consults, News, NotNow};
 use super::routing::estimate::Estimate;
-use super::routing::{Moment, Place, Plan, Router};
-use super::wire::AgentState;
+use super::routing::{Moment, Place, Plan, Router, Target};
+use super::wire::{AgentState, ConsultMode};
 use super::{AgentId, HandoffId};
 
 pub use super::routing::{Decision as DeskAction, Event as DeskInput};
@@ -19,6 +21,7 @@ pub use super::routing::{Decision as DeskAction, Event as DeskInput};
 #[derive(Debug)]
 pub struct DeskMachine {
     router: Router,
+    consults: Consults,
     /// The same point in time by both clocks. Opening hours follow the monotonic one from here on.
     began: Instant,
     origin: Moment,
@@ -29,7 +32,7 @@ impl DeskMachine {
     /// across restarts.
     pub fn new(plan: Arc<Plan>, now: Instant, wall: Timestamp, offer_seed: u64) -> Self {
         let origin = Moment::from_ms(u64::try_from(wall.as_millisecond()).unwrap_or(0));
-        Self { router: Router::new(plan, offer_seed), began: now, origin }
+        Self { router: Router::new(plan, offer_seed), consults: Consults::default(), began: now, origin }
     }
 
     fn moment(&self, now: Instant) -> Moment {
@@ -43,7 +46,8 @@ impl DeskMachine {
 
     /// Takes one input and appends what is to be done.
     pub fn step(&mut self, now: Instant, input: DeskInput, actions: &mut Vec<DeskAction>) {
-        self.router.step(self.moment(now), input, actions);
+        let now = self.moment(now);
+        self.consults.step(&mut self.router, now, input, actions);
     }
 
     /// When [`DeskMachine::handle_timeout`] wants to be called.
@@ -53,12 +57,83 @@ impl DeskMachine {
 
     /// The deadline passed.
     pub fn handle_timeout(&mut self, now: Instant, actions: &mut Vec<DeskAction>) {
-        self.router.handle_timeout(self.moment(now), actions);
+        let (now, mut decisions) = (self.moment(now), Vec::new());
+        self.router.handle_timeout(now, &mut decisions);
+        self.consults.follow(&mut self.router, now, decisions, actions);
     }
 
     /// A new plan takes effect.
     pub fn reload(&mut self, now: Instant, plan: Arc<Plan>, actions: &mut Vec<DeskAction>) {
-        self.router.reload(self.moment(now), plan, actions);
+        let (now, mut decisions) = (self.moment(now), Vec::new());
+        self.router.reload(now, plan, &mut decisions);
+        self.consults.follow(&mut self.router, now, decisions, actions);
+    }
+
+    // --- colleagues -----------------------------------------------------------------------------------------------
+
+    /// An agent asks a colleague while the caller waits. `consult` is new.
+    pub fn ask(
+        &mut self,
+        now: Instant,
+        by: &AgentId,
+        target: Target,
+        consult: HandoffId,
+        actions: &mut Vec<DeskAction>,
+    ) -> Result<(), NotNow> {
+        let now = self.moment(now);
+        self.consults.ask(&mut self.router, now, by, target, consult, actions)
+    }
+
+    /// The asker decides who hears whom.
+    pub fn set_mode(&mut self, by: &AgentId, mode: ConsultMode) -> Result<Consult, NotNow> {
+        self.consults.set_mode(by, mode)
+    }
+
+    /// The asker gives the caller to the colleague.
+    pub fn complete(&mut self, now: Instant, by: &AgentId, actions: &mut Vec<DeskAction>) -> Result<(), NotNow> {
+        let now = self.moment(now);
+        self.consults.complete(&mut self.router, now, by, actions)
+    }
+
+    /// The asker gives a consultation up, or the colleague leaves it.
+    pub fn end_consult(&mut self, now: Instant, of: HandoffId, end: ConsultEnd, actions: &mut Vec<DeskAction>) {
+        let now = self.moment(now);
+        self.consults.end(&mut self.router, now, of, end, actions);
+    }
+
+    /// All consultations there are.
+    pub fn consults(&self) -> &Consults {
+        &self.consults
+    }
+
+    /// What became of consultations since it was last asked.
+    pub fn consult_news(&mut self) -> Vec<News> {
+        self.consults.take_news()
+    }
+
+    /// Whether somebody can be asked at this moment.
+    pub fn is_free(&self, agent: &AgentId) -> bool {
+        self.router.is_free(agent)
+    }
+
+    /// Whether somebody may pick up this parked caller.
+    pub fn may_pick_up(&self, agent: &AgentId, handoff: HandoffId) -> bool {
+        self.router.may_pick_up(agent, handoff)
+    }
+
+    /// Whether somebody serves the queue this caller came through.
+    pub fn serves_queue_of(&self, agent: &AgentId, handoff: HandoffId) -> bool {
+        self.router.serves_queue_of(agent, handoff)
+    }
+
+    /// The moment that is `after` from now, for events that carry one.
+    pub fn moment_after(&self, now: Instant, after: Duration) -> Moment {
+        self.moment(now) + after
+    }
+
+    /// Names the first rule that does not hold; for tests.
+    pub fn broken_rule(&self, now: Instant) -> Option<String> {
+        self.router.broken_rule(self.moment(now)).or_else(|| self.consults.broken_rule(&self.router))
     }
 
     /// The plan in force.

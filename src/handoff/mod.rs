@@ -1,7 +1,8 @@
-//! Giving a live call to a person. PURE: [`machine`], [`routing`], [`measures`], [`intervals`], [`sim`],
-//! [`wire`]. RUNTIME: [`actor`], [`handle`].
+//! Giving a live call to a person. PURE: [`machine`], [`consults`], [`routing`], [`measures`], [`intervals`],
+//! [`sim`], [`wire`]. RUNTIME: [`actor`], [`handle`].
 
 pub mod actor;
+pub mod consults;
 pub mod handle;
 pub mod intervals;
 pub mod machine;

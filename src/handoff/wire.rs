@@ -39,9 +39,12 @@ pub enum ToAgent {
         /// What the account may do: supervisors have more messages.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         role: Option<UserRole>,
-        /// Names of the queues; for supervisors, who may move callers.
+        /// Names of the queues callers can be given to.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         queues: Vec<String>,
+        /// Names of the telephones outside that callers can be given to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        outside: Vec<String>,
     },
     /// The agent's state as the server sees it; after every change and after `hello`.
     State {
@@ -84,6 +87,30 @@ pub enum ToAgent {
         brief: Brief,
         /// What was said so far.
         transcript: Vec<Line>,
+        /// You are consulted by this colleague: you hear them, and not the caller yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consulted_by: Option<String>,
+    },
+    /// A consultation began, changed, or is over; to both agents.
+    Consult {
+        /// The call.
+        call_id: CallId,
+        /// How far it is.
+        state: ConsultState,
+        /// Who hears whom.
+        mode: ConsultMode,
+        /// The colleague's name, once they are there.
+        with: Option<String>,
+    },
+    /// The answer to `colleagues`: who is signed in besides you.
+    Colleagues {
+        /// By name.
+        colleagues: Vec<Colleague>,
+    },
+    /// Callers you may pick up, after every change.
+    Parked {
+        /// The longest parked first.
+        callers: Vec<ParkedCaller>,
     },
     /// One line of a live transcript: of the offered or connected call. Same `seq` replaces the line.
     Transcript {
@@ -117,6 +144,25 @@ pub enum ToAgent {
         /// What was said; only when it comes again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         transcript: Vec<Line>,
+        /// What may be filled in for you.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        draft: Option<WrapUpDraft>,
+    },
+    /// What the knowledge base has for the caller's last words; replaces what it had before.
+    Suggestions {
+        /// The call.
+        call_id: CallId,
+        /// The caller's words.
+        question: String,
+        /// The best first; none: nothing fits.
+        hits: Vec<Suggestion>,
+    },
+    /// A better draft for the wrap-up that is going on.
+    Draft {
+        /// The call.
+        call_id: CallId,
+        /// It.
+        draft: WrapUpDraft,
     },
     /// You hear a call that is not yours, or what you may do in it changed.
     Supervising {
@@ -194,10 +240,44 @@ pub enum FromAgent {
     End,
     /// Gives the caller back to the assistant.
     HandBack,
-    /// Gives the caller to the people of another queue, with the whole wait counted.
+    /// Gives the caller to others, with the whole wait counted. Name one of the three.
     Transfer {
-        /// The queue's name.
-        queue: String,
+        /// To the people of this queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queue: Option<String>,
+        /// To this colleague; if they don't take it, to the queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<AgentId>,
+        /// To this telephone outside, one of `hello`'s `outside`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outside: Option<String>,
+    },
+    /// Asks who is signed in.
+    Colleagues,
+    /// Asks a colleague while the caller hears music. Name one of the two.
+    Consult {
+        /// This one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<AgentId>,
+        /// Whoever of this queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queue: Option<String>,
+    },
+    /// Who hears whom from now on.
+    ConsultMode {
+        /// It.
+        mode: ConsultMode,
+    },
+    /// Gives the caller to the colleague who is consulted.
+    Complete,
+    /// Gives the consultation up; the caller is back.
+    CancelConsult,
+    /// Sets the caller aside, with music, for colleagues of the queue to pick up.
+    Park,
+    /// Picks a parked caller up.
+    PickUp {
+        /// The call.
+        call_id: CallId,
     },
     /// Closes wrap-up.
     WrapUp {
@@ -276,6 +356,52 @@ pub struct Fact {
     pub source: String,
 }
 
+/// An entry of the knowledge base that may answer the caller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Suggestion {
+    /// The source: file name and heading.
+    pub entry: String,
+    /// Its title.
+    pub title: String,
+    /// The approved sentence nearest to the words, if one is.
+    pub approved: Option<String>,
+    /// The probability that the entry has the answer, 0 to 1.
+    pub score: f32,
+}
+
+/// What may be filled in at wrap-up. The agent's own word counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WrapUpDraft {
+    /// What the call was about.
+    pub summary: String,
+    /// One of `hello`'s `dispositions`, where the words of the call suggest one.
+    pub disposition: Option<String>,
+    /// Made by what.
+    pub by: DraftedBy,
+}
+
+/// What made a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DraftedBy {
+    /// Rules, from what was said.
+    Template,
+    /// The language model.
+    Model,
+}
+
+/// Who hears whom while a colleague is consulted. The asker decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsultMode {
+    /// The agents hear each other; the caller hears music.
+    Private,
+    /// Asker and caller hear each other; the colleague hears music.
+    Caller,
+    /// All three hear each other.
+    Together,
+}
+
 /// What a supervisor does in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -323,6 +449,51 @@ pub struct Offer {
     pub expires_in_ms: u64,
     /// Which provider the call came through.
     pub provider: String,
+    /// A colleague who has the caller asks for advice; nothing yet for you to say to the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consulted_by: Option<String>,
+}
+
+/// How far a consultation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsultState {
+    /// A colleague is being asked.
+    Asking,
+    /// The colleague is there.
+    Here,
+    /// Over: the asker has the caller.
+    Over,
+    /// Over: nobody took it, and the asker has the caller.
+    NotTaken,
+}
+
+/// A colleague who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Colleague {
+    /// Names them in `consult` and `transfer`.
+    pub agent_id: AgentId,
+    /// Their name.
+    pub name: String,
+    /// What they do.
+    pub state: AgentState,
+    /// Can be asked now.
+    pub free: bool,
+}
+
+/// A caller whom an agent has set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ParkedCaller {
+    /// The call.
+    pub call_id: CallId,
+    /// Who parked them.
+    pub by: String,
+    /// Since then.
+    pub parked_ms: u64,
+    /// Until the caller is first in line.
+    pub left_ms: u64,
+    /// What the caller wants, what was tried.
+    pub summary: Vec<String>,
 }
 
 /// One line of a transcript.
@@ -423,6 +594,10 @@ pub enum CallEnd {
     HandedBack,
     /// You gave the caller to another queue.
     Transferred,
+    /// You parked the caller.
+    Parked,
+    /// You were consulted, and it is over.
+    ConsultOver,
     /// A supervisor has the caller now.
     TakenOver,
     /// A supervisor ended the call.

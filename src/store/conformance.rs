@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CommentRecord, ContactRecord,
     EntryUse, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MeanRubric, MessageKind, MessageRecord,
-    OfferRecord, Rubric, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
-    TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
+    OfferRecord, Part, PartyRecord, Rubric, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome,
+    ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::routing::plan::PaidClass;
@@ -187,6 +187,15 @@ fn detail() -> CallDetail {
             disposition: "resolved".to_owned(),
             at: at(58),
         }],
+        parties: vec![PartyRecord {
+            id: Uuid::now_v7(),
+            call_id: call.id,
+            agent_id: AgentId("agent-2".to_owned()),
+            part: Part::Consulted,
+            joined_at: at(30),
+            together_at: Some(at(40)),
+            left_at: None,
+        }],
         comments: vec![CommentRecord {
             id: Uuid::now_v7(),
             call_id: call.id,
@@ -258,6 +267,9 @@ async fn put(store: &dyn Store, detail: &CallDetail) {
     for wrap_up in &detail.wrap_ups {
         store.put_wrap_up(wrap_up).await.expect("wrap-up");
     }
+    for party in &detail.parties {
+        store.put_party(party).await.expect("party");
+    }
     for comment in &detail.comments {
         store.put_comment(comment).await.expect("comment");
     }
@@ -291,6 +303,7 @@ async fn writing_twice_changes_nothing(store: &dyn Store) {
     detail.tools[0].status = Some(200);
     detail.wrap_ups[0].note = "refund refused".to_owned();
     detail.scores[0].points.resolved = Some(1);
+    detail.parties[0].left_at = Some(at(50));
     put(store, &detail).await;
     put(store, &detail).await;
     same(&store.get_call(detail.call.id).await.expect("readable"), &Some(detail));

@@ -76,6 +76,9 @@ pub trait Store: Send + Sync {
     /// Means of the scores given in `[since, until)`, for the assistant and for people.
     async fn mean_scores(&self, since: Timestamp, until: Timestamp) -> Result<MeanScores, StoreError>;
 
+    /// Inserts or replaces somebody's part in a call.
+    async fn put_party(&self, party: &PartyRecord) -> Result<(), StoreError>;
+
     /// Appends what a supervisor did; one with the same id is there already.
     async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError>;
 
@@ -682,6 +685,41 @@ pub struct CallDetail {
     pub comments: Vec<CommentRecord>,
     /// How it was scored, by time.
     pub scores: Vec<ScoreRecord>,
+    /// Who was in it, by time.
+    pub parties: Vec<PartyRecord>,
+}
+
+/// What somebody did in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Had the caller.
+    Agent,
+    /// Was consulted by who had the caller.
+    Consulted,
+}
+
+/// Somebody's part in a call.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PartyRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// The call.
+    pub call_id: CallId,
+    /// Who.
+    pub agent_id: AgentId,
+    /// As what.
+    pub part: Part,
+    /// Since when.
+    #[schema(value_type = String, format = "date-time")]
+    pub joined_at: Timestamp,
+    /// Consulted: when caller, agent and colleague first heard each other, if they did.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub together_at: Option<Timestamp>,
+    /// Until when.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub left_at: Option<Timestamp>,
 }
 
 /// What an account may do. Each includes the ones before it.

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{
-    AuditRecord, CallRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, Store, StoreError,
-    ToolRunRecord, TriggerRecord, TurnRecord, WrapUpRecord,
+    AuditRecord, CallRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, PartyRecord,
+    Store, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, WrapUpRecord,
 };
 use crate::telemetry::metric;
 
@@ -41,6 +41,8 @@ pub enum Record {
     WrapUp(WrapUpRecord),
     /// A conversation with an agent, as it is now.
     Contact(ContactRecord),
+    /// Somebody's part in a call, as it is now.
+    Party(PartyRecord),
     /// What a supervisor did.
     Audit(AuditRecord),
     /// A stretch of an agent's time.
@@ -99,6 +101,7 @@ async fn write(store: &dyn Store, record: &Record) -> Result<(), StoreError> {
         Record::Tool(run) => store.put_tool_run(run).await,
         Record::WrapUp(wrap_up) => store.put_wrap_up(wrap_up).await,
         Record::Contact(contact) => store.put_contact(contact).await,
+        Record::Party(party) => store.put_party(party).await,
         Record::Audit(audit) => store.put_audit(audit).await,
         Record::Ledger(entry) => store.put_ledger(entry).await,
     }

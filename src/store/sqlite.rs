@@ -22,8 +22,8 @@ use uuid::Uuid;
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CommentRecord, ContactRecord,
     HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MeanScores, MessageRecord,
-    OfferRecord, Period, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
-    TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    OfferRecord, PartyRecord, Period, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome,
+    ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -384,6 +384,24 @@ impl Store for SqliteStore {
         Ok(means)
     }
 
+    async fn put_party(&self, party: &PartyRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO parties (id, call_id, agent_id, part, joined_at, together_at, left_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET together_at = excluded.together_at, \
+             left_at = excluded.left_at";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(party.id.to_string())
+                .bind(party.call_id.to_string())
+                .bind(&party.agent_id.0)
+                .bind(word(party.part))
+                .bind(micros(party.joined_at))
+                .bind(party.together_at.map(micros))
+                .bind(party.left_at.map(micros))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
     async fn put_audit(&self, audit: &AuditRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO audit (id, at, user_id, action, call_id, detail) VALUES (?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO NOTHING";
@@ -548,6 +566,7 @@ impl Store for SqliteStore {
             wrap_ups: all(of_call("SELECT * FROM wrap_ups WHERE call_id = ? ORDER BY at").await, rows::wrap_up)?,
             comments: all(of_call("SELECT * FROM comments WHERE call_id = ? ORDER BY at, id").await, rows::comment)?,
             scores: all(of_call("SELECT * FROM scores WHERE call_id = ? ORDER BY at, by_id").await, rows::score)?,
+            parties: all(of_call("SELECT * FROM parties WHERE call_id = ? ORDER BY joined_at, id").await, rows::party)?,
         }))
     }
 
@@ -581,6 +600,10 @@ impl Store for SqliteStore {
             sqlx::query("UPDATE contacts SET ended_at = ?, ended_by = ? WHERE ended_at IS NULL")
                 .bind(now)
                 .bind(word(CallEnd::ServerStopped))
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE parties SET left_at = ? WHERE left_at IS NULL")
+                .bind(now)
                 .execute(&mut *transaction)
                 .await?;
             sqlx::query("UPDATE tool_runs SET outcome = ? WHERE outcome = ?")

@@ -163,6 +163,8 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
   await shot(agent, "07-keypad");
   await agent.locator("body").press("k");
 
+  if (mocked) await colleagues(caller, agent, shot);
+
   // The agent looks something up meanwhile, in the same tab.
   await agent.getByRole("link", { name: "Knowledge" }).click();
   await agent.getByRole("heading", { name: "Knowledge" }).waitFor();
@@ -191,6 +193,10 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
   await untilMain(agent, "the form is back after a reload", (data) => data.phase === "wrap_up");
   check("after a reload the form is there, with what was said", (await agent.locator(".wrap-talk .line").count()) > 0);
   if (mocked) check("the outcomes are the server’s", await agent.locator("#disposition-spam").count() === 1);
+  if (mocked) {
+    check("the note is filled in as a proposal", (await agent.getByLabel("Note").inputValue()).startsWith("The caller:"));
+    await agent.locator("#drafted").waitFor();
+  }
   await agent.getByRole("button", { name: "Save and finish" }).click();
   await agent.getByText("Please choose how the call ended.").waitFor();
   check("a note without an outcome is not sent", true);
@@ -203,6 +209,28 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
 
   if (mocked) await extras(url, caller, agent, shot);
   await records(url, agent, shot, mocked);
+}
+
+/** A colleague is asked while the caller hears music, joins, and is let go. */
+async function colleagues(caller, agent, shot) {
+  await agent.getByText("A parcel takes two to four days.").waitFor();
+  check("what the knowledge base has is beside the call, with its source", await agent.getByRole("link", { name: "Delivery times" }).isVisible());
+  await agent.locator("body").press("c");
+  await agent.getByRole("button", { name: "eli" }).click();
+  await agent.getByText("You and eli hear each other. The caller hears music.").waitFor();
+  check("a colleague is asked with the key C", true);
+  await agent.locator("body").press("j");
+  await agent.getByText("You, eli and the caller hear each other.").waitFor();
+  check("all three speak with the key J", true);
+  await shot(agent, "07-colleague");
+  await agent.locator("#cancel-consult").click();
+  await agent.getByText("The caller is back with you.").waitFor();
+  await agent.waitForTimeout(500);
+  check("and the caller is back", (await loudest(caller, "heardLevel")) > AUDIBLE);
+  await agent.locator("body").press("t");
+  await agent.getByRole("button", { name: "Head office" }).waitFor();
+  check("callers can be given to colleagues, queues and telephones outside", await agent.getByRole("button", { name: "cards" }).isVisible());
+  await agent.locator("body").press("t");
 }
 
 /** What only the mock can make happen on demand. */

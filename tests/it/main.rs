@@ -2,6 +2,7 @@
 
 mod chores;
 mod cli;
+mod colleagues;
 mod conformance;
 mod conversations;
 mod jambonz;
@@ -11,6 +12,7 @@ mod main_job;
 mod spoken;
 mod supervisor;
 mod support;
+mod talk;
 mod telephone;
 mod telephony;
 mod telephony_call;

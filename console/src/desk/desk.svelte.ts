@@ -2,7 +2,7 @@
 // that a call goes on while the agent looks something up on another page.
 
 import { api, take, ApiError } from "../api/client";
-import type { AgentState, FromAgent, ToAgent } from "../api/types";
+import type { AgentState, ConsultMode, FromAgent, ToAgent } from "../api/types";
 import { Voice } from "../audio/voice";
 import { type MessageKey, t, translated, word } from "../i18n/i18n.svelte";
 import { onTick } from "../lib/ticker";
@@ -142,9 +142,42 @@ class DeskStore {
     this.#socket.send({ type: "hand_back" });
   }
 
-  /** Gives the caller to the people of another queue. */
-  transfer(queue: string): void {
-    this.#socket.send({ type: "transfer", queue });
+  /** Gives the caller to a queue, a colleague or a telephone outside. */
+  transfer(target: { queue: string } | { agent_id: string } | { outside: string }): void {
+    this.#socket.send({ type: "transfer", ...target });
+  }
+
+  /** Asks who is there. */
+  lookForColleagues(): void {
+    this.#socket.send({ type: "colleagues" });
+  }
+
+  /** Asks a colleague, or whoever of a queue, while the caller hears music. */
+  consult(target: { queue: string } | { agent_id: string }): void {
+    this.#socket.send({ type: "consult", ...target });
+  }
+
+  /** Who hears whom from now on. */
+  setConsultMode(mode: ConsultMode): void {
+    this.#socket.send({ type: "consult_mode", mode });
+  }
+
+  /** Gives the caller to the colleague. */
+  complete(): void {
+    this.#socket.send({ type: "complete" });
+  }
+
+  cancelConsult(): void {
+    this.#socket.send({ type: "cancel_consult" });
+  }
+
+  /** Sets the caller aside for colleagues to pick up. */
+  park(): void {
+    this.#socket.send({ type: "park" });
+  }
+
+  pickUp(call_id: string): void {
+    this.#socket.send({ type: "pick_up", call_id });
   }
 
   end(): void {

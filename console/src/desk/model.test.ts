@@ -282,3 +282,41 @@ test("errors are told, unknown messages are not minded", () => {
   assert.deepEqual(after(...AVAILABLE, { type: "pong", n: 1 }).does, []);
   assert.deepEqual(after(...AVAILABLE, { type: "something_new" } as unknown as ToAgent).does, []);
 });
+
+const CONSULT = { type: "consult", call_id: "c1", mode: "private", with: null } as const;
+
+test("a colleague is asked, comes, and is gone again", () => {
+  const { desk } = after(HELLO, CONNECTED, { ...CONSULT, state: "asking" });
+  assert.deepEqual(desk.call?.consult, { state: "asking", mode: "private", with: null });
+  const here = from(desk, NOW, { ...CONSULT, state: "here", with: "eli" }, { ...CONSULT, state: "here", mode: "together", with: "eli" });
+  assert.deepEqual(here.desk.call?.consult, { state: "here", mode: "together", with: "eli" });
+  assert.strictEqual(texts(here.desk.call?.said).filter((key) => key === "call.colleague_here").length, 1);
+  const over = from(here.desk, NOW, { ...CONSULT, state: "not_taken" });
+  assert.isNull(over.desk.call?.consult ?? null);
+  assert.include(texts(over.desk.call?.said), "call.consult_not_taken");
+});
+
+test("who is asked for advice has no caller until they are given one", () => {
+  const asked = after(HELLO, { ...CONNECTED, consulted_by: "dana" });
+  assert.strictEqual(asked.desk.call?.consultedBy, "dana");
+  const given = from(asked.desk, NOW, { ...CONSULT, state: "here", mode: "together", with: "eli" }, CONNECTED);
+  assert.isNull(given.desk.call?.consultedBy ?? null);
+  assert.isNull(given.desk.call?.consult ?? null);
+});
+
+test("words that are known late stand where they were spoken, after the call too", () => {
+  const { desk } = after(HELLO, CONNECTED, { type: "transcript", call_id: "c1", line: line(4, "later") });
+  const late = from(desk, NOW, { type: "transcript", call_id: "c1", line: line(3, "earlier") });
+  assert.deepEqual(texts(late.desk.call?.said), ["Hello", "Yes", "earlier", "later"]);
+  const ended = from(late.desk, NOW, ENDED, { type: "transcript", call_id: "c1", line: line(5, "last") });
+  assert.strictEqual(texts(ended.desk.wrapUp?.said).at(-1), "last");
+});
+
+test("a draft fills the form, and a better one comes in its place", () => {
+  const draft = { summary: "Wants a parcel.", disposition: null, by: "template" } as const;
+  const { desk } = after(HELLO, CONNECTED, { ...ENDED, draft } as ToAgent);
+  assert.strictEqual(desk.wrapUp?.draft?.summary, "Wants a parcel.");
+  const better = { summary: "The parcel comes tomorrow.", disposition: "resolved", by: "model" } as const;
+  const { desk: with_it } = from(desk, NOW, { type: "draft", call_id: "c1", draft: better });
+  assert.strictEqual(with_it.wrapUp?.draft?.by, "model");
+});

@@ -3,7 +3,21 @@
 //   idle ──offer──▶ offer ──accepted──▶ joining ──connected──▶ call ──call_ended──▶ wrap_up ──state──▶ idle
 //                     └──expired──▶ missed ──state──▶ idle
 
-import type { AgentState, Brief, CallEnd, Line, Offer, OfferResult, Supervision, ToAgent } from "../api/types";
+import type {
+  AgentState,
+  Brief,
+  CallEnd,
+  Colleague,
+  ConsultMode,
+  ConsultState,
+  Line,
+  Offer,
+  OfferResult,
+  Suggestion,
+  Supervision,
+  ToAgent,
+  WrapUpDraft,
+} from "../api/types";
 import type { MessageKey } from "../i18n/i18n.svelte";
 import { type Conversation, saidOf, withEvent, withLines, withSaid } from "../lib/conversation";
 
@@ -30,6 +44,31 @@ export interface Call {
   since: number;
   hold: boolean;
   holdSince: number;
+  /** A colleague who has the caller asked for advice. */
+  consultedBy: string | null;
+  /** The colleague who is asked, or the asker, and who hears whom. */
+  consult: Consult | null;
+  suggestions: Suggestions | null;
+}
+
+export interface Consult {
+  state: ConsultState;
+  mode: ConsultMode;
+  with: string | null;
+}
+
+/** What the knowledge base has for the caller's last words. */
+export interface Suggestions {
+  question: string;
+  hits: readonly Suggestion[];
+}
+
+/** A caller a colleague has set aside, with times of our clock. */
+export interface ParkedCaller {
+  callId: string;
+  by: string;
+  until: number;
+  summary: readonly string[];
 }
 
 /** A call of somebody else that a supervisor hears. */
@@ -48,6 +87,7 @@ export interface WrapUp {
   offer: Offer | null;
   said: Conversation;
   talkedMs: number | null;
+  draft: WrapUpDraft | null;
 }
 
 export interface Desk {
@@ -64,6 +104,11 @@ export interface Desk {
   breakCodes: readonly string[];
   /** Where callers can be sent to. */
   queues: readonly string[];
+  /** Telephones callers can be sent to. */
+  outside: readonly string[];
+  /** Who was there when it was last asked. */
+  colleagues: readonly Colleague[];
+  parked: readonly ParkedCaller[];
   /** The name of the break. */
   code: string | null;
   link: Link;
@@ -100,6 +145,9 @@ export const NEW_DESK: Desk = {
   dispositions: ["resolved", "follow_up", "wrong_number", "other"], // until the server names its own
   breakCodes: [],
   queues: [],
+  outside: [],
+  colleagues: [],
+  parked: [],
   code: null,
   link: "connecting",
   downSince: 0,
@@ -137,10 +185,10 @@ export function noted(desk: Desk, says: MessageKey, values: Record<string, strin
 export function receive(desk: Desk, message: ToAgent, now: number): Step {
   switch (message.type) {
     case "hello": {
-      const { version, dispositions = [], break_codes: breakCodes = [], queues = [] } = message;
+      const { version, dispositions = [], break_codes: breakCodes = [], queues = [], outside = [] } = message;
       const link = version === VERSION ? "up" : "outdated";
       const offered = dispositions.length > 0 ? dispositions : desk.dispositions;
-      return step({ ...desk, link, dispositions: offered, breakCodes, queues });
+      return step({ ...desk, link, dispositions: offered, breakCodes, queues, outside, parked: [] });
     }
     case "state":
       return enter({ ...desk, code: message.code ?? null }, message.state, now - message.for_ms, message.next ?? null);
@@ -173,6 +221,27 @@ export function receive(desk: Desk, message: ToAgent, now: number): Step {
       return step(noted(desk, "call.caller_pressed", { digit: message.digit }));
     case "call_ended":
       return callEnded(desk, message, now);
+    case "consult":
+      return consulted(desk, message);
+    case "colleagues":
+      return step({ ...desk, colleagues: message.colleagues });
+    case "parked": {
+      const parked = message.callers.map(({ call_id: callId, by, left_ms, summary }) => ({
+        callId,
+        by,
+        until: now + left_ms,
+        summary,
+      }));
+      return step({ ...desk, parked });
+    }
+    case "suggestions": {
+      const { call } = desk;
+      if (call?.id !== message.call_id) return step(desk);
+      return step({ ...desk, call: { ...call, suggestions: { question: message.question, hits: message.hits } } });
+    }
+    case "draft":
+      if (desk.wrapUp?.callId !== message.call_id) return step(desk);
+      return step({ ...desk, wrapUp: { ...desk.wrapUp, draft: message.draft } });
     case "supervising": {
       const { call_id: callId, mode, transcript } = message;
       const before = desk.supervising?.callId === callId ? desk.supervising.said : [];
@@ -237,7 +306,8 @@ function offerEnded(desk: Desk, offerId: string, result: OfferResult): Step {
 
 type Connected = Extract<ToAgent, { type: "connected" }>;
 
-function connected(desk: Desk, { call_id: id, transcript, resumed, brief }: Connected, now: number): Step {
+function connected(desk: Desk, message: Connected, now: number): Step {
+  const { call_id: id, transcript, resumed, brief, consulted_by: consultedBy = null } = message;
   const same = desk.call?.id === id ? desk.call : null;
   const joining = desk.joining?.offer.call_id === id ? desk.joining : null;
   const said = withLines(same?.said ?? [], transcript);
@@ -249,6 +319,9 @@ function connected(desk: Desk, { call_id: id, transcript, resumed, brief }: Conn
     since: same?.since ?? now,
     hold: false,
     holdSince: now,
+    consultedBy,
+    consult: consultedBy === null ? null : { state: "here", mode: "private", with: null },
+    suggestions: same?.suggestions ?? null,
   };
   return step({ ...desk, offer: null, joining: null, wrapUp: null, call }, { do: "quiet" }, { do: "talk" });
 }
@@ -261,14 +334,30 @@ function heard(desk: Desk, callId: string, line: Line): Desk {
     return { ...desk, supervising: { ...supervising, said: withSaid(supervising.said, said) } };
   }
   if (desk.call?.id === callId) return { ...desk, call: { ...desk.call, said: withSaid(desk.call.said, said) } };
+  if (desk.wrapUp?.callId === callId) {
+    return { ...desk, wrapUp: { ...desk.wrapUp, said: withSaid(desk.wrapUp.said, said) } };
+  }
   const grown = (held: HeldOffer | null): HeldOffer | null =>
     held?.offer.call_id === callId ? { ...held, said: withSaid(held.said, said) } : held;
   return { ...desk, joining: grown(desk.joining), offer: grown(desk.offer) };
 }
 
+type Consulted = Extract<ToAgent, { type: "consult" }>;
+
+function consulted(desk: Desk, { call_id, state, mode, with: name = null }: Consulted): Step {
+  const { call } = desk;
+  if (call?.id !== call_id) return step(desk);
+  const over = state === "over" || state === "not_taken";
+  if (over && call.consultedBy !== null) return step(desk); // `call_ended` or `connected` says the rest
+  const changed = { ...desk, call: { ...call, consult: over ? null : { state, mode, with: name } } };
+  if (over) return step(noted(changed, state === "over" ? "call.consult_over" : "call.consult_not_taken"));
+  const came = state === "here" && call.consult?.state !== "here" && call.consultedBy === null;
+  return step(came ? noted(changed, "call.colleague_here", { name: name ?? "" }) : changed);
+}
+
 type CallEnded = Extract<ToAgent, { type: "call_ended" }>;
 
-function callEnded(desk: Desk, { call_id, reason, wrap_up_ms, transcript }: CallEnded, now: number): Step {
+function callEnded(desk: Desk, { call_id, reason, wrap_up_ms, transcript, draft }: CallEnded, now: number): Step {
   if (desk.call !== null && desk.call.id !== call_id) return step(desk);
   if (desk.wrapUp?.callId === call_id) {
     // Told again after a lost connection, or with more time: the form stays as it is.
@@ -286,6 +375,7 @@ function callEnded(desk: Desk, { call_id, reason, wrap_up_ms, transcript }: Call
       offer: call?.offer ?? joining?.offer ?? null,
       said: call?.said ?? joining?.said ?? withLines([], transcript),
       talkedMs: call === null ? null : now - call.since,
+      draft: draft ?? null,
     };
   }
   return step(ended, { do: "silence" }, { do: "ended" });

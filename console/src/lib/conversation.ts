@@ -30,7 +30,16 @@ export type Conversation = readonly Entry[];
 /** With one more line, or with the line of the same key replaced. */
 export function withSaid(entries: Conversation, said: Said): Conversation {
   const at = entries.findLastIndex((entry) => entry.key === said.key);
-  return at === -1 ? [...entries, said] : entries.with(at, said);
+  if (at !== -1) return entries.with(at, said);
+  // Words of somebody who spoke before others may be known after theirs.
+  const place = placeOf(said);
+  const later = place === null ? -1 : entries.findIndex((entry) => (placeOf(entry) ?? -1) > place);
+  return later === -1 ? [...entries, said] : entries.toSpliced(later, 0, said);
+}
+
+/** Its number among the lines of the call; null where it has none. */
+function placeOf({ key }: Entry): number | null {
+  return key.startsWith("line-") ? Number(key.slice(5)) : null;
 }
 
 /** With one more event. */

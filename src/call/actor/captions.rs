@@ -56,7 +56,7 @@ impl Actor {
     /// Asks for the next caption when it is time. The media path: takes no time itself.
     pub(super) fn caption_so_far(&mut self, now: Instant) {
         let captions = &self.turns.captions;
-        if !self.captioned || captions.running.is_some() || captions.due.is_none_or(|due| now < due) {
+        if !self.captioned || self.bridged || captions.running.is_some() || captions.due.is_none_or(|due| now < due) {
             return;
         }
         let (Some(stt), None) = (self.services.stt.clone(), &self.turns.early) else { return };

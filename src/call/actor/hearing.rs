@@ -90,11 +90,18 @@ impl Actor {
                 self.pace.ended(audio.last_voice_at);
                 self.turns.answered = false;
                 let last_voice = now - frame_at.saturating_sub(audio.last_voice_at).duration();
-                self.journal.caller_spoke(
-                    turn,
-                    self.at(last_voice).saturating_sub(audio.last_voice_at.saturating_sub(audio.first_voice_at)),
-                    self.at(last_voice),
-                );
+                let to = self.at(last_voice);
+                let from = to.saturating_sub(audio.last_voice_at.saturating_sub(audio.first_voice_at));
+                if self.bridged {
+                    self.turns.captions.stop();
+                    self.step(CallInput::TurnEnded(turn)).await;
+                    // On hold nobody hears them, and nobody writes it down.
+                    if self.writes_along() && !self.held {
+                        self.caller_talked(turn, &audio, from, to);
+                    }
+                    return;
+                }
+                self.journal.caller_spoke(turn, from, to);
                 self.response = Some(Response {
                     turn,
                     last_voice,
@@ -130,6 +137,9 @@ impl Actor {
     pub(super) fn speculate(&mut self, id: SpeculationId, audio: &UtteranceAudio) -> bool {
         self.drop_early();
         self.turns.captions.stop();
+        if self.bridged {
+            return false; // nobody waits for an answer
+        }
         let Some(stt) = self.services.stt.clone() else { return false };
         let cancel = CancelFlag::new();
         let work = self.decode(audio, &cancel);

@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use super::Actor;
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, Probability, SampleRate};
+use crate::call::conference::Voice;
 use crate::call::handle::LEG_COMMANDS_RESERVED;
 use crate::call::input::{CallInput, ItemId};
 use crate::call::machine::State;
@@ -37,8 +38,12 @@ impl Actor {
             Probability::clamped(0.0)
         });
         if self.bridged && !self.held {
-            let frame = self.with_whisper(&frame);
-            self.forward_to_agent(frame);
+            if self.party.is_together() {
+                self.confer(Voice::Caller, &frame);
+            } else {
+                let frame = self.with_whisper(&frame);
+                self.forward_to_agent(frame);
+            }
         }
         if let Some(digit) = self.keypad.listen(self.at(now), &frame.pcm) {
             debug!(call.id = %self.id, "A key was heard");
@@ -116,10 +121,14 @@ impl Actor {
                 self.services.desk.sound(handoff).await;
             }
         }
+        if self.agent_frame_among_agents(frame) {
+            return;
+        }
         // Until they are joined, and while a tone or announcement plays, only we speak.
         if self.bridged && !self.held && !self.playback.is_active() {
             let now = Instant::now();
             self.supervisor_hears_us(&frame.pcm);
+            self.agent_heard(self.agent_side, self.at(now), frame);
             let frame = self.with_barge(frame);
             if let Some(recorder) = &self.recorder {
                 recorder.push(Side::Ours, self.at(now), frame.pcm.clone());
@@ -150,6 +159,7 @@ impl Actor {
             self.services.desk.no_sound(handoff).await;
         }
         self.supervisor_tick(now);
+        self.party_tick(now).await;
         let mut outputs = Vec::new();
         self.playback.tick(now.into_std(), &mut outputs);
         self.playback.take_marks(&mut self.marks_sent, &mut outputs);
@@ -167,7 +177,11 @@ impl Actor {
                     }
                     self.overlap.played(at, &pcm);
                     self.supervisor_hears_us(&pcm);
-                    self.send_audio(AudioFrame::new(at, SampleRate::WIDEBAND, pcm));
+                    let frame = AudioFrame::new(at, SampleRate::WIDEBAND, pcm);
+                    if self.party.is_together() {
+                        self.confer(Voice::Assistant, &frame);
+                    }
+                    self.send_audio(frame);
                 }
                 PlaybackOutput::Mark(mark) => self.send(MediaCommand::Mark(mark)).await,
                 PlaybackOutput::Clear => {

@@ -86,10 +86,9 @@ impl Actor {
                 CallAction::Transfer => self.give_away().await,
                 CallAction::EndTransfer(end) => self.end_transfer(end),
                 CallAction::Bridge => self.bridge().await,
-                CallAction::Unbridge => {
-                    self.bridged = false;
-                    self.agent_sound.due = None;
-                }
+                CallAction::Unbridge => self.unbridge(),
+                CallAction::Party(mode) => self.set_party(mode),
+                CallAction::Promote => self.promote(),
                 CallAction::Hold(on) => {
                     self.held = on;
                     self.playback.set_hold(on);
@@ -191,8 +190,8 @@ impl Actor {
 
     pub(super) async fn close_handoff(&mut self, outcome: HandoffOutcome) {
         let Some(handoff) = self.handoff.take() else { return };
-        self.bridged = false;
-        self.agent_sound.due = None;
+        self.unbridge();
+        self.colleague_left();
         self.agent = None;
         if outcome == HandoffOutcome::Bridged && !self.said_ended {
             let reason = match self.machine.state() {
@@ -202,6 +201,14 @@ impl Actor {
             self.services.desk.ended(handoff, reason).await;
         }
         self.services.desk.close(handoff, outcome).await;
+    }
+
+    fn unbridge(&mut self) {
+        self.bridged = false;
+        self.agent_sound.due = None;
+        self.set_party(None);
+        let side = self.agent_side.take();
+        self.stop_listening(side);
     }
 
     pub(super) async fn bridge(&mut self) {
@@ -214,6 +221,9 @@ impl Actor {
         self.bridged = true;
         self.held = false;
         self.playback.set_hold(false);
+        if self.agent_side.is_none() {
+            self.agent_side = self.listen_to(self.journal.last_agent());
+        }
         // No words: tells a caller with a screen that a person is on the line now.
         self.send(MediaCommand::Caption(Caption { who: Speaker::Agent, text: String::new(), is_final: true })).await;
         if let Some(handoff) = self.handoff {

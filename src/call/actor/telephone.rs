@@ -21,7 +21,7 @@ impl Actor {
         let variables =
             [("summary", summary), ("reason", reason.as_str().to_owned()), ("call_id", self.id.to_string())];
         let transfer = Transfer {
-            target: self.services.settings.handoff.telephone.clone().into(),
+            target: self.target.take().unwrap_or_else(|| self.services.settings.handoff.telephone.clone()).into(),
             variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
         };
         info!(call.id = %self.id, "The caller is given to the telephone");

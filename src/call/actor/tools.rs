@@ -101,6 +101,8 @@ impl Actor {
         while self.tools.values().any(|running| running.record.changes) {
             match timeout_at(by, findings.recv()).await {
                 Ok(Some(Finding::Tool(run, result))) => self.tool_ended(run, &result).await,
+                Ok(Some(Finding::AgentSpoke(side, audio))) => self.agent_talked(side, audio),
+                Ok(Some(Finding::TalkHeard(place, result))) => self.talk_heard(&place, result).await,
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
             }

@@ -40,7 +40,7 @@ impl CallMachine {
 
     /// States in which a caller's words decide something.
     pub(super) fn listens_for_words(&self) -> bool {
-        matches!(self.state, State::Assisting | State::Waiting { .. } | State::AgentLost)
+        matches!(self.state, State::Assisting | State::Waiting { .. } | State::Parked { .. } | State::AgentLost)
     }
 
     pub(super) fn heard(
@@ -84,6 +84,9 @@ impl CallMachine {
         match self.state.clone() {
             State::Assisting => self.heard_words(now, turn, transcript, actions),
             State::Waiting { position, .. } => self.heard_while_waiting(now, &transcript.text, position, actions),
+            State::Parked { .. } if intent::wants_person(&transcript.text).is_some() => {
+                self.wait_again_saying(now, Phrase::ParkedTooLong, actions);
+            }
             State::Callback { .. } if intent::wants_person(&transcript.text).is_some() => self.wait_again(now, actions),
             State::Ending { outcome, .. }
                 if outcome != CallOutcome::Interrupted && intent::wants_person(&transcript.text).is_some() =>

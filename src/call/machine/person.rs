@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{CallMachine, Handoff, INTRODUCTION_PATIENCE, State, signals};
 use crate::call::input::{CallAction, HandoffNews, Phrase, Signals};
 use crate::handoff::HandoffReason;
+use crate::handoff::wire::ConsultMode;
 use crate::store::{CallOutcome, HandoffOutcome};
 use crate::telephony::protocol::Digit;
 
@@ -71,6 +72,7 @@ impl CallMachine {
                 // Answered with MessageEnded, which knows how much voice there was.
                 actions.push(CallAction::EndMessage);
             }
+            (State::Parked { .. }, '0') => self.wait_again_saying(now, Phrase::ParkedTooLong, actions),
             (State::Message { .. } | State::Callback { .. }, '0') if !self.is_keying_number() => {
                 self.wait_again(now, actions);
             }
@@ -105,7 +107,20 @@ impl CallMachine {
                     self.say(now, Phrase::NobodyAvailable, true, actions);
                 }
             }
-            (State::Waiting { .. }, HandoffNews::Accepted { name, .. }) => self.introduce(now, name, actions),
+            (State::Waiting { .. } | State::Parked { .. }, HandoffNews::Accepted { name, .. }) => {
+                self.introduce(now, name, actions);
+            }
+            (
+                state,
+                news @ (HandoffNews::Consult(_)
+                | HandoffNews::ColleagueJoined { .. }
+                | HandoffNews::ConsultOver
+                | HandoffNews::Succeeded { .. }
+                | HandoffNews::AimMissed
+                | HandoffNews::SentOutside
+                | HandoffNews::Parked),
+            ) => self.party_news(now, state, news, actions),
+            (State::Parked { .. }, HandoffNews::Requeued) => self.parked_too_long(now, actions),
             (
                 State::Bridged { .. } | State::Introducing { .. } | State::AgentLost,
                 HandoffNews::Accepted { name, .. },
@@ -167,9 +182,9 @@ impl CallMachine {
                 actions.push(CallAction::Hold(false));
                 self.say(now, Phrase::Requeued, true, actions);
             }
-            (State::Bridged { .. }, HandoffNews::Hold(on)) => {
-                self.state = State::Bridged { hold: on };
-                actions.push(CallAction::Hold(on));
+            (State::Bridged { party, .. }, HandoffNews::Hold(on)) => {
+                self.state = State::Bridged { hold: on, party };
+                actions.push(CallAction::Hold(on || party == Some(ConsultMode::Private)));
             }
             (State::Bridged { .. }, HandoffNews::Keys(keys)) => actions.push(CallAction::PressKeys(keys)),
             (State::Introducing { .. }, HandoffNews::Ended) => self.wait_again_saying(now, Phrase::Requeued, actions),
@@ -184,7 +199,7 @@ impl CallMachine {
     }
 
     /// The assistant says who it is, and is silent after that.
-    fn introduce(&mut self, now: Instant, name: String, actions: &mut Vec<CallAction>) {
+    pub(super) fn introduce(&mut self, now: Instant, name: String, actions: &mut Vec<CallAction>) {
         actions.push(CallAction::Hold(false));
         self.clear(true, actions);
         if self.policy.record && !self.recording {
@@ -210,7 +225,7 @@ impl CallMachine {
 
     pub(super) fn bridge(&mut self, actions: &mut Vec<CallAction>) {
         self.handoff = Handoff::Bridged;
-        self.state = State::Bridged { hold: false };
+        self.state = State::Bridged { hold: false, party: None };
         actions.push(CallAction::Bridge);
     }
 

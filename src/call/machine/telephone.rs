@@ -28,12 +28,18 @@ impl CallMachine {
 
     /// Says that a person is called.
     pub(super) fn leave(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
-        (self.telephoned, self.telephone_at) = (true, None);
+        self.telephoned = true;
+        self.leave_for(now, actions);
+    }
+
+    /// The same for a telephone an agent has chosen.
+    pub(super) fn leave_for(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        self.telephone_at = None;
         // No agent may be offered a caller who is about to go.
         actions.push(CallAction::SuspendHandoff);
         actions.push(CallAction::Hold(false));
-        let returns = self.policy.telephone.is_some_and(|telephone| telephone.returns);
-        let item = self.say(now, if returns { Phrase::Telephoning } else { Phrase::Leaving }, false, actions);
+        let item =
+            self.say(now, if self.policy.returns { Phrase::Telephoning } else { Phrase::Leaving }, false, actions);
         self.state = State::Leaving { item, until: now + FAREWELL_PATIENCE };
     }
 
@@ -44,7 +50,7 @@ impl CallMachine {
             actions.push(CallAction::ClearPlayback { everything: true });
         }
         actions.push(CallAction::Transfer);
-        if !self.policy.telephone.is_some_and(|telephone| telephone.returns) {
+        if !self.policy.returns {
             self.gone(now, TransferEnd::Unknown, actions);
         }
     }

@@ -231,6 +231,7 @@ async fn over_playback(args: &Args, config: &Config, ears: &Ears) -> Result<Vec<
         forbidden_topics: Vec::new(),
         caller_number_known: true,
         telephone: None,
+        returns: false,
         today: jiff::civil::date(2026, 1, 1),
     };
     let vad = load_vad(config)?;

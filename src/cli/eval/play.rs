@@ -365,6 +365,8 @@ impl<'a> Play<'a> {
                 | CallAction::NoteTrigger { .. }
                 | CallAction::Bridge
                 | CallAction::Unbridge
+                | CallAction::Party(_)
+                | CallAction::Promote
                 | CallAction::Hold(_)
                 | CallAction::PressKeys(_)
                 | CallAction::StartRecording
@@ -469,6 +471,10 @@ fn name(phrase: &Phrase) -> &'static str {
         Phrase::Leaving => "leaving",
         Phrase::TelephoneMissed => "telephone_missed",
         Phrase::Introduction { .. } => "introduction",
+        Phrase::Joining { .. } => "joining",
+        Phrase::NotReached => "not_reached",
+        Phrase::Parked => "parked",
+        Phrase::ParkedTooLong => "parked_too_long",
         Phrase::AgentLost => "agent_lost",
         Phrase::Requeued => "requeued",
         Phrase::MessagePrompt => "message_prompt",

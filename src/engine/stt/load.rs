@@ -34,7 +34,7 @@ pub enum Load {
     Calm,
     /// Captions while the caller speaks.
     NoPartials,
-    /// Transcripts on the chance that the caller has finished.
+    /// Transcripts on the chance that the caller has finished, and of conversations with agents.
     NoSpeculation,
     /// Finals are heard by the small model.
     SmallModel,

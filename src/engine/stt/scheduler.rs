@@ -44,6 +44,8 @@ pub enum JobKind {
     Final,
     /// The caller may have finished.
     Speculative,
+    /// Caller and agent speak with each other: for the record. Whoever asks tries again later.
+    Talk,
     /// The caller is speaking: for captions.
     Partial,
     /// Nobody waits: a voice message. Never left out.
@@ -55,7 +57,7 @@ impl JobKind {
         match self {
             Self::Final => Priority::FinalTranscript,
             Self::Speculative => Priority::Speculation,
-            Self::Partial | Self::Background => Priority::Background,
+            Self::Talk | Self::Partial | Self::Background => Priority::Background,
         }
     }
 
@@ -64,6 +66,7 @@ impl JobKind {
         match self {
             Self::Final => "final",
             Self::Speculative => "speculative",
+            Self::Talk => "talk",
             Self::Partial => "partial",
             Self::Background => "background",
         }
@@ -392,7 +395,7 @@ impl Shared {
         gauge!(metric::STT_LOAD).set(load.step());
         let refused = match kind {
             JobKind::Partial => load >= Load::NoPartials || busy || !queue.waiting.is_empty(),
-            JobKind::Speculative => load >= Load::NoSpeculation,
+            JobKind::Speculative | JobKind::Talk => load >= Load::NoSpeculation,
             JobKind::Final => late,
             JobKind::Background => false,
         };

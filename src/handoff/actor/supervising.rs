@@ -33,6 +33,8 @@ pub(super) struct KnownCall {
 impl Desk {
     pub(super) fn call_opened(&mut self, call: CallId, provider: &'static str, commands: mpsc::Sender<CallCommand>) {
         let began = Instant::now();
+        // The caller may need the model.
+        self.summaries.abort_all();
         self.calls.insert(call, KnownCall { provider, commands, began, supervisor: None, taker: None });
     }
 

@@ -33,6 +33,41 @@ pub enum Event {
     },
     /// The agent gives the caller to the queue of this name.
     Transferred(HandoffId, String),
+    /// The agent gives the caller to this colleague; who does not take it leaves the caller to the queue.
+    GivenTo(HandoffId, AgentId),
+    /// The agent sends the caller to a telephone outside; the caller may come back.
+    SentAway(HandoffId),
+    /// The agent sets the caller aside until then, for colleagues to pick up.
+    Parked(HandoffId, Moment),
+    /// Somebody picks a parked caller up.
+    PickedUp {
+        /// The caller.
+        handoff: HandoffId,
+        /// Who.
+        agent: AgentId,
+    },
+    /// A colleague is asked beside a conversation.
+    Consulted {
+        /// The consultation's own id.
+        consult: HandoffId,
+        /// Whom.
+        target: Target,
+        /// Who asks.
+        by: AgentId,
+        /// Given up then.
+        until: Moment,
+    },
+    /// Whoever is consulted takes the caller over, the other being out of it for this reason.
+    Succeeds {
+        /// The caller.
+        handoff: HandoffId,
+        /// The consultation.
+        consult: HandoffId,
+        /// Why the other is out of it.
+        reason: CallEnd,
+    },
+    /// A consultation is over, and whoever was consulted has nothing to finish.
+    Released(HandoffId),
     /// A supervisor changed the priority.
     Reprioritised(HandoffId, i32),
     /// A supervisor moved the caller to the queue of this name.
@@ -65,6 +100,15 @@ pub enum Event {
     WrapUpExtended(AgentId),
     /// The agent has seen that an offer was missed, or that no sound came.
     Acknowledged(AgentId),
+}
+
+/// Whom an agent wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This one.
+    Agent(AgentId),
+    /// Somebody of this queue.
+    Queue(String),
 }
 
 /// Why a caller is no longer in line.
@@ -139,7 +183,25 @@ pub enum Decision {
         /// The agent.
         agent: AgentId,
     },
-    /// The agent did not come back: the caller is first in line.
+    /// The one who was meant does not take it. A caller is in line from here on; a consultation is over.
+    AimOver(HandoffId),
+    /// Who was consulted has the caller now.
+    Succeeded {
+        /// The caller.
+        handoff: HandoffId,
+        /// The consultation, which is over.
+        consult: HandoffId,
+        /// Who.
+        agent: AgentId,
+    },
+    /// A consultation is over for who was consulted.
+    Released {
+        /// The consultation.
+        consult: HandoffId,
+        /// Who.
+        agent: AgentId,
+    },
+    /// The agent did not come back, or nobody picked up: the caller is first in line.
     Requeued(HandoffId),
     /// The caller's place or the staffing changed.
     Place {

@@ -62,6 +62,7 @@ impl Router {
     }
 
     fn exit(&mut self, now: Moment, slot: u32, exit: Exit, out: &mut Vec<Decision>) {
+        self.task_mut(slot).aim = None;
         self.cancel_offers(now, slot, OfferResult::Rescinded, out);
         self.leave_line(slot);
         let task = self.task_mut(slot);
@@ -77,7 +78,7 @@ impl Router {
         let workflow = &self.plan.workflows[task.workflow];
         let step = &workflow.steps[task.step];
         let last = task.step + 1 == workflow.steps.len();
-        if step.skip_if.is_empty() || last && (task.stays || workflow.exit == Exit::Wait) {
+        if task.aim.is_some() || step.skip_if.is_empty() || last && (task.stays || workflow.exit == Exit::Wait) {
             return false;
         }
         let queue = &self.queues[step.queue];

@@ -1,5 +1,7 @@
 //! Who may take whom, and who is asked. Looks only at pairs that may have changed.
 
+use std::time::Duration;
+
 use super::Moment;
 use super::event::Decision;
 use super::plan::{LanguageRule, ProfileEntry};
@@ -25,6 +27,8 @@ pub(super) enum Refusal {
     Kept(Moment),
     /// The queue is closed.
     Closed(Moment),
+    /// Somebody else is meant.
+    Aimed(Moment),
     /// Declined or missed this caller a moment ago.
     Excluded(Moment),
 }
@@ -175,6 +179,18 @@ impl Router {
         let agent = &self.agents[number as usize];
         if !self.free.contains(&number) {
             return Err(Refusal::Busy);
+        }
+        if let Some(aim) = task.aim {
+            if aim.not == Some(number) || aim.agent.is_some_and(|meant| meant != number) {
+                return Err(Refusal::Aimed(aim.until));
+            }
+            if aim.agent.is_some() {
+                // Whom a colleague asks by name needs neither queue nor skill for it.
+                return Ok(ProfileEntry {
+                    priority: self.priorities.first().copied().unwrap_or(1),
+                    delay: Duration::ZERO,
+                });
+            }
         }
         let step = &self.plan.workflows[task.workflow].steps[task.step];
         let queue = &self.plan.queues[step.queue];

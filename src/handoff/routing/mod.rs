@@ -5,6 +5,7 @@
 //!             ▲  │                 │                    │  ▲  │
 //!             │  │                 │                    ▼  │  └ failed connect: back to the head
 //!             │  │                 │                  AgentLost ─ not back in time, goes first ─▶ Pending
+//!             │  │                                  ├─ parked ─▶ Parked ─ picked up ─▶ Assigned, or over ─▶ first in line
 //!             │  └─ last step over ─▶ Exited (callback, voicemail, assistant)
 //!             └─ all offers rejected, timed out or rescinded: the old place
 //!  offer:  pending ─▶ accepted │ rejected │ timeout │ rescinded │ canceled      one winner, by compare-and-set on a version
@@ -25,6 +26,7 @@
 //! Not here: sockets, records, what is said to the caller.
 
 pub mod agent;
+mod colleagues;
 pub mod estimate;
 mod event;
 mod flow;
@@ -44,7 +46,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{Cause, Decision, Event, Left};
+pub use event::{Cause, Decision, Event, Left, Target};
 pub use plan::Plan;
 pub use router::{Place, Router};
 pub use task::Facts;

@@ -339,7 +339,7 @@ impl Router {
     }
 
     /// After the last contact: the idle clock starts anew and the state the agent asked for applies.
-    fn leave_contact(&mut self, now: Moment, number: u32, otherwise: AgentState, out: &mut Vec<Decision>) {
+    pub(super) fn leave_contact(&mut self, now: Moment, number: u32, otherwise: AgentState, out: &mut Vec<Decision>) {
         let cool_down = self.plan.rules.cool_down;
         let agent = &mut self.agents[number as usize];
         agent.wrap_up = None;

@@ -130,6 +130,13 @@ impl Router {
             Event::Distressing(handoff) => self.distressing(handoff),
             Event::TakenOver { handoff, facts, agent } => self.taken_over(now, handoff, facts, agent, out),
             Event::Transferred(handoff, queue) => self.transferred(now, handoff, &queue, out),
+            Event::GivenTo(handoff, to) => self.given_to(now, handoff, &to, out),
+            Event::SentAway(handoff) => self.sent_away(now, handoff, out),
+            Event::Parked(handoff, until) => self.parked(now, handoff, until, out),
+            Event::PickedUp { handoff, agent } => self.picked_up(now, handoff, agent, out),
+            Event::Consulted { consult, target, by, until } => self.consulted(now, consult, &target, &by, until, out),
+            Event::Succeeds { handoff, consult, reason } => self.succeeds(now, handoff, consult, reason, out),
+            Event::Released(consult) => self.released(now, consult, out),
             Event::Reprioritised(handoff, priority) => self.reprioritised(now, handoff, priority),
             Event::Moved(handoff, queue) => self.moved(now, handoff, &queue, out),
             Event::Connected { agent, name, session } => self.connected(now, agent, name, session, out),
@@ -258,6 +265,9 @@ impl Router {
 
     fn requested(&mut self, now: Moment, handoff: HandoffId, facts: Facts, out: &mut Vec<Decision>) {
         if let Some(slot) = self.slot(handoff) {
+            if let TaskState::Parked { .. } = self.task(slot).state {
+                return self.back_to_the_head(now, slot);
+            }
             if let TaskState::Aside(exit) = self.task(slot).state {
                 let task = self.task_mut(slot);
                 task.stays |= exit.is_some();
@@ -295,6 +305,7 @@ impl Router {
 
     fn left(&mut self, now: Moment, handoff: HandoffId, how: Left, out: &mut Vec<Decision>) {
         let Some(slot) = self.slot(handoff) else { return };
+        self.task_mut(slot).aim = None;
         match self.task(slot).state {
             TaskState::Assigned { .. } | TaskState::AgentLost { .. } => {
                 return self.ended(now, handoff, CallEnd::CallerHungUp, out);
@@ -305,7 +316,7 @@ impl Router {
                     self.remember_place(now, slot);
                 }
             }
-            TaskState::Aside(_) => {}
+            TaskState::Aside(_) | TaskState::Parked { .. } => {}
         }
         self.leave_line(slot);
         if how == Left::ForNow {
@@ -381,8 +392,13 @@ impl Router {
     fn back_to_the_head(&mut self, now: Moment, slot: u32) {
         let task = self.task_mut(slot);
         task.first = true;
-        task.enter(TaskState::Pending);
-        self.join_line(slot);
+        if task.beside {
+            // Nobody else is consulted instead.
+            task.enter(TaskState::Aside(None));
+        } else {
+            task.enter(TaskState::Pending);
+            self.join_line(slot);
+        }
         self.touch_task(now, slot);
     }
 
@@ -419,6 +435,11 @@ impl Router {
                 let handoff = task.handoff;
                 self.failed_connect(now, handoff, Cause::System, out);
             }
+            TaskState::Parked { until, .. } if now >= until => {
+                let handoff = task.handoff;
+                self.back_to_the_head(now, slot);
+                out.push(Decision::Requeued(handoff));
+            }
             TaskState::AgentLost { agent, until, .. } if now >= until => {
                 let handoff = task.handoff;
                 self.back_to_the_head(now, slot);
@@ -429,8 +450,11 @@ impl Router {
                 task.excluded.retain(|_, until| *until > now);
                 task.kept_until = task.kept_until.filter(|until| *until > now);
                 let (opens, ends, step) = (task.opens, task.step_ends, task.step);
+                let aim_ends = task.aim.map(|aim| aim.until);
                 self.changed_tasks.insert(slot);
-                if ends.is_some_and(|ends| now >= ends) {
+                if aim_ends.is_some_and(|ends| now >= ends) {
+                    self.aim_over(now, slot, out);
+                } else if ends.is_some_and(|ends| now >= ends) {
                     self.step_over(now, slot, out);
                 } else if opens.is_some_and(|opens| now >= opens) {
                     self.enter_step(now, slot, step, out);
@@ -471,11 +495,12 @@ impl Router {
                 let ages = asks.iter().map(|ask| ask.from).chain(delays.iter().copied());
                 let by_age = ages.map(|age| task.queued_at + age).filter(|at| *at > now).min();
                 let excluded = task.excluded.values().min().copied();
-                [task.step_ends, task.opens, task.kept_until, by_age, excluded].into_iter().flatten().min()
+                let aim = task.aim.map(|aim| aim.until);
+                [task.step_ends, task.opens, task.kept_until, by_age, excluded, aim].into_iter().flatten().min()
             }
             TaskState::Reserved => task.offers.iter().map(|pending| pending.until).min(),
             TaskState::Assigned { at, connected: false, .. } => self.plan.rules.connect.map(|limit| at + limit),
-            TaskState::AgentLost { until, .. } => Some(until),
+            TaskState::AgentLost { until, .. } | TaskState::Parked { until, .. } => Some(until),
             TaskState::Assigned { .. } | TaskState::Aside(_) => None,
         }
     }
@@ -521,8 +546,15 @@ impl Router {
         let agent = self.agents[pending.agent as usize].id.clone();
         self.agents[pending.agent as usize].offer = None;
         out.push(Decision::OfferEnded { offer: pending.offer, handoff, agent, result });
-        if result != OfferResult::Accepted {
-            self.after_offer(now, pending.agent, result, out);
+        if result == OfferResult::Accepted {
+            self.task_mut(slot).aim = None;
+            return;
+        }
+        self.after_offer(now, pending.agent, result, out);
+        let aimed = self.task(slot).aim.and_then(|aim| aim.agent) == Some(pending.agent);
+        if aimed && self.task(slot).state == TaskState::Pending {
+            // Whoever was meant does not take it.
+            self.aim_over(now, slot, out);
         }
     }
 

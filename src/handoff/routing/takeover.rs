@@ -40,12 +40,13 @@ impl Router {
             Some(slot) => *slot,
             None => self.new_task(now, handoff, facts),
         };
+        self.task_mut(slot).aim = None;
         match self.task(slot).state {
             TaskState::Pending | TaskState::Reserved => self.cancel_offers(now, slot, OfferResult::Rescinded, out),
             TaskState::Assigned { agent: other, .. } | TaskState::AgentLost { agent: other, .. } => {
                 self.contact_ended(now, other, handoff, CallEnd::TakenOver, out);
             }
-            TaskState::Aside(_) => {}
+            TaskState::Aside(_) | TaskState::Parked { .. } => {}
         }
         self.leave_line(slot);
         self.task_mut(slot).enter(TaskState::Assigned { agent: number, at: now, connected: false });

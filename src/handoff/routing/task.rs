@@ -56,8 +56,22 @@ pub(super) enum TaskState {
     Assigned { agent: u32, at: Moment, connected: bool },
     /// The agent's connection is lost.
     AgentLost { agent: u32, until: Moment, connected: bool },
+    /// Set aside by an agent, for colleagues to pick up until then.
+    Parked { by: u32, until: Moment },
     /// Not in line at the moment: the last step is over, or the caller does something else.
     Aside(Option<Exit>),
+}
+
+/// Who is meant, whatever the queue says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aim {
+    /// This one; none: whoever serves the queue.
+    pub agent: Option<u32>,
+    /// Never this one.
+    pub not: Option<u32>,
+    pub until: Moment,
+    /// Nobody else after it.
+    pub only: bool,
 }
 
 /// One agent is asked.
@@ -107,6 +121,9 @@ pub(super) struct Task {
     /// Once the last step is over, the caller may still choose to wait: without an end.
     pub stays: bool,
     pub kept_until: Option<Moment>,
+    pub aim: Option<Aim>,
+    /// A consultation, beside a caller's own task.
+    pub beside: bool,
     /// Who declined or missed it, and until when they are not asked.
     pub excluded: BTreeMap<u32, Moment>,
     pub offers: Vec<Pending>,
@@ -136,6 +153,8 @@ impl Task {
             opens: None,
             stays: false,
             kept_until: None,
+            aim: None,
+            beside: false,
             excluded: BTreeMap::new(),
             offers: Vec::new(),
             reason: None,

@@ -46,6 +46,11 @@ impl Router {
                 self.plan.workflows[task.workflow].name,
                 offered(exit)
             ),
+            TaskState::Parked { by, until } => format!(
+                "Parked by {} for another {}, for whoever of the queue picks up; then the caller goes first.",
+                self.agents[by as usize].name,
+                span(until.since(now))
+            ),
             TaskState::Aside(None) => "Not in line for the moment; the place is kept.".to_owned(),
         })
     }
@@ -113,6 +118,9 @@ impl Router {
                 }
                 Err(Refusal::Kept(until)) => {
                     format!("passed over for {} for an agent whom the caller knows", span(until.since(now)))
+                }
+                Err(Refusal::Aimed(until)) => {
+                    format!("passed over for {} for whom a colleague asked for", span(until.since(now)))
                 }
                 Err(Refusal::Excluded(until)) => {
                     format!("who did not take this caller, asked again in {}", span(until.since(now)))

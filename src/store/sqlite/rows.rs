@@ -12,8 +12,8 @@ use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
     AgentDay, AuditRecord, CallRecord, CommentRecord, ContactRecord, HandoffRecord, LedgerRecord, MeanRubric,
-    MessageRecord, OfferRecord, Rubric, ScoreRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord,
-    WrapUpRecord,
+    MessageRecord, OfferRecord, PartyRecord, Rubric, ScoreRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord,
+    UserRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -209,6 +209,18 @@ pub(super) fn tool_run(row: &SqliteRow) -> Result<ToolRunRecord, StoreError> {
         outcome: get_word(row, "outcome")?,
         status: get(row, "status")?,
         detail: get(row, "detail")?,
+    })
+}
+
+pub(super) fn party(row: &SqliteRow) -> Result<PartyRecord, StoreError> {
+    Ok(PartyRecord {
+        id: get_id(row, "id")?,
+        call_id: CallId(get_id(row, "call_id")?),
+        agent_id: AgentId(get(row, "agent_id")?),
+        part: get_word(row, "part")?,
+        joined_at: get_time(row, "joined_at")?,
+        together_at: get_time_if_any(row, "together_at")?,
+        left_at: get_time_if_any(row, "left_at")?,
     })
 }
 

@@ -239,7 +239,7 @@ class MockAgent {
       else this.text(JSON.parse(data));
     });
     ws.on("close", () => this.ws === ws && this.lost());
-    this.send({ type: "hello", version: 1, agent_id: this.user.id, name: this.user.name, ping_ms: 10_000, dispositions: DISPOSITIONS });
+    this.send({ type: "hello", version: 1, agent_id: this.user.id, name: this.user.name, ping_ms: 10_000, dispositions: DISPOSITIONS, queues: ["main", "cards"], outside: ["Head office"] });
     this.tellState();
     if (this.state === "wrap_up") this.send({ ...this.ended, wrap_up_ms: this.wrapUntil - Date.now(), transcript: SCRIPT });
     if (this.task !== null) this.connected(true);
@@ -295,6 +295,23 @@ class MockAgent {
       case "hold":
         if (this.task?.call) this.task.call.held = message.on;
         return this.send({ type: "hold", call_id: this.task.id, on: message.on });
+      case "colleagues":
+        return this.send({ type: "colleagues", colleagues: COLLEAGUES });
+      case "consult":
+        this.tellConsult("asking", "private");
+        if (this.task?.call) this.task.call.held = true;
+        return setTimeout(() => this.tellConsult("here", "private", "eli"), 300);
+      case "consult_mode":
+        if (this.task?.call) this.task.call.held = message.mode === "private";
+        return this.tellConsult("here", message.mode, "eli");
+      case "cancel_consult":
+        if (this.task?.call) this.task.call.held = false;
+        return this.tellConsult("over", "private");
+      case "complete":
+      case "transfer":
+        return this.callEnded("transferred");
+      case "park":
+        return this.callEnded("parked");
       case "hand_back":
         return this.callEnded("handed_back");
       case "end":
@@ -320,6 +337,10 @@ class MockAgent {
       default:
         return undefined;
     }
+  }
+
+  tellConsult(state, mode, name = null) {
+    this.send({ type: "consult", call_id: this.task?.id, state, mode, with: name });
   }
 
   /** A made-up call is heard: its voice loops. */
@@ -395,6 +416,7 @@ class MockAgent {
       task.call.bridge = this;
     }
     this.send({ type: "connected", call_id: task.id, handoff_id: task.handoff, resumed, transcript: task.call?.lines ?? SCRIPT, brief: BRIEF });
+    this.send({ type: "suggestions", call_id: task.id, question: "Where is my parcel?", hits: SUGGESTED });
     task.call?.send({ type: "caption", who: "agent", text: "", final: true });
     if (task.call !== null && !resumed) {
       setTimeout(() => task.call.line("agent", "Hello, this is Dana. Let me look that up for you.", 0.95), 700);
@@ -413,7 +435,7 @@ class MockAgent {
       task.call.bridge = null;
       if (reason === "agent_ended") task.call.end("hangup");
     }
-    this.ended = { type: "call_ended", call_id: task.id, reason };
+    this.ended = { type: "call_ended", call_id: task.id, reason, draft: DRAFT };
     this.wrapUntil = Date.now() + this.desk.wrapUpMs;
     this.send({ ...this.ended, wrap_up_ms: this.desk.wrapUpMs });
     this.enter("wrap_up");
@@ -426,6 +448,21 @@ class MockAgent {
     this.enter(next);
   }
 }
+
+const COLLEAGUES = [
+  { agent_id: "eli", name: "eli", state: "available", free: true },
+  { agent_id: "finn", name: "finn", state: "on_contact", free: false },
+];
+
+const SUGGESTED = [
+  { entry: "delivery.md#times", title: "Delivery times", approved: "A parcel takes two to four days.", score: 0.86 },
+];
+
+const DRAFT = {
+  summary: "The caller: “My parcel was due on Tuesday and it still has not come.”",
+  disposition: null,
+  by: "template",
+};
 
 const BRIEF = {
   why: "Pressed 0 for a person.",

@@ -15,6 +15,8 @@ pub struct Agent {
     patience: Duration,
     /// What the caller said, 16 kHz.
     pub heard: Vec<i16>,
+    /// Messages that came while speaking.
+    meanwhile: std::collections::VecDeque<Value>,
 }
 
 impl Agent {
@@ -25,7 +27,7 @@ impl Agent {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("the desk answers");
-        Self { socket, patience, heard: Vec::new() }
+        Self { socket, patience, heard: Vec::new(), meanwhile: std::collections::VecDeque::new() }
     }
 
     /// Sends a message.
@@ -53,6 +55,16 @@ impl Agent {
         tokio::time::timeout(patience, next).await.unwrap_or_else(|_| panic!("no `{wanted}` came"))
     }
 
+    /// The next message of this type, those that came while speaking included.
+    pub async fn expect_any(&mut self, wanted: &str) -> Value {
+        while let Some(message) = self.meanwhile.pop_front() {
+            if message["type"] == wanted {
+                return message;
+            }
+        }
+        self.expect(wanted).await
+    }
+
     /// Speaks in 20 ms frames at their pace, listening meanwhile.
     pub async fn speak(&mut self, pcm: &[i16]) {
         let mut pace = tokio::time::interval(Duration::from_millis(20));
@@ -61,8 +73,10 @@ impl Agent {
             let bytes: Vec<u8> = frame.iter().flat_map(|sample| sample.to_le_bytes()).collect();
             self.socket.send(Message::Binary(bytes.into())).await.expect("sent");
             while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::ZERO, self.socket.next()).await {
-                if let Message::Binary(bytes) = message {
-                    self.hear(&bytes);
+                match message {
+                    Message::Binary(bytes) => self.hear(&bytes),
+                    Message::Text(text) => self.meanwhile.push_back(serde_json::from_str(&text).expect("JSON")),
+                    _ => {}
                 }
             }
         }

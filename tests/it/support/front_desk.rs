@@ -47,15 +47,22 @@ also_asked = ["are you open on sunday", "sunday hours"]
 On Sunday we are open from noon until five.
 "#;
 
+/// The agent making a promise.
+pub const PROMISE_HZ: f32 = 500.0;
+/// What it is heard as.
+pub const PROMISE: &str = "I will call you back tomorrow.";
+
 /// Mean log-probability of words that are heard well.
 pub const SURE: f32 = -0.05;
 
-/// Hears the question in its tone, and nothing in anything else.
+/// Hears question and promise in their tones, and nothing in anything else.
 struct Ears;
 
 impl SpeechToText for Ears {
     fn transcribe(&self, utterance: &Utterance, _: usize, _: &CancelFlag) -> Result<Transcript, SttError> {
-        let text = if best_share(&utterance.pcm, QUESTION_HZ) > 0.5 { QUESTION } else { "" };
+        let known = [(QUESTION_HZ, QUESTION), (PROMISE_HZ, PROMISE)];
+        let text =
+            known.iter().find(|(hertz, _)| best_share(&utterance.pcm, *hertz) > 0.5).map_or("", |(_, text)| text);
         Ok(transcript(text, SURE, utterance.span()))
     }
 

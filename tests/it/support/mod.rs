@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod front_desk;
 pub mod house;
+pub mod office;
 #[cfg(feature = "whisper")]
 pub mod recordings;
 pub mod replay;
