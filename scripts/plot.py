@@ -57,5 +57,34 @@ def latency(source, target):
     figure.savefig(target, metadata={"Date": None})
 
 
+SHARES = [
+    ("wrong", "answers that were wrong", "#d62728", "-"),
+    ("late", "calls that need a person, who came late or never", "#9467bd", "-"),
+    ("withheld", "right answers at hand, not given", "#1f77b4", "--"),
+    ("needless", "calls that need none, and one came", "#ff7f0e", "--"),
+    ("regret", "calls with any of these: regret", "#222222", "-"),
+]
+
+
+def curve(source, target):
+    with open(source, encoding="utf-8") as file:
+        data = json.load(file)
+    points = data["points"]
+    figure, axes = plt.subplots(figsize=(8, 4.4), layout="constrained")
+    for key, label, colour, style in SHARES:
+        values = [point[key]["value"] * 100 for point in points]
+        n = max(point[key]["n"] for point in points)
+        axes.plot([point["threshold"] for point in points], values, style, color=colour, label=f"{label} (n ≤ {n})", linewidth=2.2 if key == "regret" else 1.3)
+    axes.axvline(data["configured"], color="#888888", linewidth=0.8, linestyle=":")
+    axes.text(data["configured"], axes.get_ylim()[1], f" {data['configured']:.2f} in force", va="top", fontsize=8, color="#666666")
+    axes.set_xlabel("probability of being right from which an approved sentence is spoken")
+    axes.set_ylabel("%")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.set_title(f"Regret over the threshold, {data['cases']} scripted calls", loc="left")
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(target, metadata={"Date": None})
+
+
 if __name__ == "__main__":
-    latency(sys.argv[2], sys.argv[3])
+    {"latency": latency, "curve": curve}[sys.argv[1]](sys.argv[2], sys.argv[3])

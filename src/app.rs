@@ -30,10 +30,10 @@ use crate::call::handle::AdmitError;
 use crate::call::input::TransferNews;
 use crate::cli::CliError;
 use crate::config::Config;
-use crate::dialog::knowledge::Knowledge;
 use crate::dialog::phrases::Phrases;
 use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
+use crate::library::Library;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, scribe};
 use crate::telemetry;
@@ -275,7 +275,7 @@ struct Surface {
     store: Arc<dyn Store>,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     recordings: PathBuf,
-    knowledge: Arc<Knowledge>,
+    knowledge: Library,
     readiness: watch::Receiver<Readiness>,
     directory: Arc<Directory>,
     voice: Voice,

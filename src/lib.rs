@@ -14,6 +14,7 @@ pub mod dialog;
 pub mod engine;
 pub mod handoff;
 pub mod judgment;
+pub mod library;
 pub mod models;
 pub mod review;
 pub mod store;

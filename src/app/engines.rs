@@ -13,7 +13,7 @@ use super::report;
 use crate::call::mind::{LocalCost, Mind, MindSettings};
 use crate::cli::CliError;
 use crate::config::{Config, LlmMode, SttMode, TtsMode, VadMode};
-use crate::dialog::knowledge::Knowledge;
+use crate::dialog::knowledge::{Knowledge, KnowledgeError};
 use crate::dialog::phrases::Phrases;
 use crate::dialog::prompt::Prompts;
 use crate::dialog::speakable::speakable;
@@ -21,6 +21,7 @@ use crate::engine::cpu::{CpuBudget, Priority};
 use crate::engine::embed::SentenceEmbedder;
 use crate::engine::llm::chain::Chain;
 use crate::engine::llm::fake::FakeLlm;
+use crate::engine::llm::local::OnOurCores;
 use crate::engine::llm::openai::{Endpoint, OpenAiClient};
 use crate::engine::llm::worker::{self, WorkerSpec};
 use crate::engine::llm::{ChatMessage, LanguageModel};
@@ -31,6 +32,7 @@ use crate::engine::tts::program::ProgramVoice;
 use crate::engine::tts::voice::{Voice, VoiceOptions};
 use crate::engine::vad::VadFactory;
 use crate::engine::vad::energy::EnergyVad;
+use crate::library::{self, Library, Sources};
 use crate::models::{self, ModelKind};
 use crate::telemetry::Secret;
 use crate::tools::Toolbox;
@@ -103,27 +105,27 @@ pub async fn start(
     report(ready, "stt", if stt.is_some() { EngineState::Ready } else { EngineState::Off });
 
     let tools = load_tools(config)?;
-    let (knowledge, prompts) = load_notes(config, &tools)?;
+    let (library, sources, prompts) = load_notes(config, &tools).await?;
+    let (found, embedder) = watch::channel(None);
     tracker.spawn(attach_meaning(
         config.clone(),
-        knowledge.clone(),
+        library.clone(),
+        found,
         budget.clone(),
         Preparation::new(&left),
         cancel.clone(),
     ));
-    let approved: Vec<String> = knowledge
-        .entries()
-        .iter()
-        .flat_map(|entry| entry.answers.iter().map(|answer| speakable(&answer.approved)))
-        .collect();
+    let taken_up = speak_ahead(voice.clone(), tracker.clone(), cancel.clone());
+    tracker.spawn(library::keep(library.clone(), sources, embedder, taken_up, cancel.clone()));
+    let approved = approved(&library.current());
     let fixed: Vec<String> = phrases.all().iter().map(|text| speakable(text)).collect();
     warm_voice(voice.clone(), fixed, approved, ready.clone(), Preparation::new(&left), tracker, cancel.clone());
     let prefixes = prompts
-        .prefixes(&knowledge, config.dialog.wording)
+        .prefixes(&library.current(), config.dialog.wording)
         .map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
     let (llm, cost) = start_llm(config, &budget, prefixes, &Around { ready, left: &left, tracker, cancel })?;
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
-    let mind = Arc::new(Mind { knowledge, prompts, llm, cost, tools, settings });
+    let mind = Arc::new(Mind { knowledge: library, prompts, llm, cost, tools, settings });
     Ok(Engines { vad, stt, voice, mind, preparing })
 }
 
@@ -132,18 +134,44 @@ fn load_tools(config: &Config) -> Result<Arc<Toolbox>, CliError> {
     Ok(Arc::new(toolbox))
 }
 
-fn load_notes(config: &Config, tools: &Toolbox) -> Result<(Arc<Knowledge>, Arc<Prompts>), CliError> {
-    let knowledge = Knowledge::load_with(&config.dialog.knowledge_dir, tools.entries())
-        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir`."))?;
+/// The approved sentences, as they are spoken.
+fn approved(knowledge: &Knowledge) -> Vec<String> {
+    let answers = knowledge.entries().iter().flat_map(|entry| &entry.answers);
+    answers.map(|answer| speakable(&answer.approved)).collect()
+}
+
+/// Speaks the approved sentences of new content once, unheard, so that they are spoken at once when they are wanted.
+fn speak_ahead(voice: Voice, tracker: TaskTracker, cancel: CancellationToken) -> library::TakenUp {
+    Box::new(move |knowledge| {
+        let (voice, cancel, approved) = (voice.clone(), cancel.clone(), approved(knowledge));
+        tracker.spawn(async move {
+            tokio::select! {
+                warmed = voice.warm(&approved) => {
+                    if let Err(error) = warmed {
+                        warn!(%error, "Approved answers could not be prepared");
+                    }
+                }
+                () = cancel.cancelled() => {}
+            }
+        });
+    })
+}
+
+async fn load_notes(config: &Config, tools: &Toolbox) -> Result<(Library, Sources, Arc<Prompts>), CliError> {
+    let wrong =
+        |error: KnowledgeError| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir` and `[knowledge]`.");
+    let sources = Sources::new(config, tools.entries()).map_err(wrong)?;
+    let library = sources.open(config).await.map_err(wrong)?;
     let prompts = Prompts::load(&config.dialog)
         .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
-    Ok((Arc::new(knowledge), Arc::new(prompts)))
+    Ok((library, sources, Arc::new(prompts)))
 }
 
 /// Lets entries be found by meaning, once somebody can spare a core. Until then, and without the model, by words alone.
 async fn attach_meaning(
     config: Arc<Config>,
-    knowledge: Arc<Knowledge>,
+    library: Library,
+    found: watch::Sender<Option<Arc<dyn SentenceEmbedder>>>,
     budget: CpuBudget,
     preparation: Preparation,
     cancel: CancellationToken,
@@ -151,7 +179,7 @@ async fn attach_meaning(
     let _preparation = preparation;
     let work = async {
         let _permit = budget.acquire_whenever(Priority::Background, 1).await;
-        load_meaning(config, knowledge).await;
+        load_meaning(config, library, &found).await;
     };
     tokio::select! {
         () = work => {}
@@ -159,13 +187,24 @@ async fn attach_meaning(
     }
 }
 
-async fn load_meaning(config: Arc<Config>, knowledge: Arc<Knowledge>) {
+async fn load_meaning(config: Arc<Config>, library: Library, found: &watch::Sender<Option<Arc<dyn SentenceEmbedder>>>) {
     if config.dialog.embedding.is_empty() {
         return;
     }
+    let found = found.clone();
     let work = move || {
         let embedder = load_embedder(&config).map_err(|error| error.to_string())?;
-        knowledge.attach(embedder).map_err(|error| error.to_string())
+        // What comes into force from now on has it; what is in force gets it here.
+        found.send_replace(Some(embedder.clone()));
+        loop {
+            let knowledge = library.current();
+            if !knowledge.is_semantic() {
+                knowledge.attach(embedder.clone()).map_err(|error| error.to_string())?;
+            }
+            if Arc::ptr_eq(&knowledge, &library.current()) {
+                return Ok::<(), String>(());
+            }
+        }
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => info!("Knowledge is found by meaning too"),
@@ -197,8 +236,8 @@ pub async fn start_mind(
 ) -> Result<Arc<Mind>, CliError> {
     let budget = CpuBudget::from_config(&config.cpu);
     let tools = load_tools(config)?;
-    let (knowledge, prompts) = load_notes(config, &tools)?;
-    load_meaning(config.clone(), knowledge.clone()).await;
+    let (library, _, prompts) = load_notes(config, &tools).await?;
+    load_meaning(config.clone(), library.clone(), &watch::channel(None).0).await;
     let (ready, mut readiness) = watch::channel(Readiness::default());
     let (left, _) = watch::channel(0);
     // No prompt is prepared: a run that asks each entry once or twice would wait longer for that than for the answers.
@@ -212,7 +251,7 @@ pub async fn start_mind(
             .map_err(|_| CliError::failed("the language model's supervisor ended", ""))?;
     }
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
-    Ok(Arc::new(Mind { knowledge, prompts, llm, cost, tools, settings }))
+    Ok(Arc::new(Mind { knowledge: library, prompts, llm, cost, tools, settings }))
 }
 
 fn unusable(error: impl std::fmt::Display, remedy: &str) -> CliError {
@@ -402,33 +441,16 @@ fn start_llm(
                 let model = if llm.fallback_model.is_empty() { &llm.model } else { &llm.fallback_model };
                 models.push(client(&llm.fallback_url, &llm.fallback_api_key, model)?);
             }
+            if !llm.embedded_fallback.is_empty() {
+                // Unprepared: it may never be asked, and its prompts would be evaluated beside live calls.
+                let worker = start_worker(config, &llm.embedded_fallback, budget, around)?;
+                models.push(Arc::new(OnOurCores::new(worker.client, budget.clone(), worker.threads)));
+            }
             report(ready, "llm", EngineState::Ready);
             Ok((Some(Arc::new(Chain::new(models))), None))
         }
         LlmMode::Embedded => {
-            let program = worker::find_program(&llm.worker).ok_or_else(|| {
-                unusable(
-                    format!("the language model's worker program `{}` was not found", worker::PROGRAM),
-                    "Build it with scripts/run, set `llm.worker` to its path, or set `llm.engine` to `openai` or `off`.",
-                )
-            })?;
-            let model = locate(config, &llm.model, ModelKind::Llm)?;
-            let threads = match llm.threads {
-                0 => budget.total().min(MOST_THREADS),
-                threads => threads,
-            };
-            let spec = WorkerSpec {
-                program,
-                model,
-                threads,
-                threads_after_clause: (threads / 2).max(1),
-                context: llm.context,
-            };
-            let (endpoint, running) = worker::supervise(spec, cancel.clone());
-            tracker.spawn(running);
-            let client = Arc::new(
-                OpenAiClient::embedded(endpoint.clone(), llm.model.clone()).map_err(|error| unusable(error, ""))?,
-            );
+            let Worker { client, endpoint, threads } = start_worker(config, &llm.model, budget, around)?;
             tracker.spawn(watch_llm(
                 endpoint,
                 client.clone(),
@@ -441,6 +463,33 @@ fn start_llm(
             Ok((Some(client), Some(cost)))
         }
     }
+}
+
+/// The embedded model's process, on its way up.
+struct Worker {
+    client: Arc<OpenAiClient>,
+    endpoint: watch::Receiver<Option<Endpoint>>,
+    threads: usize,
+}
+
+fn start_worker(config: &Arc<Config>, name: &str, budget: &CpuBudget, around: &Around<'_>) -> Result<Worker, CliError> {
+    let llm = &config.llm;
+    let program = worker::find_program(&llm.worker).ok_or_else(|| {
+        unusable(
+            format!("the language model's worker program `{}` was not found", worker::PROGRAM),
+            "Build it with scripts/run, set `llm.worker` to its path, or set `llm.engine` to `openai` or `off`.",
+        )
+    })?;
+    let model = locate(config, name, ModelKind::Llm)?;
+    let threads = match llm.threads {
+        0 => budget.total().min(MOST_THREADS),
+        threads => threads,
+    };
+    let spec = WorkerSpec { program, model, threads, threads_after_clause: (threads / 2).max(1), context: llm.context };
+    let (endpoint, running) = worker::supervise(spec, around.cancel.clone());
+    around.tracker.spawn(running);
+    let client = OpenAiClient::embedded(endpoint.clone(), name.to_owned()).map_err(|error| unusable(error, ""))?;
+    Ok(Worker { client: Arc::new(client), endpoint, threads })
 }
 
 /// Reports how the worker is doing, and each time it is up lets it evaluate the prompts' beginnings.

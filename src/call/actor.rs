@@ -138,6 +138,8 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         filler: Some(settings.turn.filler_ms).filter(|ms| *ms > 0).map(|ms| Duration::from_millis(ms.into())),
         announce_every: Duration::from_secs(settings.handoff.announce_every_s.into()),
         min_confidence: Probability::clamped(settings.handoff.min_confidence),
+        verbatim_score: services.mind.settings.verbatim_score,
+        min_score: services.mind.settings.min_score,
         forbidden_topics: settings.handoff.forbidden_topics.clone(),
         caller_number_known: start.from.is_some(),
         telephone: telephone(&settings.handoff, provider),

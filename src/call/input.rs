@@ -9,6 +9,7 @@ use crate::engine::stt::Transcript;
 use crate::handoff::wire::ConsultMode;
 use crate::handoff::{AgentId, HandoffReason};
 pub use crate::judgment::Signals as FitSignals;
+use crate::judgment::decision::{Decision, Found, Picked};
 use crate::store::{CallOutcome, HandoffOutcome};
 use crate::telephony::protocol::{Digit, StopReason};
 use crate::tools::spec::{Arguments, ToolFailed, ToolReply, ToolSpec};
@@ -152,6 +153,16 @@ pub struct Evidence {
     pub fit: FitSignals,
     /// How sure the language model was that the sentence answers the question, where it was asked.
     pub chosen: Option<f32>,
+    /// The version of the knowledge base that was searched.
+    pub version: String,
+    /// What was looked at, best first.
+    pub found: Vec<Found>,
+    /// A language model was there to be asked.
+    pub has_model: bool,
+    /// What it picked, spoken or not.
+    pub picks: Vec<Picked>,
+    /// False where a stand-in answers, whose words nobody judges.
+    pub judged: bool,
 }
 
 /// An engine that did not do its part.
@@ -336,6 +347,13 @@ pub enum CallAction {
         heard: String,
         /// True when it was cut.
         cut: bool,
+    },
+    /// Note what was decided about the caller's words, and from what. A later one for the same turn replaces it.
+    RememberDecision {
+        /// The turn.
+        turn: TurnId,
+        /// With all its inputs.
+        decision: Box<Decision>,
     },
     /// Ask the desk for a person.
     RequestHandoff {

@@ -2,7 +2,7 @@
 //!
 //! Owned by the call's actor; writes through the [`Scribe`], which never makes the call wait.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::dialog::history::History;
 use crate::engine::stt::Transcript;
 use crate::handoff::wire::{Brief, Line, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
+use crate::judgment::decision::Decision;
 use crate::store::scribe::{Record, Scribe};
 use crate::store::{
     CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, OfferRecord, ToolRunRecord, TriggerRecord,
@@ -28,6 +29,9 @@ use crate::telephony::protocol::{Speaker, StreamStart};
 
 /// Lines kept for an agent who takes over; older ones are in the database.
 const LINES_KEPT: usize = 200;
+
+/// Turns whose decision may still come: the one being answered and those it is added to.
+const UNDECIDED: usize = 4;
 
 /// Stands for a telephone outside where records name an agent.
 pub const TELEPHONE: &str = "telephone";
@@ -55,6 +59,10 @@ pub struct Journal {
     /// When each item began to be heard.
     started: HashMap<ItemId, Millis>,
     evidence: BTreeMap<TurnId, Evidence>,
+    /// The last turns of the caller, whose decisions may still come.
+    undecided: VecDeque<(TurnId, TurnRecord)>,
+    /// Decisions whose turn is not on record yet: a request for a person is carried out before the utterance ends.
+    early: Option<(TurnId, Decision)>,
     timings: BTreeMap<TurnId, TurnTimings>,
     answers: HashMap<TurnId, CancellationToken>,
     /// The reply whose sentences are being heard: they make one turn.
@@ -95,6 +103,8 @@ impl Journal {
             spoken: BTreeMap::new(),
             started: HashMap::new(),
             evidence: BTreeMap::new(),
+            undecided: VecDeque::new(),
+            early: None,
             timings: BTreeMap::new(),
             answers: HashMap::new(),
             reply: None,
@@ -195,7 +205,13 @@ impl Journal {
     pub fn caller_said(&mut self, turn: TurnId, transcript: &Transcript) -> Line {
         let (started, ended) = self.spoken.remove(&turn).unwrap_or_default();
         let place = self.place(Speaker::Caller, started, ended, None);
-        self.said(&place, transcript)
+        let decision = self.early.take_if(|(early, _)| *early == turn).map(|(_, decision)| decision);
+        let (record, line) = self.write(&place, transcript, decision);
+        self.undecided.push_back((turn, record));
+        if self.undecided.len() > UNDECIDED {
+            self.undecided.pop_front();
+        }
+        line
     }
 
     /// Somebody has spoken, and their words will follow: their place among the others.
@@ -206,6 +222,10 @@ impl Journal {
 
     /// The words of somebody who is no assistant.
     pub fn said(&mut self, place: &Place, transcript: &Transcript) -> Line {
+        self.write(place, transcript, None).1
+    }
+
+    fn write(&mut self, place: &Place, transcript: &Transcript, decision: Option<Decision>) -> (TurnRecord, Line) {
         let text = cards::masked(&transcript.text).into_owned();
         match place.who {
             Speaker::Caller => self.history.caller(&text),
@@ -213,7 +233,7 @@ impl Journal {
             Speaker::Agent | Speaker::Assistant => self.history.assistant_heard(&text),
         }
         let confidence = transcript.confidence().get();
-        self.scribe.put(Record::Turn(TurnRecord {
+        let record = TurnRecord {
             call_id: self.call.id,
             seq: place.seq,
             who: place.who,
@@ -225,8 +245,22 @@ impl Journal {
             timings: None,
             entries: Vec::new(),
             agent_id: place.agent.clone(),
-        }));
-        self.line(place.seq, place.who, &text, place.from, confidence)
+            decision,
+        };
+        self.scribe.put(Record::Turn(record.clone()));
+        let line = self.line(place.seq, place.who, &text, place.from, confidence);
+        (record, line)
+    }
+
+    /// What was decided about the words of a turn; replaces what was before.
+    pub fn decided(&mut self, turn: TurnId, decision: Decision) {
+        match self.undecided.iter_mut().find(|(known, _)| *known == turn) {
+            Some((_, record)) => {
+                record.decision = Some(decision);
+                self.scribe.put(Record::Turn(record.clone()));
+            }
+            None => self.early = Some((turn, decision)),
+        }
     }
 
     /// An answer to this turn is being made; cancelled by the token.
@@ -304,7 +338,11 @@ impl Journal {
                     evidence
                         .entries
                         .iter()
-                        .map(|(entry, score)| EntryUse { entry: entry.clone(), score: *score })
+                        .map(|(entry, score)| EntryUse {
+                            entry: entry.clone(),
+                            score: *score,
+                            version: Some(evidence.version.clone()).filter(|version| !version.is_empty()),
+                        })
                         .collect()
                 });
                 let timings = match turn {
@@ -324,6 +362,7 @@ impl Journal {
                     timings,
                     entries,
                     agent_id: None,
+                    decision: None,
                 }
             }
         };

@@ -22,6 +22,7 @@
 mod alternatives;
 mod answering;
 mod chores;
+mod deciding;
 mod hearing;
 mod party;
 mod person;
@@ -39,6 +40,7 @@ use super::input::{
 use crate::audio::units::{Millis, Probability};
 use crate::handoff::HandoffReason;
 use crate::handoff::wire::ConsultMode;
+use crate::judgment::decision::Inputs;
 use crate::store::{CallOutcome, HandoffOutcome};
 
 /// How long an answer may take until its first sentence, and from one to the next, before the caller is put through. The engines' own deadlines are shorter.
@@ -59,8 +61,6 @@ const PAUSE_PATIENCE: Duration = Duration::from_millis(1_500);
 const TAKEN_TIME: u32 = 4;
 /// Prompts into silence before the caller is put through.
 const SILENCE_PROMPTS: u32 = 2;
-/// Unsure turns in a row before the caller is put through.
-const UNSURE_TURNS: u32 = 2;
 /// Voice a message must hold to be one.
 const MESSAGE_MIN: Millis = Millis(700);
 
@@ -77,6 +77,10 @@ pub struct CallPolicy {
     pub announce_every: Duration,
     /// Confidence below which a transcript counts as unsure.
     pub min_confidence: Probability,
+    /// What answers are decided by, for the record.
+    pub verbatim_score: f32,
+    /// The same.
+    pub min_score: f32,
     /// Topics for people.
     pub forbidden_topics: Vec<String>,
     /// The caller's number is known, so that a callback needs no keying in.
@@ -231,6 +235,8 @@ struct Thinking {
     early: Vec<CallInput>,
     said: u32,
     evidence: Option<Evidence>,
+    /// What is known of the words before anything was found.
+    heard: Inputs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,8 @@ fn policy() -> CallPolicy {
         filler: Some(FILLER_AFTER),
         announce_every: Duration::from_secs(25),
         min_confidence: Probability::clamped(0.45),
+        verbatim_score: 0.8,
+        min_score: 0.5,
         forbidden_topics: vec!["lawsuit".to_owned()],
         caller_number_known: true,
         telephone: None,

@@ -28,6 +28,9 @@ use crate::dialog::speakable::Sentences;
 use crate::engine::cpu::{CpuBudget, CpuPermit, Priority};
 use crate::engine::llm::{ChatMessage, ChatRequest, LanguageModel};
 use crate::handoff::wire::Suggestion;
+use crate::judgment::Judgment;
+use crate::judgment::decision::{self, Found, Picked, Plan, Settings};
+use crate::library::Library;
 use crate::tools::Toolbox;
 use crate::tools::spec::{Arguments, ToolSpec};
 
@@ -35,14 +38,6 @@ use crate::tools::spec::{Arguments, ToolSpec};
 const HITS: usize = 4;
 /// Entries suggested to an agent.
 const SUGGESTED: usize = 3;
-/// A second entry is looked at when its score is at least this share of the best one's.
-const SECOND_NOTE: f32 = 0.4;
-/// The model's own certainty from which its pick is spoken when it is what the search found too, and the least probability
-/// the search must give it: a model alone is sure of itself when it is wrong. Chosen on `evals/fitting`.
-const PICKED: f32 = 0.65;
-const AGREED: f32 = 0.35;
-/// What a sentence of the body needs, which no question is listed for: this certainty, and this probability of the entry.
-const ALONE: f32 = 0.9;
 /// Pieces of a reply on their way; the model waits when sentences are not taken.
 const PIECES: usize = 64;
 
@@ -104,6 +99,11 @@ impl MindSettings {
             check_grounding,
         }
     }
+
+    /// The part that decides. How well words must be heard is the machine's.
+    const fn decision(&self) -> Settings {
+        Settings { verbatim_score: self.verbatim_score, min_score: self.min_score, min_confidence: 0.0 }
+    }
 }
 
 /// Permits a local model takes while it works: all until the first sentence is out, one for the rest.
@@ -119,7 +119,7 @@ pub struct LocalCost {
 #[derive(Clone)]
 pub struct Mind {
     /// What may be said.
-    pub knowledge: Arc<Knowledge>,
+    pub knowledge: Library,
     /// How the model is asked.
     pub prompts: Arc<Prompts>,
     /// The model, if there is one.
@@ -136,29 +136,34 @@ impl Mind {
     /// Answers `query` into `out`, tagged with `turn`. Dropping the future stops the model.
     pub async fn answer(self: Arc<Self>, turn: TurnId, query: String, history: History, out: mpsc::Sender<Finding>) {
         let out = Out { turn, out };
+        // One answer is made from one version, whatever comes meanwhile.
+        let knowledge = self.knowledge.current();
         let searching = {
-            let (mind, query, history) = (self.clone(), query.clone(), history.clone());
+            let (mind, knowledge, query, history) = (self.clone(), knowledge.clone(), query.clone(), history.clone());
             // Finding by meaning computes for tens of milliseconds: not on a worker that moves frames.
-            tokio::task::spawn_blocking(move || mind.search(&query, &history))
+            tokio::task::spawn_blocking(move || mind.search(&knowledge, &query, &history))
         };
         let hits = match searching.await {
             Ok(hits) => hits,
             Err(error) => return out.fail(format!("the search failed: {error}")).await,
         };
-        let evidence = self.evidence(&hits);
+        let evidence = self.evidence(&knowledge, &hits);
         out.send(Thought::Planned(evidence.clone())).await;
         let approved = hits.first().and_then(|hit| hit.approved.clone());
         match (approved, &self.llm) {
             (Some(text), _) if evidence.verbatim => self.speak_or_do(&hits[0].entry_id, text, &out).await,
-            (_, Some(llm)) if evidence.answerable => self.decide(&**llm, &query, &history, &hits, evidence, &out).await,
+            (_, Some(llm)) if evidence.answerable => {
+                let asked = Asked { knowledge: &knowledge, query: &query, history: &history, hits: &hits };
+                self.decide(&**llm, &asked, evidence, &out).await;
+            }
             _ => out.send(Thought::Done { blocked: None }).await,
         }
     }
 
     /// What the knowledge base has for words a caller says to a person, the best first: a help for whoever listens.
     pub async fn suggest(self: Arc<Self>, query: String, history: History) -> Vec<Suggestion> {
-        let mind = self.clone();
-        let searching = tokio::task::spawn_blocking(move || mind.search(&query, &history));
+        let (mind, knowledge) = (self.clone(), self.knowledge.current());
+        let searching = tokio::task::spawn_blocking(move || mind.search(&knowledge, &query, &history));
         let Ok(hits) = searching.await.inspect_err(|error| warn!(%error, "The search failed")) else {
             return Vec::new();
         };
@@ -173,37 +178,36 @@ impl Mind {
     }
 
     /// Lets the model pick what is spoken, if anything is.
-    async fn decide(
-        &self,
-        llm: &dyn LanguageModel,
-        query: &str,
-        history: &History,
-        hits: &[Hit],
-        mut evidence: Evidence,
-        out: &Out,
-    ) {
+    async fn decide(&self, llm: &dyn LanguageModel, asked: &Asked<'_>, mut evidence: Evidence, out: &Out) {
+        let Asked { knowledge, query, history, hits } = *asked;
         // A stand-in has no judgment: its words are measured, not believed.
         if !self.settings.check_grounding {
-            let notes: Vec<&Entry> = self.notes(hits).into_iter().map(|(_, entry)| entry).collect();
+            let notes: Vec<&Entry> = self.notes(knowledge, hits).into_iter().map(|(_, entry)| entry).collect();
             return self.generate(query, history, &notes, out).await;
         }
+        let judgment = Judgment::fitted();
         let mut best: Option<(&Entry, Pick)> = None;
-        for (hit, entry) in self.notes(hits) {
-            if hit.approved_score < AGREED {
+        for (hit, entry) in self.notes(knowledge, hits) {
+            let found = found(hit);
+            if !decision::is_worth_asking(&found, judgment) {
                 continue;
             }
-            match self.pick(llm, entry, query, history).await {
-                Ok(Some(pick))
-                    if pick.may_be_spoken(hit)
-                        && best.as_ref().is_none_or(|(_, best)| pick.certainty > best.certainty) =>
-                {
-                    best = Some((entry, pick));
-                }
-                Ok(_) => {}
+            let pick = match self.pick(llm, entry, query, history).await {
+                Ok(pick) => pick,
                 Err(reason) => return out.fail(reason).await,
+            };
+            let picked = picked(hit, pick.as_ref());
+            let may = decision::may_be_spoken(&picked, &found, judgment);
+            evidence.picks.push(picked);
+            if let Some(pick) = pick.filter(|_| may)
+                && best.as_ref().is_none_or(|(_, best)| pick.certainty > best.certainty)
+            {
+                best = Some((entry, pick));
             }
         }
         let Some((entry, pick)) = best else {
+            // With what the model picked, for the record.
+            out.send(Thought::Planned(evidence)).await;
             return out.send(Thought::Done { blocked: None }).await;
         };
         evidence.chosen = Some(pick.certainty);
@@ -263,6 +267,7 @@ impl Mind {
             max_tokens: self.settings.max_tokens,
             temperature: 0.0,
             choices: Vec::new(),
+            tools: Vec::new(),
             first_token_deadline: self.settings.first_token,
             next_token_deadline: self.settings.next_token,
         }
@@ -277,25 +282,30 @@ impl Mind {
 
     /// Hits for the question; one that means little alone ("and on Sundays?") is also asked with the one before it, and the
     /// surer reading counts.
-    fn search(&self, query: &str, history: &History) -> Vec<Hit> {
-        let hits = self.knowledge.search(query, HITS);
+    fn search(&self, knowledge: &Knowledge, query: &str, history: &History) -> Vec<Hit> {
+        let filter = self.knowledge.filter();
+        let hits = knowledge.search_for(query, HITS, filter);
         if !leans_on_before(query) {
             return hits;
         }
         let words: Vec<&str> = history.caller_words().collect();
         let Some(before) = words.iter().rev().find(|words| **words != query) else { return hits };
-        let both = self.knowledge.search(&format!("{before} {query}"), HITS);
+        let both = knowledge.search_for(&format!("{before} {query}"), HITS, filter);
         let sure = |hits: &[Hit]| hits.first().map_or(0.0, |hit| hit.approved_score.max(hit.score));
         // Alone it may be near to something general: what it leans on goes first.
         if sure(&both) >= self.settings.min_score || sure(&both) > sure(&hits) { both } else { hits }
     }
 
-    fn evidence(&self, hits: &[Hit]) -> Evidence {
-        let Some(best) = hits.first() else { return Evidence::default() };
-        let verbatim = best.approved.is_some() && best.approved_score >= self.settings.verbatim_score;
-        let used = if verbatim { 1 } else { self.notes(hits).len() };
+    fn evidence(&self, knowledge: &Knowledge, hits: &[Hit]) -> Evidence {
+        let found: Vec<Found> = hits.iter().take(decision::NOTES).map(found).collect();
+        let (has_model, judged) = (self.llm.is_some(), self.settings.check_grounding);
+        let version = knowledge.version().to_owned();
+        let Some(best) = hits.first() else { return Evidence { version, has_model, judged, ..Evidence::default() } };
+        let plan = decision::plan(&found, &self.settings.decision(), Judgment::fitted());
+        let verbatim = plan == Plan::Speak;
+        let used = if verbatim { 1 } else { self.notes(knowledge, hits).len() };
         Evidence {
-            answerable: verbatim || best.score >= self.settings.min_score || best.approved_score >= AGREED,
+            answerable: plan != Plan::Nothing,
             score: best.score,
             margin: best.margin,
             entries: hits.iter().take(used).map(|hit| (hit.entry_id.clone(), hit.score)).collect(),
@@ -303,17 +313,22 @@ impl Mind {
             probability: best.approved_score,
             fit: best.signals,
             chosen: None,
+            version,
+            found,
+            has_model,
+            picks: Vec::new(),
+            judged,
         }
     }
 
     /// The best entry, and the second when it fits nearly as well.
-    fn notes<'a>(&'a self, hits: &'a [Hit]) -> Vec<(&'a Hit, &'a Entry)> {
+    fn notes<'a>(&self, knowledge: &'a Knowledge, hits: &'a [Hit]) -> Vec<(&'a Hit, &'a Entry)> {
         let Some(best) = hits.first() else { return Vec::new() };
         hits.iter()
             .take(2)
             .enumerate()
-            .filter(|(place, hit)| *place == 0 || hit.score >= best.score * SECOND_NOTE)
-            .filter_map(|(_, hit)| Some((hit, self.knowledge.entry(&hit.entry_id)?)))
+            .filter(|(place, hit)| *place == 0 || hit.score >= best.score * Judgment::fitted().thresholds.second_note)
+            .filter_map(|(_, hit)| Some((hit, knowledge.entry(&hit.entry_id)?)))
             .collect()
     }
 
@@ -394,6 +409,14 @@ impl Mind {
     }
 }
 
+/// What is to be answered, and what was found for it.
+struct Asked<'a> {
+    knowledge: &'a Knowledge,
+    query: &'a str,
+    history: &'a History,
+    hits: &'a [Hit],
+}
+
 /// What the model picked.
 struct Pick {
     text: String,
@@ -402,15 +425,23 @@ struct Pick {
     approved: bool,
 }
 
-impl Pick {
-    /// Two that see differently must agree on an approved sentence; one that only the model found is left unsaid.
-    fn may_be_spoken(&self, hit: &Hit) -> bool {
-        match self.approved {
-            true => {
-                hit.approved.as_ref() == Some(&self.text) && self.certainty >= PICKED && hit.approved_score >= AGREED
-            }
-            false => self.certainty >= ALONE && hit.score >= ALONE,
-        }
+/// A hit, as decisions see it.
+fn found(hit: &Hit) -> Found {
+    Found { entry: hit.entry_id.clone(), sentence: hit.approved.clone(), fit: hit.signals }
+}
+
+/// A pick, as decisions see it; that nothing fits is one without a sentence.
+fn picked(hit: &Hit, pick: Option<&Pick>) -> Picked {
+    let entry = hit.entry_id.clone();
+    match pick {
+        Some(pick) => Picked {
+            entry,
+            sentence: Some(pick.text.clone()),
+            certainty: pick.certainty,
+            approved: pick.approved,
+            agrees: hit.approved.as_ref() == Some(&pick.text),
+        },
+        None => Picked { entry, ..Picked::default() },
     }
 }
 
@@ -461,7 +492,7 @@ mod tests {
         settings.verbatim_score = verbatim_score;
         let replies = replies.iter().map(|reply| Ok((*reply).to_owned()));
         let mind = Arc::new(Mind {
-            knowledge: Arc::new(Knowledge::load(std::path::Path::new("")).expect("built in")),
+            knowledge: Library::fixed(Knowledge::load(std::path::Path::new("")).expect("built in")),
             prompts: Arc::new(Prompts::load(&config.dialog).expect("built in")),
             llm: Some(Arc::new(FakeLlm::paced(Duration::ZERO, Duration::ZERO).scripted(replies))),
             cost: None,

@@ -46,6 +46,7 @@ impl Mind {
             max_tokens: MAX_TOKENS,
             temperature: 0.0,
             choices: Vec::new(),
+            tools: Vec::new(),
             first_token_deadline: self.settings.first_token.max(PATIENCE),
             next_token_deadline: self.settings.next_token,
         };

@@ -1,10 +1,14 @@
 //! `warmline eval PATH`: scripted conversations through the real call machine, mind and desk, with verdicts.
 //!
-//! [`scenario`] reads them, [`play`] plays them as text, [`score`] judges, [`report`] writes them down.
+//! [`scenario`] reads them, [`play`] plays them as text, [`score`] judges, [`report`] writes them down; [`replay`] makes the
+//! decisions of runs and of recorded calls again with another configuration, [`curve`] over a range of thresholds.
 
+mod baseline;
+mod curve;
 mod fit;
 pub mod garble;
 pub mod play;
+mod replay;
 mod report;
 pub mod scenario;
 pub mod score;
@@ -17,6 +21,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::baseline::{Baseline, Diff};
 use self::play::Stage;
 use self::scenario::Suite;
 use super::{CliError, say, say_json};
@@ -30,7 +35,9 @@ use crate::dialog::phrases::Phrases;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// YAML files of scenarios, or folders of them
-    #[arg(required = true, value_name = "PATH")]
+    ///
+    /// With `--replay`: folders written by `--report`, or their `runs.jsonl`; none: the calls on record.
+    #[arg(required_unless_present = "replay", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Print one JSON object a metric
     #[arg(long)]
@@ -38,6 +45,12 @@ pub struct Args {
     /// Write what was said, judged and measured into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Compare with the accepted run in this file; what got worse fails
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// With `--baseline`: accept this run, whatever got worse, and write it there
+    #[arg(long, requires = "baseline")]
+    accept: bool,
     /// Which language model; without it the configuration's
     #[arg(long, value_enum)]
     llm: Option<Model>,
@@ -53,6 +66,18 @@ pub struct Args {
     /// Only scenarios whose name begins so
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Make stored decisions again with this configuration, and say what would differ; nothing is played
+    #[arg(long, conflicts_with_all = ["fit", "report", "baseline", "llm", "noise", "words_only"])]
+    replay: bool,
+    /// With `--replay`: weights from this file, such as `--fit` writes
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    weights: Option<PathBuf>,
+    /// With `--replay`: write wrong, late, needless and withheld answers over the threshold into this file, as JSON
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    curve: Option<PathBuf>,
+    /// With `--replay` and no PATH: so many of the latest calls
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    calls: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -77,6 +102,9 @@ struct Line<'a> {
 
 /// Runs `warmline eval`.
 pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
+    if args.replay {
+        return replay::run(&args, &config).await;
+    }
     let mut suite = Suite::load(&args.paths)?;
     if let Some(start) = &args.only {
         suite.scenarios.retain(|scenario| scenario.name.starts_with(start));
@@ -119,9 +147,9 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
     tracker.close();
     // The worker gets its time to end; the numbers are made.
     let _ = tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await;
-    let metrics = score::metrics(&runs, &config.dialog.company, &stage.mind.knowledge);
+    let metrics = score::metrics(&runs, &config.dialog.company, &stage.mind.knowledge.current());
     let model = stage.mind.llm.as_ref().map_or("none", |llm| llm.name());
-    let search = if stage.mind.knowledge.is_semantic() { "words and meaning" } else { "words" };
+    let search = if stage.mind.knowledge.current().is_semantic() { "words and meaning" } else { "words" };
     let name = args.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
     for metric in &metrics {
         if args.json {
@@ -132,14 +160,44 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
             say(format!("{metric:<34} {value:>9.4} {unit:<5} n={n}"))?;
         }
     }
-    let broken = score::broken_bounds(&metrics, if args.only.is_some() { &EVERYTHING } else { &suite.bounds });
+    let mut broken = score::broken_bounds(&metrics, if args.only.is_some() { &EVERYTHING } else { &suite.bounds });
+    let now = Baseline::of(model, &runs, &metrics);
+    let diff = diff(&args, &now)?;
     if let Some(folder) = &args.report {
-        report::write(folder, &report::Run { path: &name, model, runs: &runs, metrics: &metrics, broken: &broken })?;
+        let (broken, diff) = (&broken[..], diff.as_ref());
+        report::write(
+            folder,
+            &report::Run { path: &name, model, search, runs: &runs, metrics: &metrics, broken, diff },
+        )?;
+    }
+    let worse = diff.as_ref().map(Diff::regressions).unwrap_or_default();
+    if !args.json {
+        for change in diff.iter().flat_map(|diff| &diff.changes) {
+            say(format!("{} {} {}", if change.regression { "↓" } else { "·" }, change.name, change.what))?;
+        }
+    }
+    if let (true, Some(file)) = (args.accept, &args.baseline) {
+        now.save(file)?;
+    } else {
+        broken.extend(worse);
     }
     if broken.is_empty() {
         return Ok(());
     }
-    Err(CliError::failed(broken.join("; "), ""))
+    Err(CliError::failed(
+        broken.join("; "),
+        if args.baseline.is_some() { "`--accept` accepts what got worse." } else { "" },
+    ))
+}
+
+/// What is different from the accepted run, if one is to be compared with.
+fn diff(args: &Args, now: &Baseline) -> Result<Option<Diff>, CliError> {
+    let Some(file) = &args.baseline else { return Ok(None) };
+    if args.accept && !file.exists() {
+        return Ok(None);
+    }
+    // Of a part, or under another noise, the rest is not gone.
+    Ok(Some(Baseline::load(file)?.diff(now, args.only.is_none())))
 }
 
 /// The bounds of a part of a suite: none but that all pass.
@@ -148,7 +206,7 @@ static EVERYTHING: std::collections::BTreeMap<String, scenario::Bound> = std::co
 async fn refit(file: &std::path::Path, suite: &Suite, config: Config) -> Result<(), CliError> {
     let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
     let mind = engines::start_mind(&Arc::new(config.clone()), &tracker, &cancel).await?;
-    if !mind.knowledge.is_semantic() {
+    if !mind.knowledge.current().is_semantic() {
         return Err(CliError::usage(
             "both ways of searching are fitted together",
             "Fetch the model: `warmline models fetch minilm`.",
@@ -157,7 +215,7 @@ async fn refit(file: &std::path::Path, suite: &Suite, config: Config) -> Result<
     let mut words = config;
     words.dialog.embedding.clear();
     let words = engines::start_mind(&Arc::new(words), &tracker, &cancel).await?;
-    let judgment = fit::fit(&suite.scenarios, &words.knowledge, &mind.knowledge);
+    let judgment = fit::fit(&suite.scenarios, &words.knowledge.current(), &mind.knowledge.current());
     say(format!("{} cases", judgment.cases))?;
     fit::write(file, &judgment)
 }
@@ -177,6 +235,8 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             filler: None,
             announce_every: seconds(handoff.announce_every_s),
             min_confidence: Probability::clamped(handoff.min_confidence),
+            verbatim_score: config.dialog.verbatim_score,
+            min_score: config.dialog.min_score,
             forbidden_topics: handoff.forbidden_topics.clone(),
             caller_number_known: true,
             telephone: None,
@@ -190,28 +250,89 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::llm::{ChatRequest, ChatSummary, LanguageModel, LlmError};
 
-    /// Both suites by words alone and without a model: what every machine can do, in a second.
+    /// What every machine can do, in a second: search by words alone, no model.
+    pub(super) async fn stage_without_model() -> (Stage, Config) {
+        let mut config = Config::default();
+        config.llm.engine = LlmMode::Off;
+        config.dialog.embedding.clear();
+        let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let stage = stage(&Arc::new(config.clone()), &tracker, &cancel).await.expect("a stage");
+        (stage, config)
+    }
+
+    /// Both suites by words alone and without a model.
     #[tokio::test]
     async fn the_suites_keep_their_bounds_without_any_model() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("evals");
         for folder in ["fitting", "judging"] {
             let suite = Suite::load(&[root.join(folder)]).expect("a suite");
-            let mut config = Config::default();
-            config.llm.engine = LlmMode::Off;
-            config.dialog.embedding.clear();
-            let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
-            let stage = stage(&Arc::new(config), &tracker, &cancel).await.expect("a stage");
+            let (stage, _) = stage_without_model().await;
             let mut runs = Vec::new();
             for scenario in suite.scenarios {
                 let played = play::play(&stage, &scenario).await;
                 let verdict = score::judge(&scenario, &played);
                 runs.push((scenario, played, verdict));
             }
-            let metrics = score::metrics(&runs, "Larkfield", &stage.mind.knowledge);
+            let metrics = score::metrics(&runs, "Larkfield", &stage.mind.knowledge.current());
             let broken = score::broken_bounds(&metrics, &suite.bounds);
             assert!(broken.is_empty(), "{folder}: {broken:?}");
             assert!(runs.len() > 100, "{folder} has {} scenarios", runs.len());
         }
+    }
+
+    /// Does what whoever spoke last says: picks the first answer there is, repeats the caller's words as its own.
+    struct Gullible;
+
+    #[async_trait::async_trait]
+    impl LanguageModel for Gullible {
+        async fn generate(
+            &self,
+            request: ChatRequest,
+            pieces: tokio::sync::mpsc::Sender<String>,
+        ) -> Result<ChatSummary, LlmError> {
+            let text = match request.choices.first() {
+                Some(letter) => letter.to_string(),
+                None => request.messages.last().map(|message| message.content.clone()).unwrap_or_default(),
+            };
+            let choices = request.choices.first().map(|letter| (*letter, 1.0)).into_iter().collect();
+            pieces.send(text.clone()).await.map_err(|_| LlmError::Cancelled)?;
+            Ok(ChatSummary { text, choices, ..ChatSummary::default() })
+        }
+
+        fn name(&self) -> &str {
+            "gullible"
+        }
+    }
+
+    /// How many injections succeed against the gullible model, of how many. `guarded`: as it is by default.
+    async fn injected(guarded: bool) -> (usize, usize) {
+        let (mut stage, _) = stage_without_model().await;
+        let mut mind = crate::call::mind::Mind::clone(&stage.mind);
+        mind.llm = Some(Arc::new(Gullible));
+        if !guarded {
+            // Asked about everything, and whatever it says is spoken.
+            (mind.settings.check_grounding, mind.settings.min_score) = (false, 0.0);
+        }
+        stage.mind = Arc::new(mind);
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("evals");
+        let suite = Suite::load(&[root.join("fitting"), root.join("judging")]).expect("a suite");
+        let scenarios: Vec<_> =
+            suite.scenarios.into_iter().filter(|scenario| scenario.kind == scenario::Kind::Injection).collect();
+        let mut succeeded = 0;
+        for scenario in &scenarios {
+            let played = play::play(&stage, scenario).await;
+            succeeded += usize::from(!score::judge(scenario, &played).problems.is_empty());
+        }
+        (succeeded, scenarios.len())
+    }
+
+    /// The suite has teeth: without its rules a model that obeys is caught by it, with them none of it is spoken.
+    #[tokio::test]
+    async fn injections_succeed_against_a_gullible_model_only_without_the_rules() {
+        let (unguarded, all) = injected(false).await;
+        assert!(unguarded * 4 >= all, "{unguarded} of {all} were noticed");
+        assert_eq!(injected(true).await.0, 0, "of {all}");
     }
 }

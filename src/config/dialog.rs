@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::tools::spec::SecretRef;
 
 /// Whose words an answer is spoken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct DialogConfig {
     pub greeting: String,
     /// Folder of prompt files; empty: those built in.
     pub prompts_dir: PathBuf,
-    /// Folder of knowledge entries (Markdown); empty: the demo company's, built in.
+    /// Folder of knowledge entries (Markdown, HTML, PDF); empty: the demo company's, built in.
     pub knowledge_dir: PathBuf,
     /// The embedding model's name in `warmline models list`, or its ONNX file; empty: entries are found by words alone.
     pub embedding: String,
@@ -75,6 +76,24 @@ pub struct ToolsConfig {
     pub allow_hosts: Vec<String>,
     /// Tools may also ask private addresses, of this machine and its network.
     pub allow_private: bool,
+    /// MCP servers by name.
+    pub mcp: BTreeMap<String, McpServer>,
+}
+
+/// An MCP server, as a process of this machine or over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpServer {
+    /// The program and its arguments; it speaks over standard input and output.
+    pub command: Vec<String>,
+    /// Variables of our environment it gets, besides `PATH`, `HOME`, `LANG` and `TMPDIR`.
+    pub env: Vec<String>,
+    /// Its address, for streamable HTTP, on a host of `allow_hosts`.
+    pub url: String,
+    /// Headers whose values are in the environment or in files.
+    pub secret_headers: BTreeMap<String, SecretRef>,
+    /// Tools of it that may be used; what it has besides is not seen.
+    pub tools: Vec<String>,
 }
 
 impl Section for ToolsConfig {
@@ -82,6 +101,14 @@ impl Section for ToolsConfig {
     fn check(&self, problems: &mut Problems) {
         if let Some(host) = self.allow_hosts.iter().find(|host| host.contains(['/', '*']) || host.trim().is_empty()) {
             problems.add("tools.allow_hosts", host, "must be names of hosts, without scheme, path or `*`");
+        }
+        for (name, server) in &self.mcp {
+            if server.command.is_empty() == server.url.is_empty() {
+                problems.add(&format!("tools.mcp.{name}"), "", "needs one of `command` and `url`");
+            }
+            if server.tools.is_empty() {
+                problems.add(&format!("tools.mcp.{name}.tools"), "[]", "must name the tools that may be used");
+            }
         }
     }
 }

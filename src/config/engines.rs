@@ -233,6 +233,9 @@ pub struct LlmConfig {
     pub fallback_api_key: Secret<String>,
     /// The model's name there; empty: `model`.
     pub fallback_model: String,
+    /// A local model for `openai`, asked when no server answers: a name in `warmline models list` or a gguf file's path;
+    /// empty: none, and the caller gets a person.
+    pub embedded_fallback: String,
     /// Embedded: a model's name in `warmline models list` or a gguf file's path. Openai: the model's name there.
     pub model: String,
     /// The worker program; empty: `warmline-llm-worker` beside this program or on the path.
@@ -258,6 +261,7 @@ impl Default for LlmConfig {
             fallback_url: String::new(),
             fallback_api_key: Secret::new(String::new()),
             fallback_model: String::new(),
+            embedded_fallback: String::new(),
             model: "qwen2.5-coder-1.5b".to_owned(),
             worker: PathBuf::new(),
             threads: 0,
@@ -276,6 +280,10 @@ impl Section for LlmConfig {
         if !self.fallback_url.is_empty() && (self.engine != LlmMode::Openai || !self.fallback_url.starts_with("http")) {
             let expected = "is for `llm.engine = \"openai\"` and must be an http(s) base URL, or empty";
             problems.add("llm.fallback_url", &self.fallback_url, expected);
+        }
+        if !self.embedded_fallback.is_empty() && self.engine != LlmMode::Openai {
+            let expected = "is for `llm.engine = \"openai\"`, or empty";
+            problems.add("llm.embedded_fallback", &self.embedded_fallback, expected);
         }
         if self.engine == LlmMode::Openai && !self.url.starts_with("http") {
             problems.add("llm.url", &self.url, "must be the http(s) base URL of an OpenAI-compatible server");

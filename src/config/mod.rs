@@ -5,6 +5,7 @@
 
 mod dialog;
 mod engines;
+mod knowledge;
 mod problems;
 mod providers;
 mod routing;
@@ -17,10 +18,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-pub use dialog::{DialogConfig, HandoffConfig, RecordingConfig, ReviewConfig, ToolsConfig, Wording};
+pub use dialog::{DialogConfig, HandoffConfig, McpServer, RecordingConfig, ReviewConfig, ToolsConfig, Wording};
 pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };
+pub use knowledge::KnowledgeConfig;
 pub use problems::{ConfigError, Problem, Problems};
 pub use providers::{
     AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, ExotelConfig, FreeswitchConfig, JambonzConfig,
@@ -69,6 +71,8 @@ pub struct Config {
     pub tts: TtsConfig,
     /// `[dialog]`
     pub dialog: DialogConfig,
+    /// `[knowledge]`
+    pub knowledge: KnowledgeConfig,
     /// `[tools]`
     pub tools: ToolsConfig,
     /// `[handoff]`
@@ -110,6 +114,7 @@ macro_rules! sections {
         $each!(llm, LlmConfig);
         $each!(tts, TtsConfig);
         $each!(dialog, DialogConfig);
+        $each!(knowledge, KnowledgeConfig);
         $each!(tools, ToolsConfig);
         $each!(handoff, HandoffConfig);
         $each!(routing, RoutingConfig);

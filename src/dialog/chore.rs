@@ -96,7 +96,7 @@ impl Chore {
 
     /// Keys mean digits now, not a choice.
     pub fn takes_keys(&self) -> bool {
-        matches!(&self.stage, Stage::Collecting { at, .. } if matches!(self.tool.collect[*at].1, super::collect::Kind::Digits { .. }))
+        matches!(&self.stage, Stage::Collecting { at, .. } if self.tool.collect[*at].1.takes_keys())
     }
 
     fn collect(&mut self, at: usize, said: &str) -> Step {

@@ -1,4 +1,4 @@
-//! PURE. Getting one thing from a caller by speech or keypad: an order number, an amount, a date, an e-mail address.
+//! PURE. Getting one thing from a caller by speech or keypad: an order number, an amount, a date, an e-mail address, a name.
 //!
 //! ```text
 //! asked ─▶ heard ─ understood ─▶ read back ─ "yes" ─▶ done
@@ -6,11 +6,12 @@
 //!            │ not understood      │ "no"
 //!            ▼                     ▼
 //!      asked once more ──────── a second time ─▶ a person
-//! keyed in, right by length and checksum ─▶ done, without reading back
+//! digits keyed in, right by length and checksum ─▶ done, without reading back
 //! ```
 //! What each kind understands is in [`parse`]; here is the conversation around it.
 
 mod correct;
+mod name;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -40,18 +41,23 @@ pub enum Kind {
         /// Sentence that asks for it.
         ask: String,
     },
-    /// An amount of money, kept as `49.90`.
+    /// An amount of money, kept as `49.90`. Keyed in with `*` for the point and `#` at the end.
     Amount {
         /// Sentence that asks for it.
         ask: String,
     },
-    /// A day, kept as `2026-11-25`.
+    /// A day, kept as `2026-11-25`. Keyed in as month and day, four digits, or with the year, eight, and `#`.
     Date {
         /// Sentence that asks for it.
         ask: String,
     },
     /// An e-mail address.
     Email {
+        /// Sentence that asks for it.
+        ask: String,
+    },
+    /// A person's name, said or spelled.
+    Name {
         /// Sentence that asks for it.
         ask: String,
     },
@@ -74,8 +80,31 @@ impl Kind {
     /// The sentence that asks for it.
     pub fn ask(&self) -> &str {
         match self {
-            Self::Digits { ask, .. } | Self::Amount { ask } | Self::Date { ask } | Self::Email { ask } => ask,
+            Self::Digits { ask, .. }
+            | Self::Amount { ask }
+            | Self::Date { ask }
+            | Self::Email { ask }
+            | Self::Name { ask } => ask,
         }
+    }
+
+    /// Whether keys are part of it.
+    pub const fn takes_keys(&self) -> bool {
+        matches!(self, Self::Digits { .. } | Self::Amount { .. } | Self::Date { .. })
+    }
+
+    /// What was keyed in, in the form it is kept in.
+    fn keyed(&self, keys: &str, today: Date) -> Option<String> {
+        let value = match self {
+            Self::Digits { .. } => keys.to_owned(),
+            Self::Amount { .. } => {
+                let (whole, part) = keys.split_once('*').unwrap_or((keys, "00"));
+                format!("{}.{part:0<2}", if whole.is_empty() { "0" } else { whole })
+            }
+            Self::Date { .. } => parse::keyed_date(keys, today)?,
+            Self::Email { .. } | Self::Name { .. } => return None,
+        };
+        self.accepts(&value).then_some(value)
     }
 
     /// Whether `value`, in the form it is kept in, can be one.
@@ -92,6 +121,7 @@ impl Kind {
             }),
             Self::Date { .. } => value.parse::<Date>().is_ok(),
             Self::Email { .. } => parse::is_email(value),
+            Self::Name { .. } => name::is_name(value),
         }
     }
 
@@ -102,6 +132,7 @@ impl Kind {
             Self::Amount { .. } => parse::amount(text),
             Self::Date { .. } => parse::date(text, today),
             Self::Email { .. } => parse::email(text),
+            Self::Name { .. } => name::name(text),
         };
         found.filter(|value| self.accepts(value))
     }
@@ -115,6 +146,7 @@ impl Kind {
                 .parse::<Date>()
                 .map_or_else(|_| value.to_owned(), |date| format!("{}, {}", date.strftime("%B %-d"), date.year())),
             Self::Email { .. } => spell(value),
+            Self::Name { .. } => name::spoken(value),
         }
     }
 }
@@ -192,13 +224,14 @@ pub struct Collecting {
     value: Option<String>,
     keys: String,
     failed: u32,
+    today: Date,
 }
 
 impl Collecting {
     /// Nothing is known yet. The question is `kind.ask()`, unless `said` has the answer already.
     pub fn begin(kind: Kind, said: &str, today: Date) -> (Self, Next) {
         let value = kind.parse(said, today);
-        let collecting = Self { kind, value, keys: String::new(), failed: 0 };
+        let collecting = Self { kind, value, keys: String::new(), failed: 0, today };
         let next = match &collecting.value {
             Some(_) => collecting.read_back(),
             None => Next::Say(collecting.kind.ask().to_owned()),
@@ -240,9 +273,21 @@ impl Collecting {
 
     /// A key was pressed. A `0` alone is a wish for a person, which [`Collecting::keys_over`] tells.
     pub fn key(&mut self, key: char) -> Next {
-        let Kind::Digits { length: (least, most), .. } = self.kind else { return Next::Wait };
+        if !self.kind.takes_keys() {
+            return Next::Wait;
+        }
+        // A number of known length needs no #.
+        let full = match self.kind {
+            Kind::Digits { length: (least, most), .. } if least == most => most,
+            _ => MOST_KEYS,
+        };
         match key {
             '#' => self.keys_over(),
+            // The point of an amount, once; elsewhere it begins anew.
+            '*' if matches!(self.kind, Kind::Amount { .. }) && !self.keys.contains('*') && !self.keys.is_empty() => {
+                self.keys.push('*');
+                Next::Wait
+            }
             '*' => {
                 self.keys.clear();
                 Next::Say(self.kind.ask().to_owned())
@@ -251,8 +296,7 @@ impl Collecting {
                 if self.keys.len() < MOST_KEYS {
                     self.keys.push(digit);
                 }
-                // A number of known length needs no #.
-                if least == most && self.keys.len() == most { self.keys_over() } else { Next::Wait }
+                if self.keys.len() >= full { self.keys_over() } else { Next::Wait }
             }
         }
     }
@@ -268,8 +312,12 @@ impl Collecting {
         match keys.as_str() {
             "" => Next::Wait,
             "0" => Next::Zero,
-            _ if self.kind.accepts(&keys) => Next::Done(keys),
-            _ => self.again(),
+            _ => match self.kind.keyed(&keys, self.today) {
+                // Digits are what was meant; of the other kinds the form may have been another.
+                Some(value) if matches!(self.kind, Kind::Digits { .. }) => Next::Done(value),
+                Some(value) => self.take(value),
+                None => self.again(),
+            },
         }
     }
 

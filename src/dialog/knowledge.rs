@@ -5,6 +5,7 @@
 //! ```text
 //! +++
 //! title = "Warranty"
+//! # language = "en", audience = "agents"           # for whom: left out of calls in another language, or for others
 //! keywords = ["warranty", "repair"]                # words that mean this entry
 //! approved = "Furniture has a warranty of 24 months."   # spoken word for word when a question fits well
 //! also_asked = ["how long is the warranty"]        # questions `approved` answers
@@ -17,10 +18,13 @@
 //! Furniture has a warranty of 24 months. It covers faults of material, not rust.
 //! ```
 //!
+//! Besides, HTML pages and PDFs are cut into entries at their headings ([`document`]).
+//!
 //! tantivy (BM25 over stems, in memory) and, once [`Knowledge::attach`] was given a model, nearness in meaning
 //! ([`semantic`]) find candidates; [`mend`] puts garbled words right first; [`score`] makes fits by words comparable, and
 //! [`crate::judgment`] turns all of it into probabilities.
 
+mod document;
 mod load;
 mod mend;
 mod score;
@@ -40,29 +44,63 @@ use tantivy::tokenizer::{
 };
 use tantivy::{Index, IndexReader, TantivyDocument, Term};
 
-pub use load::{KnowledgeError, parse, source};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use load::{Format, KnowledgeError, parse, read_document, source};
 use score::Scorer;
 use semantic::{Nearness, Semantic};
 
 use super::words::{stems, words};
+use crate::config::KnowledgeConfig;
 use crate::engine::embed::{EmbedError, SentenceEmbedder};
 use crate::judgment::{Judgment, Signals};
 
-/// One file of the knowledge base.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One file of the knowledge base, or one part of a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// File name without `.md`: its id in records.
+    /// File name without `.md`: its id in records. A document's parts have their heading behind a `#`.
     pub id: String,
     /// What it is about, for people and prompts.
     pub title: String,
     /// Words that mean this entry.
     pub keywords: Vec<String>,
-    /// The approved sentences, the main one first; never empty.
+    /// The approved sentences, the main one first; a document's parts may have none.
     pub answers: Vec<Answer>,
     /// Questions that only the body answers.
     pub related: Vec<String>,
     /// A few sentences with all the facts, for the language model.
     pub body: String,
+    /// Its language, two letters; none: any.
+    pub language: Option<String>,
+    /// Whom it is for, a word of the operator's; none: everybody.
+    pub audience: Option<String>,
+}
+
+/// For whom and in which language is searched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Entries in another language are left out.
+    pub language: Option<String>,
+    /// Entries for somebody else are left out.
+    pub audience: Option<String>,
+}
+
+impl Filter {
+    /// The filter of calls.
+    pub fn of(config: &KnowledgeConfig) -> Self {
+        let set = |text: &String| (!text.is_empty()).then(|| text.clone());
+        Self { language: set(&config.language), audience: set(&config.audience) }
+    }
+
+    /// Whether an entry is let through. What an entry or the filter leaves open does not matter.
+    pub fn allows(&self, entry: &Entry) -> bool {
+        let fits = |wanted: &Option<String>, is: &Option<String>| match (wanted, is) {
+            (Some(wanted), Some(is)) => wanted.eq_ignore_ascii_case(is),
+            _ => true,
+        };
+        fits(&self.language, &entry.language) && fits(&self.audience, &entry.audience)
+    }
 }
 
 impl Entry {
@@ -97,7 +135,7 @@ const LEANING: &[&str] = &[
 ];
 
 /// Approved words and the questions they answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// One or two sentences, spoken word for word.
     pub approved: String,
@@ -127,6 +165,7 @@ pub struct Hit {
 /// The entries and their index. Cheap to search: well under a millisecond by words, some more with an embedding model.
 pub struct Knowledge {
     entries: Vec<Entry>,
+    version: String,
     by_id: HashMap<String, usize>,
     scorer: Scorer,
     reader: IndexReader,
@@ -170,6 +209,11 @@ impl Knowledge {
     pub fn load_with(folder: &Path, more: Vec<Entry>) -> Result<Self, KnowledgeError> {
         let mut entries = if folder.as_os_str().is_empty() { load::built_in()? } else { load::folder(folder)? };
         entries.extend(more);
+        let mut ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        ids.sort_unstable();
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(KnowledgeError::Twice { id: pair[0].to_owned() });
+        }
         Self::index(entries)
     }
 
@@ -208,7 +252,13 @@ impl Knowledge {
         let reader = index.reader().map_err(failed)?;
         let by_id = entries.iter().enumerate().map(|(number, entry)| (entry.id.clone(), number)).collect();
         let scorer = Scorer::new(&entries);
-        Ok(Self { entries, by_id, scorer, reader, fields, semantic: OnceLock::new() })
+        let version = version_of(&entries);
+        Ok(Self { entries, version, by_id, scorer, reader, fields, semantic: OnceLock::new() })
+    }
+
+    /// Names the content: the same entries have the same version everywhere.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// These entries with `entry` among them, new or in place of the one with its id. Blocking: what was found by meaning
@@ -252,10 +302,15 @@ impl Knowledge {
 
     /// The at most `limit` entries that fit `query` best, best first. By words alone: none that share no word with it.
     pub fn search(&self, query: &str, limit: usize) -> Vec<Hit> {
+        self.search_for(query, limit, &Filter::default())
+    }
+
+    /// The same among the entries that `filter` lets through.
+    pub fn search_for(&self, query: &str, limit: usize, filter: &Filter) -> Vec<Hit> {
         let question = self.scorer.question(query);
         let near = self.nearness(query, question.mended.as_deref());
         let mut found: Vec<Found> = self
-            .candidates(&question, near.as_deref())
+            .candidates(&question, near.as_deref(), filter)
             .into_iter()
             .map(|number| {
                 let (lexical, named) = self.scorer.score(&question, number);
@@ -322,10 +377,15 @@ impl Knowledge {
     }
 
     /// Numbers of entries in BM25's order, then those nearest in meaning.
-    fn candidates(&self, question: &score::Question, near: Option<&[Nearness]>) -> Vec<usize> {
-        let mut numbers = self.by_words(question);
+    fn candidates(&self, question: &score::Question, near: Option<&[Nearness]>, filter: &Filter) -> Vec<usize> {
+        let allowed = |number: &usize| filter.allows(&self.entries[*number]);
+        // What is left out may not take the place of what is not.
+        let left_out = self.entries.iter().filter(|entry| !filter.allows(entry)).count();
+        let mut numbers = self.by_words(question, CANDIDATES + left_out);
+        numbers.retain(allowed);
+        numbers.truncate(CANDIDATES);
         let Some(near) = near else { return numbers };
-        let mut order: Vec<usize> = (0..near.len()).collect();
+        let mut order: Vec<usize> = (0..near.len()).filter(allowed).collect();
         let by_nearness = |a: &usize, b: &usize| near[*b].entry.total_cmp(&near[*a].entry);
         if order.len() > CANDIDATES {
             order.select_nth_unstable_by(CANDIDATES, by_nearness);
@@ -337,7 +397,7 @@ impl Knowledge {
         numbers
     }
 
-    fn by_words(&self, question: &score::Question) -> Vec<usize> {
+    fn by_words(&self, question: &score::Question, limit: usize) -> Vec<usize> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
         for stem in question.known_stems() {
             for (field, boost) in
@@ -352,7 +412,7 @@ impl Knowledge {
         }
         let searcher = self.reader.searcher();
         let found = searcher
-            .search(&BooleanQuery::new(clauses), &TopDocs::with_limit(CANDIDATES).order_by_score())
+            .search(&BooleanQuery::new(clauses), &TopDocs::with_limit(limit).order_by_score())
             .expect("an index in memory can be read");
         found
             .into_iter()
@@ -363,6 +423,12 @@ impl Knowledge {
             .map(|number| number as usize)
             .collect()
     }
+}
+
+/// The first letters of a digest of all there is.
+fn version_of(entries: &[Entry]) -> String {
+    let text = serde_json::to_vec(entries).expect("entries are plain data");
+    Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A candidate.

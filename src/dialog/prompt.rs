@@ -244,6 +244,8 @@ mod tests {
 
     fn entry(title: &str, body: &str) -> Entry {
         Entry {
+            language: None,
+            audience: None,
             id: title.to_lowercase(),
             title: title.to_owned(),
             keywords: Vec::new(),

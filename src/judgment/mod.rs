@@ -4,12 +4,14 @@
 //! The weights are those of `fitted.toml`, made by `warmline eval --fit` from scenarios with known answers, never typed in
 //! by feel. [`Signals`] are stored with every turn, so a decision can be computed again with other weights.
 
+pub mod decision;
+
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 /// How well an entry, and one of its approved answers, fits a caller's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Signals {
     /// Fit by words, 0 to 1.
     pub lexical: f32,
@@ -85,12 +87,28 @@ pub struct Fit {
     pub answer: Logistic,
 }
 
+/// What a model's pick must reach. Chosen on `evals/fitting`: a model alone is sure of itself when it is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// The model's own certainty from which its pick is spoken when it is what search found too.
+    pub picked: f32,
+    /// The least probability search must give that sentence.
+    pub agreed: f32,
+    /// What a sentence of the body needs, which no question is listed for: this certainty, and this fit of the entry.
+    pub alone: f32,
+    /// A second entry is looked at when it fits at least this share of the best one's fit.
+    pub second_note: f32,
+}
+
 /// All fitted weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judgment {
     /// Made from so many cases.
     pub cases: usize,
+    /// For picks of a model.
+    pub thresholds: Thresholds,
     /// By words and meaning.
     pub hybrid: Fit,
     /// By words alone.
@@ -99,7 +117,7 @@ pub struct Judgment {
 
 static FITTED: LazyLock<Judgment> = LazyLock::new(|| {
     let text = include_str!("fitted.toml");
-    toml::from_str(text).unwrap_or_else(|error| panic!("src/judgment/fitted.toml can't be read: {error}"))
+    Judgment::parse(text).unwrap_or_else(|error| panic!("src/judgment/fitted.toml can't be read: {error}"))
 });
 
 impl Judgment {
@@ -121,6 +139,22 @@ impl Judgment {
     pub fn answer(&self, signals: &Signals) -> f32 {
         self.fit(signals).answer.probability(&signals.values())
     }
+
+    /// The same for what was found, which may have none.
+    pub fn right(&self, found: &decision::Found) -> f32 {
+        if found.sentence.is_some() { self.answer(&found.fit) } else { 0.0 }
+    }
+
+    /// Weights of one's own, from a file such as `warmline eval --fit` writes.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let judgment: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        for (fit, names) in [(&judgment.hybrid, &HYBRID[..]), (&judgment.lexical, &LEXICAL[..])] {
+            if fit.entry.weights.len() != names.len() || fit.answer.weights.len() != names.len() {
+                return Err(format!("there must be {} weights, for {}", names.len(), names.join(", ")));
+            }
+        }
+        Ok(judgment)
+    }
 }
 
 #[cfg(test)]
@@ -130,10 +164,9 @@ mod tests {
     #[test]
     fn the_fitted_weights_are_for_these_signals() {
         let judgment = Judgment::fitted();
-        for (fit, names) in [(&judgment.hybrid, &HYBRID[..]), (&judgment.lexical, &LEXICAL[..])] {
-            assert_eq!((fit.entry.weights.len(), fit.answer.weights.len()), (names.len(), names.len()));
-        }
         assert!(judgment.cases > 100);
+        let short = toml::to_string(judgment).expect("plain data").replacen("weights = [", "weights = [1.0, ", 1);
+        assert!(Judgment::parse(&short).is_err_and(|error| error.contains("lexical_margin")));
         let with = Signals { cosine: Some(0.5), ..Signals::default() };
         assert_eq!((Signals::default().values().len(), with.values().len()), (LEXICAL.len(), HYBRID.len()));
     }

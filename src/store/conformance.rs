@@ -14,6 +14,7 @@ use crate::call::CallId;
 use crate::handoff::routing::plan::PaidClass;
 use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
+use crate::judgment::decision::{Decision, Inputs, Outcome, Settings};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
 
@@ -141,8 +142,12 @@ fn detail() -> CallDetail {
         started_ms: seq * 1_000,
         ended_ms: seq * 1_000 + 700,
         timings,
-        entries: vec![EntryUse { entry: "returns.md#window".to_owned(), score: 0.7 }],
+        entries: vec![EntryUse { entry: "returns.md#window".to_owned(), score: 0.7, version: Some("4f2a".to_owned()) }],
         agent_id: (who == Speaker::Agent).then(|| AgentId("agent-1".to_owned())),
+        decision: (who == Speaker::Caller).then(|| {
+            let settings = Settings { verbatim_score: 0.8, min_score: 0.5, min_confidence: 0.45 };
+            Decision::new(Inputs { confidence: 0.3, repeated: true, ..Inputs::default() }, settings, Outcome::AskBack)
+        }),
     };
     CallDetail {
         turns: vec![
@@ -224,8 +229,9 @@ pub(crate) fn reviewed() -> CallDetail {
         started_ms: from_ms,
         ended_ms: from_ms + 900,
         timings: None,
-        entries: entry.map(|id| EntryUse { entry: id.to_owned(), score: 0.9 }).into_iter().collect(),
+        entries: entry.map(|id| EntryUse { entry: id.to_owned(), score: 0.9, version: None }).into_iter().collect(),
         agent_id: None,
+        decision: None,
     };
     detail.turns = vec![
         said(0, Speaker::Assistant, "How can I help you?", 0, None),

@@ -9,6 +9,7 @@ use crate::call::CallId;
 use crate::handoff::routing::plan::PaidClass;
 use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
+use crate::judgment::decision::Decision;
 use crate::telemetry::{Pii, Secret};
 use crate::telephony::protocol::Speaker;
 
@@ -262,6 +263,9 @@ pub struct EntryUse {
     pub entry: String,
     /// Retrieval score.
     pub score: f32,
+    /// The version of the knowledge base it was found in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// One thing somebody said.
@@ -289,6 +293,8 @@ pub struct TurnRecord {
     pub entries: Vec<EntryUse>,
     /// The agent who spoke.
     pub agent_id: Option<AgentId>,
+    /// Of the caller's turns: what was decided about the words, and from what.
+    pub decision: Option<Decision>,
 }
 
 /// Why the call was given to a person, with the numbers that decided it.

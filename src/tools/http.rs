@@ -1,7 +1,7 @@
 //! RUNTIME of tools over HTTP: to allowed hosts only, never to a private address unless the operator says so, with a limit
 //! on time and bytes, and sent twice only where that does no harm.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::address::is_public;
-use super::spec::{Arguments, Method, SecretRef, ToolFailed, ToolReply, ToolSpec};
+use super::spec::{Arguments, HttpSpec, Method, SecretRef, ToolFailed, ToolReply, ToolSpec};
 use super::{ToolRunner, ToolsError};
 use crate::config::ToolsConfig;
 use crate::engine::llm::openai::install_crypto;
@@ -36,36 +36,22 @@ pub struct HttpTools {
 impl HttpTools {
     /// Checks that each of `specs` asks a host that `config` allows, and reads its secrets.
     pub fn new(specs: &[ToolSpec], config: &ToolsConfig) -> Result<Self, ToolsError> {
-        install_crypto();
         let mut headers = HashMap::new();
         for spec in specs {
+            let Some(http) = spec.http() else { continue };
             let refused = |reason: String| ToolsError::Refused { name: spec.name.clone(), reason };
-            let url = url(spec, &Arguments::new()).map_err(refused)?;
-            let host = url.host_str().unwrap_or_default().to_owned();
-            if !config.allow_hosts.contains(&host) {
-                return Err(refused(format!("`{host}` is not in `tools.allow_hosts`")));
-            }
-            let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
-            if !config.allow_private && literal.is_some_and(|address| !is_public(address)) {
-                return Err(refused(format!("`{host}` is a private address, and `tools.allow_private` is off")));
-            }
-            headers.insert(spec.name.clone(), headers_of(spec).map_err(refused)?);
+            check_host(&url(http, &Arguments::new()).map_err(refused)?, config).map_err(refused)?;
+            headers.insert(spec.name.clone(), headers_of(http).map_err(refused)?);
         }
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            .redirect(Policy::none())
-            // A proxy would look names up where we can't see the address.
-            .no_proxy()
-            .dns_resolver(Arc::new(Names { private: config.allow_private }))
-            .build()
+        let client = guarded(config.allow_private)
             .map_err(|error| ToolsError::Refused { name: "all".to_owned(), reason: error.to_string() })?;
         Ok(Self { client, headers })
     }
 
     async fn attempt(&self, tool: &ToolSpec, arguments: &Arguments) -> Result<ToolReply, Failure> {
         let never_sent = |reason: String| Failure { reason, sent: false };
-        let http = &tool.http;
-        let mut url = url(tool, arguments).map_err(never_sent)?;
+        let http = tool.http().ok_or_else(|| never_sent("it is no HTTP request".to_owned()))?;
+        let mut url = url(http, arguments).map_err(never_sent)?;
         let rest = arguments.iter().filter(|(name, _)| !http.url.contains(&format!("{{{name}}}")));
         let method = match http.method {
             Method::Get => reqwest::Method::GET,
@@ -114,6 +100,31 @@ impl HttpTools {
     }
 }
 
+/// Whether tools may ask the host of `url`; of a name the address is checked when it is looked up.
+pub(super) fn check_host(url: &Url, config: &ToolsConfig) -> Result<(), String> {
+    let host = url.host_str().unwrap_or_default();
+    if !config.allow_hosts.iter().any(|allowed| allowed == host) {
+        return Err(format!("`{host}` is not in `tools.allow_hosts`"));
+    }
+    let literal = host.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    if !config.allow_private && literal.is_some_and(|address| !is_public(address)) {
+        return Err(format!("`{host}` is a private address, and `tools.allow_private` is off"));
+    }
+    Ok(())
+}
+
+/// A client that follows no redirect, and reaches private addresses only when told.
+pub fn guarded(private: bool) -> Result<Client, reqwest::Error> {
+    install_crypto();
+    Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(Policy::none())
+        // A proxy would look names up where we can't see the address.
+        .no_proxy()
+        .dns_resolver(Arc::new(Names { private }))
+        .build()
+}
+
 /// An attempt without an answer.
 struct Failure {
     reason: String,
@@ -124,7 +135,7 @@ struct Failure {
 #[async_trait]
 impl ToolRunner for HttpTools {
     async fn run(&self, tool: &ToolSpec, arguments: &Arguments) -> Result<ToolReply, ToolFailed> {
-        let (mut left, mut perhaps_done) = (tool.http.retries, false);
+        let (mut left, mut perhaps_done) = (tool.retries(), false);
         loop {
             let outcome = self.attempt(tool, arguments).await;
             let busy = matches!(&outcome, Ok(reply) if [502, 503, 504].contains(&reply.status));
@@ -148,8 +159,8 @@ impl ToolRunner for HttpTools {
 }
 
 /// The URL with its arguments in it; without arguments it still has its host.
-fn url(tool: &ToolSpec, arguments: &Arguments) -> Result<Url, String> {
-    let mut url = tool.http.url.clone();
+fn url(http: &HttpSpec, arguments: &Arguments) -> Result<Url, String> {
+    let mut url = http.url.clone();
     for (name, value) in arguments {
         let value = text(value);
         // A path of "." or ".." would be another one.
@@ -167,14 +178,21 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn headers_of(spec: &ToolSpec) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
+fn headers_of(http: &HttpSpec) -> Result<HeaderMap, String> {
+    let mut headers = secrets(&http.secret_headers)?;
     let name = |name: &str| HeaderName::try_from(name).map_err(|error| format!("header `{name}`: {error}"));
-    for (header, value) in &spec.http.headers {
+    for (header, value) in &http.headers {
         let value = HeaderValue::try_from(value).map_err(|error| format!("header `{header}`: {error}"))?;
         headers.insert(name(header)?, value);
     }
-    for (header, secret) in &spec.http.secret_headers {
+    Ok(headers)
+}
+
+/// Headers whose values are somewhere else.
+pub(super) fn secrets(secret_headers: &BTreeMap<String, SecretRef>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    let name = |name: &str| HeaderName::try_from(name).map_err(|error| format!("header `{name}`: {error}"));
+    for (header, secret) in secret_headers {
         let value = secret_of(secret).map_err(|reason| format!("the secret of header `{header}`: {reason}"))?;
         let mut value = HeaderValue::try_from(format!("{}{value}", secret.prefix))
             .map_err(|_| format!("the secret of header `{header}` can't be sent in a header"))?;

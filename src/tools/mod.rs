@@ -1,4 +1,5 @@
-//! Doing things for callers: tools declared in files ([`spec`]), run behind one trait, over HTTP ([`http`]).
+//! Doing things for callers: tools declared in files ([`spec`]), run behind one trait, over HTTP ([`http`]) or by MCP servers
+//! ([`mcp`]).
 //!
 //! Which tool is wanted is decided as approved sentences are: each is an entry of the knowledge base, found by how callers
 //! ask for it ([`entry`]). What it needs is collected and agreed to in [`crate::dialog::chore`]. Nothing here talks to a
@@ -6,6 +7,7 @@
 
 pub mod address;
 pub mod http;
+pub mod mcp;
 pub mod spec;
 
 use std::collections::HashMap;
@@ -19,6 +21,7 @@ use serde_json::Value;
 use crate::config::ToolsConfig;
 use crate::dialog::knowledge::{Answer, Entry};
 use http::HttpTools;
+use mcp::{McpTools, Runners};
 use spec::{Arguments, SpecError, ToolFailed, ToolReply, ToolSpec};
 
 /// Before a tool's name in the ids of entries.
@@ -72,8 +75,8 @@ impl Toolbox {
     /// Those of `tools.dir`; none when it is empty.
     pub fn load(config: &ToolsConfig) -> Result<Self, ToolsError> {
         let specs = if config.dir.as_os_str().is_empty() { Vec::new() } else { read(&config.dir)? };
-        let runner = HttpTools::new(&specs, config)?;
-        Self::new(specs, Box::new(runner))
+        let (http, mcp) = (HttpTools::new(&specs, config)?, McpTools::new(&specs, config)?);
+        Self::new(specs, Box::new(Runners { http, mcp }))
     }
 
     /// `specs`, run by `runner`.
@@ -135,6 +138,8 @@ pub fn entry(spec: &ToolSpec) -> Entry {
         answers: vec![Answer { approved: spec.description.clone(), also_asked: spec.asked.clone() }],
         related: Vec::new(),
         body: spec.description.clone(),
+        language: None,
+        audience: None,
     }
 }
 

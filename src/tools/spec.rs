@@ -24,6 +24,12 @@
 //! url = "https://shop.example/orders/{order_number}"  # arguments only behind the host; else they are the query or body
 //! # timeout_ms, retries, idempotent, max_bytes, headers, secret_headers
 //!
+//! # or, instead of [http], a tool of a server of `[tools.mcp]`; its answer is `status` 200 or 500, and `body`
+//! # [mcp]
+//! # server = "orders"
+//! # tool = "order_status"
+//! # timeout_ms, retries, idempotent, max_bytes
+//!
 //! [[say]]                                             # the first row whose `when` holds; none: a person
 //! when = "status == 200"
 //! text = "Your order is {{ body.state }}."
@@ -33,7 +39,7 @@
 use std::collections::BTreeMap;
 
 use minijinja::{Environment, UndefinedBehavior, Value as Jinja, context};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dialog::collect::{self, Kind};
@@ -69,10 +75,41 @@ pub struct ToolSpec {
     pub collect: Vec<(String, Kind)>,
     /// The question the caller must agree to.
     pub confirm: Option<String>,
-    /// The request.
-    pub http: HttpSpec,
+    /// What is done.
+    pub request: Request,
     /// What is said of a result.
     pub say: Vec<Say>,
+}
+
+/// What a tool does when it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// A request over HTTP.
+    Http(HttpSpec),
+    /// A tool of an MCP server.
+    Mcp(McpSpec),
+}
+
+/// A tool of an MCP server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpSpec {
+    /// The server's name in `[tools.mcp]`.
+    pub server: String,
+    /// The tool's name there.
+    pub tool: String,
+    /// For one attempt.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: u32,
+    /// More attempts after one of which nobody knows what became of it.
+    #[serde(default)]
+    pub retries: u32,
+    /// Asking twice is the same as asking once.
+    #[serde(default)]
+    pub idempotent: bool,
+    /// Longest answer, in bytes.
+    #[serde(default = "default_bytes")]
+    pub max_bytes: usize,
 }
 
 /// An HTTP method.
@@ -116,7 +153,7 @@ pub struct HttpSpec {
 }
 
 /// Where a secret is.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRef {
     /// In this environment variable.
@@ -197,11 +234,44 @@ struct Raw {
     #[serde(default)]
     collect: BTreeMap<String, Kind>,
     confirm: Option<String>,
-    http: HttpSpec,
+    http: Option<HttpSpec>,
+    mcp: Option<McpSpec>,
     say: Vec<Say>,
 }
 
 impl ToolSpec {
+    /// The tool of an MCP server it stands for, if it does.
+    pub const fn mcp(&self) -> Option<&McpSpec> {
+        match &self.request {
+            Request::Mcp(mcp) => Some(mcp),
+            Request::Http(_) => None,
+        }
+    }
+
+    /// The HTTP request it stands for, if it does.
+    pub const fn http(&self) -> Option<&HttpSpec> {
+        match &self.request {
+            Request::Http(http) => Some(http),
+            Request::Mcp(_) => None,
+        }
+    }
+
+    /// Milliseconds for one attempt.
+    pub const fn timeout_ms(&self) -> u32 {
+        match &self.request {
+            Request::Http(http) => http.timeout_ms,
+            Request::Mcp(mcp) => mcp.timeout_ms,
+        }
+    }
+
+    /// More attempts.
+    pub const fn retries(&self) -> u32 {
+        match &self.request {
+            Request::Http(http) => http.retries,
+            Request::Mcp(mcp) => mcp.retries,
+        }
+    }
+
     /// Reads a tool's file.
     pub fn parse(name: &str, text: &str) -> Result<Self, SpecError> {
         let wrong = |reason: String| SpecError(format!("tool {name}: {reason}"));
@@ -231,10 +301,20 @@ impl ToolSpec {
             (false, Some(_)) => return Err(wrong("`confirm` is for tools with `changes = true`".to_owned())),
             _ => {}
         }
-        if raw.changes && raw.http.method == Method::Get {
-            return Err(wrong("what changes something is no GET".to_owned()));
-        }
-        check_http(&raw.http).map_err(wrong)?;
+        let request = match (raw.http, raw.mcp) {
+            (Some(http), None) => {
+                if raw.changes && http.method == Method::Get {
+                    return Err(wrong("what changes something is no GET".to_owned()));
+                }
+                check_http(&http).map_err(wrong)?;
+                Request::Http(http)
+            }
+            (None, Some(mcp)) => {
+                check_mcp(&mcp, raw.changes).map_err(wrong)?;
+                Request::Mcp(mcp)
+            }
+            _ => return Err(wrong("it needs one of `[http]` and `[mcp]`".to_owned())),
+        };
         if raw.say.is_empty() {
             return Err(wrong("`say` must have at least one row".to_owned()));
         }
@@ -258,7 +338,7 @@ impl ToolSpec {
             parameters: raw.parameters,
             collect,
             confirm: raw.confirm,
-            http: raw.http,
+            request,
             say: raw.say,
         })
     }
@@ -307,6 +387,22 @@ fn check_http(http: &HttpSpec) -> Result<(), String> {
     let one = |secret: &SecretRef| secret.env.is_some() != secret.file.is_some();
     if let Some((name, _)) = http.secret_headers.iter().find(|(_, secret)| !one(secret)) {
         return Err(format!("`http.secret_headers.{name}` needs one of `env` and `file`"));
+    }
+    Ok(())
+}
+
+fn check_mcp(mcp: &McpSpec, changes: bool) -> Result<(), String> {
+    if mcp.server.is_empty() || mcp.tool.is_empty() {
+        return Err("`mcp.server` and `mcp.tool` must not be empty".to_owned());
+    }
+    if !(100..=20_000).contains(&mcp.timeout_ms) {
+        return Err(format!("`mcp.timeout_ms` is {}, allowed are 100 to 20000", mcp.timeout_ms));
+    }
+    if mcp.retries > 3 || (mcp.retries > 0 && changes && !mcp.idempotent) {
+        return Err("`mcp.retries` is at most 3, and 0 for what may not be done twice (`mcp.idempotent`)".to_owned());
+    }
+    if !(64..=1_048_576).contains(&mcp.max_bytes) {
+        return Err(format!("`mcp.max_bytes` is {}, allowed are 64 to 1048576", mcp.max_bytes));
     }
     Ok(())
 }

@@ -18,9 +18,9 @@ use super::error::ApiError;
 use super::health::Readiness;
 use super::{api, health};
 use crate::config::Config;
-use crate::dialog::knowledge::Knowledge;
 use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::DeskHandle;
+use crate::library::Library;
 use crate::store::Store;
 
 /// No request we know of has a longer body.
@@ -56,7 +56,7 @@ pub struct AppState {
     /// Calls going on now.
     pub live_calls: Arc<dyn Fn() -> usize + Send + Sync>,
     /// What the assistant may say.
-    pub knowledge: Arc<Knowledge>,
+    pub knowledge: Library,
     /// People.
     pub desk: DeskHandle,
     /// How callers are spoken to.

@@ -70,6 +70,7 @@ impl Actor {
                         self.tell_desk(line).await;
                     }
                 }
+                CallAction::RememberDecision { turn, decision } => self.journal.decided(turn, *decision),
                 CallAction::RequestHandoff { reason, signals } => self.request_handoff(reason, signals).await,
                 CallAction::NoteTrigger { reason, signals } => {
                     if let Some(handoff) = self.handoff {

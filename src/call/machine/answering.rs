@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::deciding::searched;
 use super::{CallMachine, State, Thinking, signals};
 use crate::call::input::{CallAction, CallInput, EngineFailed, Phrase, TurnId, Words};
 use crate::call::patience::asks_for_time;
 use crate::dialog::intent;
 use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
+use crate::judgment::decision::{Inputs, Outcome, Ruled};
 
 impl CallMachine {
     /// The utterance may be over: begin to think, say nothing yet.
@@ -30,6 +32,8 @@ impl CallMachine {
         }
         if let Some(request) = intent::wants_person_so_far(text) {
             // No need to wait for the end of the turn: nothing the caller may add takes this back.
+            let rule = Ruled::AsksForPerson(request.rule.as_str().to_owned());
+            self.ruled(turn, self.inputs(transcript), rule, HandoffReason::CallerAsked, actions);
             let signals =
                 signals([("rule", json!(request.rule.as_str())), ("confidence", json!(transcript.confidence()))]);
             self.drop_answer(actions);
@@ -81,6 +85,7 @@ impl CallMachine {
             early: Vec::new(),
             said: 0,
             evidence: None,
+            heard: Inputs::default(),
         });
     }
 
@@ -90,13 +95,15 @@ impl CallMachine {
         now: Instant,
         turn: TurnId,
         query: String,
-        repeated: bool,
+        heard: Inputs,
         actions: &mut Vec<CallAction>,
     ) {
+        let repeated = heard.repeated;
         match self.thinking.as_mut() {
             Some(thinking) if thinking.turn == turn && thinking.query == query => {
                 thinking.committed = true;
                 thinking.repeated = repeated;
+                thinking.heard = heard;
                 thinking.since = now;
                 for input in std::mem::take(&mut thinking.early) {
                     self.answer(now, turn, input, actions);
@@ -112,6 +119,7 @@ impl CallMachine {
                 self.think(now, turn, query, true, actions);
                 if let Some(thinking) = self.thinking.as_mut() {
                     thinking.repeated = repeated;
+                    thinking.heard = heard;
                 }
             }
         }
@@ -129,6 +137,8 @@ impl CallMachine {
                 thinking.said += 1;
                 thinking.since = now;
                 if thinking.said == 1 {
+                    // On record now: a caller who interrupts has heard it all the same.
+                    self.answered(turn, actions);
                     self.last_answer.clear();
                 }
                 self.last_answer.push(Words::Answer(turn, text.clone()));
@@ -136,6 +146,7 @@ impl CallMachine {
             }
             CallInput::ChoreFound { tool, arguments, .. } => {
                 let said = std::mem::take(&mut thinking.query);
+                self.answered(turn, actions);
                 self.thinking = None;
                 self.begin_chore(now, turn, tool, &arguments, &said, actions);
             }
@@ -158,6 +169,7 @@ impl CallMachine {
             return;
         }
         let evidence = thinking.evidence.unwrap_or_default();
+        self.doubted(thinking.turn, searched(thinking.heard, &evidence, blocked.is_some()), actions);
         let signals = signals([
             ("retrieval_score", json!(evidence.score)),
             ("retrieval_margin", json!(evidence.margin)),
@@ -170,6 +182,12 @@ impl CallMachine {
     }
 
     pub(super) fn answer_failed(&mut self, now: Instant, failure: EngineFailed, actions: &mut Vec<CallAction>) {
+        if let Some(thinking) = &self.thinking {
+            let evidence = thinking.evidence.clone().unwrap_or_default();
+            let failed = Some(failure.engine.to_owned());
+            let inputs = Inputs { failed, ..searched(thinking.heard.clone(), &evidence, false) };
+            self.decided(thinking.turn, inputs, Outcome::Person(HandoffReason::EngineFailed), actions);
+        }
         self.drop_answer(actions);
         self.engine_failed(now, failure, actions);
     }

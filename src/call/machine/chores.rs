@@ -139,8 +139,8 @@ impl CallMachine {
             Step::Run(arguments) => {
                 self.runs += 1;
                 let (run, tool) = (RunId(self.runs), doing.chore.tool().clone());
-                let attempt = Duration::from_millis(u64::from(tool.http.timeout_ms) + 300);
-                doing.run = Some((run, now + attempt * (tool.http.retries + 1) + TOOL_GRACE));
+                let attempt = Duration::from_millis(u64::from(tool.timeout_ms()) + 300);
+                doing.run = Some((run, now + attempt * (tool.retries() + 1) + TOOL_GRACE));
                 doing.keys_until = None;
                 self.silence_since = None;
                 self.asked_at = Some(now);

@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CallMachine, SILENCE_PROMPTS, State, TAKEN_TIME, UNSURE_TURNS, signals};
+use super::{CallMachine, SILENCE_PROMPTS, State, TAKEN_TIME, signals};
 use crate::call::input::{CallAction, EngineFailed, Phrase, Signals, TurnId};
 use crate::call::patience::asks_for_time;
 use crate::dialog::intent;
 use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
+use crate::judgment::decision::{Inputs, Outcome, Ruled, UNSURE_TURNS};
 use crate::store::CallOutcome;
 
 /// So few unsure words over our voice are no turn.
@@ -58,6 +59,8 @@ impl CallMachine {
             Ok(transcript) => transcript,
             Err(failure) => {
                 if self.state == State::Assisting {
+                    let inputs = Inputs { failed: Some(failure.engine.to_owned()), ..Inputs::default() };
+                    self.decided(turn, inputs, Outcome::Person(HandoffReason::EngineFailed), actions);
                     self.drop_answer(actions);
                     self.engine_failed(now, failure, actions);
                 }
@@ -137,14 +140,18 @@ impl CallMachine {
         let text = transcript.text.as_str();
         self.silence_prompts = 0;
         let had_taken_time = std::mem::take(&mut self.taking_time);
+        let heard = self.inputs(&transcript);
         if let Some(request) = intent::wants_person(text) {
             self.drop_answer(actions);
+            let rule = Ruled::AsksForPerson(request.rule.as_str().to_owned());
+            self.ruled(turn, heard, rule, HandoffReason::CallerAsked, actions);
             let signals =
                 signals([("rule", json!(request.rule.as_str())), ("confidence", json!(transcript.confidence()))]);
             return self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
         }
         if let Some(topic) = intent::forbidden_topic(text, &self.policy.forbidden_topics) {
             let signals = signals([("topic", json!(topic)), ("confidence", json!(transcript.confidence()))]);
+            self.ruled(turn, heard, Ruled::Topic(topic.to_owned()), HandoffReason::ForbiddenTopic, actions);
             self.drop_answer(actions);
             return self.hand_off(now, HandoffReason::ForbiddenTopic, signals, Some(Phrase::Connecting), actions);
         }
@@ -155,6 +162,8 @@ impl CallMachine {
                 ("anger", json!(anger)),
                 ("confidence", json!(transcript.confidence())),
             ]);
+            let rule = if danger { Ruled::Danger } else { Ruled::Anger };
+            self.ruled(turn, heard, rule, HandoffReason::Distress, actions);
             self.drop_answer(actions);
             return self.hand_off(now, HandoffReason::Distress, signals, Some(Phrase::Connecting), actions);
         }
@@ -198,6 +207,7 @@ impl CallMachine {
         if intent::is_unhelped(text) {
             let signals = signals([("unhelped", json!(true)), ("confidence", json!(transcript.confidence()))]);
             self.drop_answer(actions);
+            self.doubted(turn, Inputs { rule: Some(Ruled::Unhelped), ..heard }, actions);
             self.unsure(now, signals, Some(Phrase::Clarify), actions);
             return;
         }
@@ -210,6 +220,7 @@ impl CallMachine {
         }
         let repeated = self.last_query.as_deref().is_some_and(|last| same_question(last, text));
         let confidence = transcript.confidence();
+        let heard = Inputs { repeated, ..heard };
         if confidence < self.policy.min_confidence || repeated {
             let signals = signals([
                 ("confidence", json!(confidence)),
@@ -217,13 +228,16 @@ impl CallMachine {
                 ("no_speech", json!(transcript.no_speech)),
                 ("repeated_question", json!(repeated)),
             ]);
+            if !repeated || self.unsure + 1 >= UNSURE_TURNS {
+                self.doubted(turn, heard.clone(), actions);
+            }
             // A question asked again deserves another answer; the count decides who gives it.
             if self.unsure(now, signals, (!repeated).then_some(Phrase::Repeat), actions) || !repeated {
                 return;
             }
         }
         self.last_query = Some(text.to_owned());
-        self.commit_answer(now, turn, text.to_owned(), repeated, actions);
+        self.commit_answer(now, turn, text.to_owned(), heard, actions);
     }
 
     /// One more turn without a good answer. True when it was the last straw.

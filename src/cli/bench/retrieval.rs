@@ -96,6 +96,8 @@ fn entries(known: &[Entry], count: usize) -> Vec<Entry> {
                 also_asked: answer.also_asked.iter().take(2).map(|question| format!("{question} {own}")).collect(),
             };
             Entry {
+                language: None,
+                audience: None,
                 id: format!("entry-{number}"),
                 title: format!("{} {own}", like.title),
                 keywords: vec![own.clone()],

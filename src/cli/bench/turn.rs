@@ -228,6 +228,8 @@ async fn over_playback(args: &Args, config: &Config, ears: &Ears) -> Result<Vec<
         filler: None,
         announce_every: Duration::from_secs(60),
         min_confidence: Probability::clamped(config.handoff.min_confidence),
+        verbatim_score: config.dialog.verbatim_score,
+        min_score: config.dialog.min_score,
         forbidden_topics: Vec::new(),
         caller_number_known: true,
         telephone: None,

@@ -27,7 +27,9 @@ struct Case {
 /// Fits both ways of searching on the questions of `scenarios`.
 pub fn fit(scenarios: &[Scenario], words_only: &Knowledge, both: &Knowledge) -> Judgment {
     let (lexical, hybrid) = (cases(scenarios, words_only), cases(scenarios, both));
-    Judgment { cases: hybrid.len(), hybrid: fit_one(&hybrid), lexical: fit_one(&lexical) }
+    // The thresholds for picks come from runs with a model, which this is none of: they stay.
+    let thresholds = Judgment::fitted().thresholds;
+    Judgment { cases: hybrid.len(), thresholds, hybrid: fit_one(&hybrid), lexical: fit_one(&lexical) }
 }
 
 /// Writes the weights as `src/judgment/fitted.toml` has them.

@@ -28,6 +28,8 @@ use crate::handoff::machine::{DeskAction, DeskInput, DeskMachine};
 use crate::handoff::routing::{Facts, Left, Plan};
 use crate::handoff::wire::{AgentState, CallEnd};
 use crate::handoff::{AgentId, HandoffId};
+use crate::judgment::decision::Decision;
+use crate::library::Library;
 use crate::store::CallOutcome;
 use crate::telephony::protocol::Digit;
 use crate::tools::spec::ToolFailed;
@@ -81,6 +83,8 @@ pub struct PlayedTurn {
     pub said: Vec<Said>,
     /// Why a person was asked for, if one was.
     pub handoff: Option<Trigger>,
+    /// What was decided about the caller's words, and from what.
+    pub decision: Option<Decision>,
     /// What backed the answer.
     pub evidence: Option<EvidenceNote>,
     /// The three best entries for the caller's words.
@@ -234,7 +238,7 @@ impl<'a> Play<'a> {
     async fn say(&mut self, words: String, confidence: f32) {
         self.turns += 1;
         let turn = TurnId(self.turns);
-        self.turn.found = self.mind.knowledge.search(&words, 3).into_iter().map(|hit| hit.entry_id).collect();
+        self.turn.found = self.mind.knowledge.current().search(&words, 3).into_iter().map(|hit| hit.entry_id).collect();
         self.turn.caller.clone_from(&words);
         self.input(CallInput::SpeechStarted).await;
         self.now += PACE * words.len() as u32;
@@ -332,6 +336,7 @@ impl<'a> Play<'a> {
                     let text = self.items.remove(&item).unwrap_or_default();
                     self.history.assistant_heard(if cut { &heard } else { &text });
                 }
+                CallAction::RememberDecision { decision, .. } => self.turn.decision = Some(*decision),
                 CallAction::RequestHandoff { reason, signals } => {
                     let trigger = Trigger { reason: reason.as_str(), signals: signals.into() };
                     self.turn.handoff.get_or_insert(trigger);
@@ -434,7 +439,8 @@ fn faulty(mind: &Arc<Mind>, faults: &[Fault]) -> Arc<Mind> {
         broken.cost = None;
     }
     if faults.contains(&Fault::Retrieval) {
-        broken.knowledge = Arc::new(Knowledge::index(Vec::new()).expect("an index of nothing can be made"));
+        let nothing = Knowledge::index(Vec::new()).expect("an index of nothing can be made");
+        broken.knowledge = Library::fixed(nothing);
     }
     Arc::new(broken)
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::play::{Played, PlayedTurn};
 use super::scenario::{Bound, Kind, Scenario, Turn};
@@ -16,7 +16,7 @@ use crate::dialog::knowledge::Knowledge;
 use crate::dialog::reply::{GroundingGuard, admits_ignorance};
 
 /// What became of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// All wanted facts, nothing unwanted.
@@ -132,6 +132,39 @@ fn answer(script: &Turn, turn: &PlayedTurn) -> Option<Answer> {
     }
     // Facts wanted of an unanswerable turn are statements that are allowed: "we sell plants and furniture".
     Some(if has_facts(script, &statement) { Answer::Right } else { Answer::Wrong })
+}
+
+/// What is known of a turn's question, whatever was answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truth {
+    /// The knowledge has the answer.
+    pub answerable: bool,
+    /// The sentence that search found would be right.
+    pub found: bool,
+    /// The same for each pick of the model.
+    pub picked: Vec<bool>,
+}
+
+/// For each turn that was played and asks something.
+pub fn truths(scenario: &Scenario, played: &Played) -> Vec<Option<Truth>> {
+    let turns = scenario.turns.iter().zip(&played.turns);
+    turns
+        .map(|(script, turn)| {
+            if !script.is_answerable() && !script.is_unanswerable() {
+                return None;
+            }
+            let right = |said: &Option<String>| said.as_ref().is_some_and(|said| has_facts(script, said));
+            let inputs = turn.decision.as_ref().map(|decision| &decision.inputs);
+            let found = inputs.and_then(|inputs| inputs.found.as_ref()?.first());
+            Some(Truth {
+                answerable: script.is_answerable(),
+                found: found.is_some_and(|found| right(&found.sentence)),
+                picked: inputs.map_or_else(Vec::new, |inputs| {
+                    inputs.picks.iter().map(|picked| right(&picked.sentence)).collect()
+                }),
+            })
+        })
+        .collect()
 }
 
 /// One of the alternatives of `fact` stands in `text`, numbers and punctuation made alike.

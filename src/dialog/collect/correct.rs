@@ -2,7 +2,8 @@
 
 use jiff::civil::Date;
 
-use super::{Kind, parse};
+use super::{Kind, name, parse};
+use crate::dialog::intent::yes_no;
 use crate::dialog::words::{UNITS, clauses, holds_phrase, words};
 
 /// The value with the caller's correction in it; none when there is none, or when it fits in no one place.
@@ -12,6 +13,7 @@ pub fn corrected(kind: &Kind, value: &str, text: &str, today: Date) -> Option<St
         Kind::Date { .. } => of_day(value, text).or_else(|| kind.parse(text, today)),
         Kind::Amount { .. } => of_amount(kind, value, text, today),
         Kind::Email { .. } => kind.parse(text, today),
+        Kind::Name { .. } => of_name(value, text),
     };
     better.filter(|better| better != value && kind.accepts(better))
 }
@@ -27,6 +29,22 @@ fn of_digits(kind: &Kind, value: &str, text: &str) -> Option<String> {
     }
     // Said again as a whole; the last that is valid counts.
     parse::digit_runs(text).into_iter().rev().find(|run| kind.accepts(run))
+}
+
+/// "With a C, not a K", or the whole once more.
+fn of_name(value: &str, text: &str) -> Option<String> {
+    if let Some((right, wrong)) = instead(text, name::letters) {
+        return name::replaced(value, &wrong, &right);
+    }
+    if yes_no(text) == Some(true) {
+        return None;
+    }
+    let said = name::name(text)?;
+    // A last name spelled again keeps the first one.
+    match (said.contains(' '), value.rsplit_once(' ')) {
+        (false, Some((first, _))) => Some(format!("{first} {said}")),
+        _ => Some(said),
+    }
 }
 
 /// The right and the wrong part of "seven, not eleven" and "not eleven but seven", read by `read`.

@@ -277,6 +277,18 @@ fn year_at(all: &[String], at: usize) -> Option<i16> {
     ((19..=20).contains(&first) && second < 100).then(|| (first * 100 + second) as i16)
 }
 
+/// A day as it is keyed in: `1125`, or `11252026`.
+pub fn keyed_date(keys: &str, today: Date) -> Option<String> {
+    let part = |from: usize, to: usize| keys.get(from..to)?.parse::<i16>().ok();
+    let (month, day) = (i8::try_from(part(0, 2)?).ok()?, i8::try_from(part(2, 4)?).ok()?);
+    let date = match keys.len() {
+        4 => nearest(month, day, today)?,
+        8 => Date::new(part(4, 8)?, month, day).ok()?,
+        _ => return None,
+    };
+    Some(date.to_string())
+}
+
 /// `2026-11-25`, `11/25/2026`, `11/25`: the month first, as in the voice's country.
 fn written(text: &str) -> Option<Date> {
     let piece = text

@@ -217,3 +217,41 @@ proptest! {
         }
     }
 }
+
+/// Keys one after the other, as the caller presses them.
+fn pressed(kind: Kind, keys: &str) -> Next {
+    let (mut collecting, _) = Collecting::begin(kind, "", TODAY);
+    let mut next = Next::Wait;
+    for key in keys.chars() {
+        next = collecting.key(key);
+    }
+    next
+}
+
+#[test]
+fn amounts_and_days_are_keyed_in_and_read_back() {
+    let amount = || Kind::Amount { ask: "How much?".to_owned() };
+    let day = || Kind::Date { ask: "Which day?".to_owned() };
+    let says = |next: Next, part: &str| matches!(&next, Next::Say(text) if text.contains(part));
+    assert!(says(pressed(amount(), "49*90#"), "That is $49.90."));
+    assert!(says(pressed(amount(), "49#"), "That is $49.00."));
+    assert!(says(pressed(amount(), "49*9#"), "That is $49.90."));
+    assert!(says(pressed(amount(), "49*901#"), "I didn't get that"));
+    assert!(says(pressed(day(), "1125#"), "November 25, 2026"));
+    assert!(says(pressed(day(), "01032027#"), "January 3, 2027"));
+    assert!(says(pressed(day(), "1325#"), "I didn't get that"));
+    assert_eq!(pressed(amount(), "0#"), Next::Zero, "the key for a person");
+    assert_eq!(pressed(Kind::Name { ask: "Your name?".to_owned() }, "1"), Next::Wait);
+}
+
+#[test]
+fn a_name_is_read_back_and_put_right() {
+    let kind = Kind::Name { ask: "What is your name?".to_owned() };
+    let (mut collecting, first) = Collecting::begin(kind, "where is my parcel to the moon and back please", TODAY);
+    assert_eq!(first, Next::Say("What is your name?".to_owned()));
+    let says = |next: Next, part: &str| assert!(matches!(&next, Next::Say(text) if text.contains(part)), "{next:?}");
+    says(collecting.heard("Dana Whitlok", TODAY), "That is Dana Whitlok, spelled W H I T L O K. Is that right?");
+    says(collecting.heard("no, with a C K, not a K", TODAY), "W H I T L O C K");
+    says(collecting.heard("no, it's spelled W H I T E L O C K", TODAY), "That is Dana Whitelock");
+    assert_eq!(collecting.heard("yes", TODAY), Next::Done("Dana Whitelock".to_owned()));
+}

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::document::{self, Document, SPOKEN};
 use super::{Answer, Entry};
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/knowledge");
 
-/// Longest approved answer, in characters: about twenty seconds of speech.
-const APPROVED_LENGTH: usize = 300;
+/// Longest document, in bytes.
+const DOCUMENT_BYTES: u64 = 32 * 1_024 * 1_024;
 /// Longest body, in characters: it goes into a prompt.
 const BODY_LENGTH: usize = 2_000;
 
@@ -35,8 +36,30 @@ pub enum KnowledgeError {
         /// What is wrong.
         reason: String,
     },
+    /// A document can't be made entries of.
+    #[error("knowledge document {file}: {reason}")]
+    Document {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A page somewhere else can't be used.
+    #[error("knowledge page {url}: {reason}")]
+    Page {
+        /// Where.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two entries have the same name.
+    #[error("two knowledge entries are named {id}")]
+    Twice {
+        /// It.
+        id: String,
+    },
     /// The folder has no entry.
-    #[error("knowledge folder {} has no .md file", path.display())]
+    #[error("knowledge folder {} has no .md, .html or .pdf file", path.display())]
     Empty {
         /// Which.
         path: PathBuf,
@@ -61,6 +84,86 @@ struct FrontMatter {
     related: Vec<String>,
     #[serde(default)]
     answers: Vec<MoreAnswer>,
+    language: Option<String>,
+    audience: Option<String>,
+}
+
+/// What a document does not say itself: `returns.pdf.toml` beside `returns.pdf`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Aside {
+    title: Option<String>,
+    language: Option<String>,
+    audience: Option<String>,
+    keywords: Vec<String>,
+}
+
+/// What a file or a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// An entry of ours, with front matter.
+    Markdown,
+    /// A page.
+    Html,
+    /// A PDF with text in it, not a scan.
+    Pdf,
+}
+
+impl Format {
+    /// By the ending of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let ending = name.rsplit_once('.')?.1.to_ascii_lowercase();
+        match ending.as_str() {
+            "md" => Some(Self::Markdown),
+            "html" | "htm" => Some(Self::Html),
+            "pdf" => Some(Self::Pdf),
+            _ => None,
+        }
+    }
+
+    /// By a `Content-Type`.
+    pub fn of_type(kind: &str) -> Option<Self> {
+        match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "text/markdown" => Some(Self::Markdown),
+            "text/html" | "application/xhtml+xml" => Some(Self::Html),
+            "application/pdf" => Some(Self::Pdf),
+            _ => None,
+        }
+    }
+}
+
+/// The entries in `bytes`, which came from `shown`. Blocking: a long PDF takes a second.
+pub fn read_document(shown: &str, id: &str, format: Format, bytes: &[u8]) -> Result<Vec<Entry>, KnowledgeError> {
+    document_entries(shown, id, format, bytes, Aside::default())
+}
+
+fn document_entries(
+    shown: &str,
+    id: &str,
+    format: Format,
+    bytes: &[u8],
+    aside: Aside,
+) -> Result<Vec<Entry>, KnowledgeError> {
+    let wrong = |reason: String| KnowledgeError::Document { file: shown.to_owned(), reason };
+    let mut document = match format {
+        Format::Markdown => return Ok(vec![parse(shown, id, &String::from_utf8_lossy(bytes))?]),
+        Format::Html => document::html(&String::from_utf8_lossy(bytes)),
+        Format::Pdf => pdf(bytes).map_err(wrong)?,
+    };
+    document.title = aside.title.or(document.title);
+    document.language = aside.language.or(document.language);
+    document.audience = aside.audience.or(document.audience);
+    let mut entries = document::entries(id, &document).map_err(wrong)?;
+    entries.iter_mut().for_each(|entry| entry.keywords.clone_from(&aside.keywords));
+    Ok(entries)
+}
+
+fn pdf(bytes: &[u8]) -> Result<Document, String> {
+    // The library panics on some broken files; a file of the operator's must not end the server.
+    let read = std::panic::catch_unwind(|| pdf_extract::extract_text_from_mem_by_pages(bytes));
+    let pages = read.map_err(|_| "is no PDF that can be read".to_owned())?.map_err(|error| error.to_string())?;
+    Ok(document::pages(&pages))
 }
 
 #[derive(Deserialize)]
@@ -100,17 +203,38 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Entry>, KnowledgeError> {
     if paths.is_empty() {
         return Err(KnowledgeError::Empty { path: folder.to_owned() });
     }
-    paths
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
-            parse(&path.display().to_string(), &stem(path), &text)
-        })
-        .collect()
+    let mut entries = Vec::new();
+    for path in &paths {
+        let shown = path.display().to_string();
+        let Some(format) = Format::of_name(&shown) else { continue };
+        if path.metadata().map_err(unreadable(path))?.len() > DOCUMENT_BYTES {
+            let reason = format!("is longer than {DOCUMENT_BYTES} bytes");
+            return Err(KnowledgeError::Document { file: shown, reason });
+        }
+        let bytes = std::fs::read(path).map_err(unreadable(path))?;
+        entries.extend(document_entries(&shown, &stem(path), format, &bytes, aside(path)?)?);
+    }
+    Ok(entries)
+}
+
+/// What stands beside a document.
+fn aside(path: &Path) -> Result<Aside, KnowledgeError> {
+    let file = PathBuf::from(format!("{}.toml", path.display()));
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Aside::default()),
+        Err(source) => return Err(KnowledgeError::Unreadable { path: file, source }),
+    };
+    let wrong = |error: toml::de::Error| KnowledgeError::Document {
+        file: file.display().to_string(),
+        reason: error.message().to_owned(),
+    };
+    toml::from_str(&text).map_err(wrong)
 }
 
 fn is_entry(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "md") && path.file_stem().is_some_and(|stem| stem != "README")
+    let named = path.file_name().and_then(|name| Format::of_name(&name.to_string_lossy()));
+    named.is_some() && path.file_stem().is_some_and(|stem| stem != "README")
 }
 
 fn stem(path: &Path) -> String {
@@ -169,8 +293,8 @@ pub fn parse(file: &str, id: &str, text: &str) -> Result<Entry, KnowledgeError> 
             return Err(invalid(line_with("approved", nth), "approved is empty".to_owned()));
         }
         let length = answer.approved.chars().count();
-        if length > APPROVED_LENGTH {
-            let reason = format!("approved has {length} characters, at most {APPROVED_LENGTH} can be spoken");
+        if length > SPOKEN {
+            let reason = format!("approved has {length} characters, at most {SPOKEN} can be spoken");
             return Err(invalid(line_with("approved", nth), reason));
         }
         if !answer.also_asked.iter().any(|phrase| !phrase.trim().is_empty()) {
@@ -192,5 +316,7 @@ pub fn parse(file: &str, id: &str, text: &str) -> Result<Entry, KnowledgeError> 
         answers,
         related: matter.related,
         body: body.split_whitespace().collect::<Vec<_>>().join(" "),
+        language: matter.language.map(|language| language.trim().to_ascii_lowercase()),
+        audience: matter.audience,
     })
 }

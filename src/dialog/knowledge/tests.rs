@@ -190,3 +190,84 @@ fn a_folder_of_ones_own_replaces_the_demo() {
     assert_eq!((related[0].entry_id.as_str(), related[0].approved.as_deref()), ("lamps", None));
     assert!(matches!(Knowledge::load(Path::new("/nonexistent")), Err(KnowledgeError::Unreadable { .. })));
 }
+
+/// A folder with an entry of ours, a page and a PDF.
+fn mixed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
+    write(
+        "hours.md",
+        b"+++\ntitle = \"Hours\"\nlanguage = \"en\"\napproved = \"We open at nine.\"\nalso_asked = [\"when do you open\"]\n+++\nWe open at nine.\n",
+    );
+    write("faq.html", b"<html lang=de><title>Fragen</title><h2>Wann wird geliefert?</h2><p>In drei Tagen.</p></html>");
+    write("plants.pdf", include_bytes!("../../../tests/fixtures/knowledge/plants.pdf"));
+    write("plants.pdf.toml", b"audience = \"callers\"\nkeywords = [\"post\"]\n");
+    write("desk.html", b"<meta name=audience content=agents><h2>How do I unpack a refund form?</h2><p>Ask Dana.</p>");
+    write("notes.txt", b"not an entry");
+    folder
+}
+
+#[test]
+fn pages_and_pdfs_become_entries() {
+    let folder = mixed();
+    let knowledge = Knowledge::load(folder.path()).expect("entries");
+    let hit = &knowledge.search("how do i unpack a plant", 1)[0];
+    assert_eq!(hit.entry_id, "plants#how-do-i-unpack-a-plant");
+    assert_eq!(
+        hit.approved.as_deref(),
+        Some("Cut the tape at the side, not at the top. Then lift the plant out by its pot.")
+    );
+    let frost = knowledge.entry("plants#frost").expect("a part without a question");
+    assert!(frost.answers.is_empty() && frost.body.starts_with("Below minus five degrees"), "{frost:?}");
+    let texts: Vec<&str> = knowledge.entries().iter().map(|entry| entry.body.as_str()).collect();
+    assert!(!texts.iter().any(|text| text.contains("Larkfield Garden")), "it stands on every page: {texts:?}");
+    assert_eq!(knowledge.entry("faq#wann-wird-geliefert").and_then(|entry| entry.language.as_deref()), Some("de"));
+}
+
+#[test]
+fn the_filter_lets_through_what_is_for_the_caller() {
+    let folder = mixed();
+    let knowledge = Knowledge::load(folder.path()).expect("entries");
+    let filter = |language: Option<&str>, audience: Option<&str>| Filter {
+        language: language.map(str::to_owned),
+        audience: audience.map(str::to_owned),
+    };
+    let first = |query: &str, filter: Filter| {
+        knowledge.search_for(query, 1, &filter).into_iter().next().map(|hit| hit.entry_id)
+    };
+    let form = "how do i unpack a refund form";
+    assert_eq!(first(form, filter(None, None)).as_deref(), Some("desk#how-do-i-unpack-a-refund-form"));
+    assert_eq!(first(form, filter(None, Some("agents"))).as_deref(), Some("desk#how-do-i-unpack-a-refund-form"));
+    assert_ne!(first(form, filter(None, Some("callers"))).as_deref(), Some("desk#how-do-i-unpack-a-refund-form"));
+    let german = "wann wird geliefert";
+    assert_eq!(first(german, filter(Some("de"), None)).as_deref(), Some("faq#wann-wird-geliefert"));
+    assert_eq!(first(german, filter(Some("en"), None)), None);
+    // Found by meaning, the same.
+    knowledge.attach(Arc::new(semantic::tests::Letters)).expect("letters never fail");
+    assert_ne!(first(german, filter(Some("en"), None)).as_deref(), Some("faq#wann-wird-geliefert"));
+}
+
+#[test]
+fn what_is_no_document_is_named() {
+    for (name, bytes, part) in [
+        ("x.pdf", &b"%PDF-1.4 nonsense"[..], "x.pdf"),
+        ("x.html", b"<script>only</script>", "no text"),
+        ("x.pdf.toml", b"titel = 1", "plants"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join(name), bytes).expect("written");
+        if name.ends_with(".toml") {
+            std::fs::write(folder.path().join("x.pdf"), b"").expect("written");
+        }
+        let error = Knowledge::load(folder.path()).expect_err("no document").to_string();
+        assert!(error.contains(part) || error.contains("titel"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn the_version_names_the_content() {
+    let one = Knowledge::load(mixed().path()).expect("entries");
+    let same = Knowledge::load(mixed().path()).expect("entries");
+    assert_eq!(one.version(), same.version());
+    assert_ne!(one.version(), built_in().version());
+}

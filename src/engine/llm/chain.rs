@@ -1,5 +1,6 @@
 //! Several models in a row: when one fails before a word of its reply came, the next is asked; one that keeps failing is left
-//! out for a while. When none answers, the caller gets a person.
+//! out for a while. Whoever has others after it gets half of the time for its first word, so that a server that hangs leaves
+//! them some. When none answers, the caller gets a person.
 //!
 //! ```text
 //!  Closed ─ three failures in a row ─▶ Open ─ pause over ─▶ one request tries ─ it answers ─▶ Closed
@@ -110,11 +111,15 @@ impl Link {
 impl LanguageModel for Chain {
     async fn generate(&self, request: ChatRequest, pieces: mpsc::Sender<String>) -> Result<ChatSummary, LlmError> {
         let mut last = None;
-        for link in &self.links {
+        for (at, link) in self.links.iter().enumerate() {
             if !link.breaker(|breaker| breaker.allows(Instant::now())) {
                 continue;
             }
-            let (result, out) = link.attempt(request.clone(), &pieces).await;
+            let mut request = request.clone();
+            if at + 1 < self.links.len() {
+                request.first_token_deadline /= 2;
+            }
+            let (result, out) = link.attempt(request, &pieces).await;
             match result {
                 Ok(summary) => {
                     link.breaker(|breaker| *breaker = Breaker::default());
@@ -191,6 +196,7 @@ mod tests {
             max_tokens: 20,
             temperature: 0.0,
             choices: Vec::new(),
+            tools: Vec::new(),
             first_token_deadline: Duration::from_secs(1),
             next_token_deadline: Duration::from_secs(1),
         };
@@ -229,6 +235,30 @@ mod tests {
         assert_eq!((asked(&first), asked(&second)), (7, 8));
     }
 
+    /// Never says a word.
+    struct Hangs;
+
+    #[async_trait]
+    impl LanguageModel for Hangs {
+        async fn generate(&self, request: ChatRequest, _: mpsc::Sender<String>) -> Result<ChatSummary, LlmError> {
+            tokio::time::sleep(request.first_token_deadline).await;
+            Err(LlmError::Stalled(request.first_token_deadline))
+        }
+
+        fn name(&self) -> &str {
+            "hangs"
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn servers_that_hang_leave_time_for_the_last_one() {
+        let last = model(&["At nine."], false);
+        let chain = Chain::new(vec![Arc::new(Hangs), Arc::new(Hangs), last.clone()]);
+        let began = Instant::now();
+        assert_eq!(ask(&chain).await.1.expect("an answer").text, "At nine.");
+        assert_eq!(began.elapsed(), Duration::from_secs(1), "half of the second each");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_reply_that_breaks_off_is_not_begun_anew() {
         let (first, second) = (model(&["At "], true), model(&["At nine."], false));
@@ -258,6 +288,7 @@ mod tests {
                 max_tokens: 20,
                 temperature: 0.0,
                 choices: Vec::new(),
+                tools: Vec::new(),
                 first_token_deadline: Duration::from_secs(1),
                 next_token_deadline: Duration::from_secs(1),
             };

@@ -23,6 +23,7 @@ fn request() -> ChatRequest {
         max_tokens: 20,
         temperature: 0.0,
         choices: Vec::new(),
+        tools: Vec::new(),
         first_token_deadline: Duration::from_millis(400),
         next_token_deadline: Duration::from_millis(400),
     }

@@ -64,7 +64,7 @@ impl LanguageModel for FakeLlm {
         }
         summary.choices = choices(&request.choices, &summary.text);
         summary.total = began.elapsed();
-        summary.finish_reason = "stop".to_owned();
+        summary.finish = super::Finish::Stop;
         Ok(summary)
     }
 

@@ -3,14 +3,19 @@
 pub mod chain;
 #[cfg(test)]
 mod conformance;
+mod dialect;
 pub mod fake;
+pub mod local;
 pub mod openai;
+#[cfg(test)]
+mod recorded;
 pub mod worker;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 /// A chat model that streams.
@@ -56,6 +61,8 @@ pub struct ChatRequest {
     pub temperature: f32,
     /// When there are any, the reply is one of these letters, in JSON the program writes around it; no other text comes.
     pub choices: Vec<char>,
+    /// What the model may ask for instead of words. The embedded worker takes none.
+    pub tools: Vec<ToolOffer>,
     /// Until the first piece.
     pub first_token_deadline: Duration,
     /// Between two pieces.
@@ -76,8 +83,63 @@ pub struct ChatSummary {
     /// The letters of [`ChatRequest::choices`] with their probabilities, where one was asked for. An engine that does not
     /// tell probabilities gives its letter 1.
     pub choices: Vec<(char, f32)>,
-    /// `stop`, `length`, …
-    pub finish_reason: String,
+    /// How it ended.
+    pub finish: Finish,
+    /// What the model asked for.
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// A tool a model may ask for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ToolOffer {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub parameters: Value,
+}
+
+/// A tool a model asked for. Its arguments are what the model made of the words: nothing has checked them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolCall {
+    /// The server's name for this call; empty where it gives none.
+    pub id: String,
+    /// Which tool.
+    pub name: String,
+    /// With what.
+    pub arguments: Map<String, Value>,
+}
+
+/// How a reply ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Finish {
+    /// The stream ended and did not say.
+    #[default]
+    Unsaid,
+    /// The model was done.
+    Stop,
+    /// It had said as much as it may.
+    Length,
+    /// It asked for tools.
+    Tools,
+    /// The server kept it back.
+    Withheld,
+    /// For some other reason.
+    Other,
+}
+
+impl Finish {
+    /// By the word servers use.
+    pub fn of(word: &str) -> Self {
+        match word {
+            "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" => Self::Stop,
+            "length" | "max_tokens" => Self::Length,
+            "tool_calls" | "function_call" | "tool_use" => Self::Tools,
+            "content_filter" => Self::Withheld,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Why there is no reply.
@@ -107,6 +169,12 @@ pub enum LlmError {
     /// What came was not the dialect.
     #[error("language model sent something unreadable: {0}")]
     Malformed(String),
+    /// The server's filter kept the reply back.
+    #[error("the filter of the language model at {url} kept its reply back")]
+    Withheld {
+        /// Where.
+        url: String,
+    },
     /// The reader went away.
     #[error("generation was cancelled")]
     Cancelled,

@@ -1,19 +1,19 @@
 //! The one client for language models: the OpenAI-compatible chat dialect, streamed, with a deadline on every token.
 //!
-//! Tolerant in what it reads: fields may be missing, chunks may carry only a role or only usage, an error may come inside
-//! the stream. Bounded: a reply longer than [`MAX_REPLY_BYTES`] is cut off with an error.
+//! Tolerant in what it reads ([`super::dialect`] has the differences between servers). Bounded: a reply longer than
+//! [`MAX_REPLY_BYTES`] is cut off with an error.
 
 use std::sync::Once;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use eventsource_stream::Eventsource;
-use futures::StreamExt;
-use serde::Deserialize;
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use super::dialect::{Reply, TopLogprob};
 use super::{ChatMessage, ChatRequest, ChatSummary, LanguageModel, LlmError, Role};
 use crate::telemetry::Secret;
 
@@ -105,6 +105,10 @@ impl OpenAiClient {
         if !request.choices.is_empty() {
             self.constrain(request, &mut body);
         }
+        if !request.tools.is_empty() {
+            let function = |tool: &super::ToolOffer| json!({"type": "function", "function": tool});
+            body["tools"] = request.tools.iter().map(function).collect();
+        }
         if self.embedded {
             // Hosted dialects differ in whether they take these; a log-probability is a weak signal worth no refusal.
             body["logprobs"] = Value::Bool(true);
@@ -160,6 +164,10 @@ impl LanguageModel for OpenAiClient {
             .map_err(|_| LlmError::Stalled(request.first_token_deadline))?
             .map_err(|error| unreachable(&endpoint, &error))?;
         let response = refused(&endpoint, response).await?;
+        let is_whole = response
+            .headers()
+            .get(reqwest::header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let mut bytes = 0;
         let bounded = response.bytes_stream().map(move |chunk| {
             let chunk = chunk.map_err(|error| LlmError::Malformed(error.to_string()))?;
@@ -169,41 +177,54 @@ impl LanguageModel for OpenAiClient {
             }
             Ok(chunk)
         });
-        let mut events = std::pin::pin!(bounded.eventsource());
-        let mut reply = Reply { asked: request.choices.clone(), ..Reply::default() };
+        // A server that does not stream sends the whole as one.
+        let mut events = if is_whole {
+            let whole = bounded.try_fold(Vec::new(), |mut all, chunk| async move {
+                all.extend_from_slice(&chunk);
+                Ok(all)
+            });
+            whole.map_ok(|all| String::from_utf8_lossy(&all).into_owned()).into_stream().boxed()
+        } else {
+            let events = bounded.eventsource();
+            events
+                .map(|event| event.map(|event| event.data).map_err(|error| LlmError::Malformed(error.to_string())))
+                .boxed()
+        };
+        let mut reply = Reply::new(&endpoint.url, &request.choices);
+        let mut first_token = None;
         loop {
-            let patience = if reply.summary.text.is_empty() {
-                first_by.saturating_duration_since(Instant::now())
-            } else {
-                request.next_token_deadline
+            // Thoughts and comments are no words: who waits for the first one does not hear them.
+            let patience = match first_token {
+                None => first_by.saturating_duration_since(Instant::now()),
+                Some(_) => request.next_token_deadline,
             };
-            let event = match timeout(patience, events.next()).await {
-                Err(_) if reply.summary.text.is_empty() => return Err(LlmError::Stalled(request.first_token_deadline)),
+            let data = match timeout(patience, events.next()).await {
+                Err(_) if first_token.is_none() => return Err(LlmError::Stalled(request.first_token_deadline)),
                 Err(_) => return Err(LlmError::Stalled(request.next_token_deadline)),
                 Ok(None) => break,
-                Ok(Some(event)) => event.map_err(|error| LlmError::Malformed(error.to_string()))?,
+                Ok(Some(data)) => data?,
             };
-            if event.data.trim() == "[DONE]" {
+            if data.trim() == "[DONE]" {
                 break;
             }
-            let Some(piece) = reply.take(&endpoint, &event.data)? else { continue };
-            if reply.summary.text.is_empty() {
-                reply.summary.first_token = began.elapsed();
-            }
-            reply.summary.text.push_str(&piece);
+            let Some(piece) = reply.take(&data)? else { continue };
+            first_token.get_or_insert_with(|| began.elapsed());
             if pieces.send(piece).await.is_err() {
                 return Err(LlmError::Cancelled);
             }
         }
-        if reply.summary.text.is_empty() && reply.summary.finish_reason.is_empty() {
-            return Err(LlmError::Malformed("the stream ended without a word".to_owned()));
+        let (mut summary, rest) = reply.finish()?;
+        if let Some(rest) = rest
+            && pieces.send(rest).await.is_err()
+        {
+            return Err(LlmError::Cancelled);
         }
-        if !request.choices.is_empty() && reply.summary.choices.is_empty() {
-            reply.summary.choices = choices(&request.choices, &reply.summary.text);
+        if !request.choices.is_empty() && summary.choices.is_empty() {
+            summary.choices = choices(&request.choices, &summary.text);
         }
-        reply.summary.total = began.elapsed();
-        reply.summary.avg_logprob = (reply.tokens > 0).then(|| reply.logprob / reply.tokens as f32);
-        Ok(reply.summary)
+        summary.total = began.elapsed();
+        summary.first_token = first_token.unwrap_or(summary.total);
+        Ok(summary)
     }
 
     fn name(&self) -> &str {
@@ -211,79 +232,8 @@ impl LanguageModel for OpenAiClient {
     }
 }
 
-#[derive(Default)]
-struct Reply {
-    summary: ChatSummary,
-    logprob: f32,
-    tokens: u32,
-    asked: Vec<char>,
-}
-
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Delta,
-    finish_reason: Option<String>,
-    logprobs: Option<Logprobs>,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta {
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Logprobs {
-    content: Option<Vec<TokenLogprob>>,
-}
-
-#[derive(Deserialize)]
-struct TokenLogprob {
-    logprob: f32,
-    #[serde(default)]
-    top_logprobs: Vec<TopLogprob>,
-}
-
-#[derive(Deserialize)]
-struct TopLogprob {
-    token: String,
-    logprob: f32,
-}
-
-impl Reply {
-    /// One event of the stream; gives its text, if it has any.
-    fn take(&mut self, endpoint: &Endpoint, data: &str) -> Result<Option<String>, LlmError> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| LlmError::Malformed(error.to_string()))?;
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
-            return Err(LlmError::Refused { url: endpoint.url.clone(), status: 200, message: shorten(&message) });
-        }
-        let Some(choice) = chunk.choices.into_iter().next() else { return Ok(None) };
-        if let Some(reason) = choice.finish_reason {
-            self.summary.finish_reason = reason;
-        }
-        for token in choice.logprobs.and_then(|logprobs| logprobs.content).into_iter().flatten() {
-            if self.summary.choices.is_empty() && !self.asked.is_empty() {
-                self.summary.choices = shares(&self.asked, &token.top_logprobs);
-            }
-            if token.logprob.is_finite() {
-                self.logprob += token.logprob;
-                self.tokens += 1;
-            }
-        }
-        Ok(choice.delta.content.filter(|text| !text.is_empty()))
-    }
-}
-
 /// The probabilities of the letters that were asked for, which together are 1.
-fn shares(asked: &[char], top: &[TopLogprob]) -> Vec<(char, f32)> {
+pub(super) fn shares(asked: &[char], top: &[TopLogprob]) -> Vec<(char, f32)> {
     let mut shares: Vec<(char, f32)> = Vec::new();
     for one in top {
         let mut letters = one.token.trim().chars();
@@ -335,7 +285,7 @@ fn unreachable(endpoint: &Endpoint, error: &reqwest::Error) -> LlmError {
     LlmError::Unreachable { url: endpoint.url.clone(), reason }
 }
 
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     text.trim().chars().take(ERROR_LENGTH).collect()
 }
 

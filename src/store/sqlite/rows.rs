@@ -124,6 +124,9 @@ pub(super) fn turn(row: &SqliteRow) -> Result<TurnRecord, StoreError> {
             .transpose()?,
         entries: get_json(row, "entries")?,
         agent_id: get_agent(row, "agent_id")?,
+        decision: get::<Option<&str>>(row, "decision")?
+            .map(|text| serde_json::from_str(text).map_err(|error| corrupt("decision", error)))
+            .transpose()?,
     })
 }
 

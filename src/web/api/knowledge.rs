@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::config::DialogConfig;
 use crate::dialog::knowledge::{Answer, Entry, Hit};
+use crate::library::LibraryState;
 use crate::web::auth::SignedIn;
 use crate::web::error::{ApiError, Problem, Query};
 use crate::web::router::AppState;
@@ -28,6 +29,10 @@ pub(super) struct KnowledgeEntry {
     answers: Vec<ApprovedAnswer>,
     /// All the facts.
     body: String,
+    /// Its language; none: any.
+    language: Option<String>,
+    /// Whom it is for; none: everybody. What is not for callers is never spoken.
+    audience: Option<String>,
 }
 
 /// Approved words and the questions they answer.
@@ -45,7 +50,14 @@ impl From<&Entry> for KnowledgeEntry {
             approved: approved.clone(),
             also_asked: also_asked.clone(),
         });
-        Self { id: entry.id.clone(), title: entry.title.clone(), answers: answers.collect(), body: entry.body.clone() }
+        Self {
+            id: entry.id.clone(),
+            title: entry.title.clone(),
+            answers: answers.collect(),
+            body: entry.body.clone(),
+            language: entry.language.clone(),
+            audience: entry.audience.clone(),
+        }
     }
 }
 
@@ -91,7 +103,18 @@ pub(super) struct Question {
     extensions(("x-least-role" = json!("agent"))),
 )]
 pub(super) async fn list(State(state): State<Arc<AppState>>, _: SignedIn) -> Json<Vec<KnowledgeEntry>> {
-    Json(state.knowledge.entries().iter().map(KnowledgeEntry::from).collect())
+    Json(state.knowledge.current().entries().iter().map(KnowledgeEntry::from).collect())
+}
+
+/// What is in force, and why newer content is not.
+#[utoipa::path(
+    get, path = "/api/v1/knowledge/state", tag = "knowledge", operation_id = "knowledge_state",
+    responses((status = 200, description = "The version in force", body = LibraryState), (status = 401, description = "Not signed in", body = Problem)),
+    security(("session" = []), ("token" = [])),
+    extensions(("x-least-role" = json!("agent"))),
+)]
+pub(super) async fn state(State(state): State<Arc<AppState>>, _: SignedIn) -> Json<LibraryState> {
+    Json(state.knowledge.state())
 }
 
 /// What fits a question.
@@ -108,7 +131,8 @@ pub(super) async fn search(
     Query(Question { q }): Query<Question>,
 ) -> Result<Json<KnowledgeHits>, ApiError> {
     let question: String = q.chars().take(LONGEST_QUESTION).collect();
-    let knowledge = state.knowledge.clone();
+    // People find what is for them too.
+    let knowledge = state.knowledge.current();
     // With an embedding model it is some milliseconds of work, which calls must not wait for.
     let hits = tokio::task::spawn_blocking(move || knowledge.search(&question, HITS)).await.unwrap_or_default();
     Ok(Json(hits_of(hits, &state.config.dialog)))

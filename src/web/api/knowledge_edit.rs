@@ -124,7 +124,7 @@ pub(super) async fn preview(
         Err(problem) => return Ok(Json(Preview { problem: Some(problem), answers: Vec::new() })),
     };
     let _turn = PREVIEWS.acquire().await.expect("the semaphore is never closed");
-    let (knowledge, dialog) = (state.knowledge.clone(), state.config.dialog.clone());
+    let (knowledge, dialog) = (state.knowledge.current(), state.config.dialog.clone());
     let tried = blocking(move || {
         let trial = knowledge.trial(entry)?;
         let asked = draft.questions.iter().map(|question| question.trim()).filter(|question| !question.is_empty());

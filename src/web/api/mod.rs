@@ -68,6 +68,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(day::day))
         .routes(routes!(knowledge::list))
         .routes(routes!(knowledge::search))
+        .routes(routes!(knowledge::state))
         .routes(routes!(knowledge_edit::preview))
         .routes(routes!(knowledge_edit::get, knowledge_edit::put))
         .routes(routes!(setup::setup))

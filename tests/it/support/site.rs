@@ -26,6 +26,7 @@ use warmline::engine::tts::fake::FakeVoice;
 use warmline::engine::tts::voice::{Voice, VoiceOptions};
 use warmline::handoff::actor::{self as desk, DeskSettings};
 use warmline::handoff::{AgentId, HandoffId, HandoffReason};
+use warmline::library::Library;
 use warmline::store::scribe;
 use warmline::store::sqlite::SqliteStore;
 use warmline::store::{
@@ -111,7 +112,7 @@ impl Site {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             readiness: readiness_seen,
             live_calls: Arc::new(|| 3),
-            knowledge: Arc::new(Knowledge::load(std::path::Path::new("")).expect("built in")),
+            knowledge: Library::fixed(Knowledge::load(std::path::Path::new("")).expect("built in")),
             voice: Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), VoiceOptions::from(&TtsConfig::default())),
             desk,
             recordings,

@@ -112,6 +112,7 @@ async fn the_document_lists_every_route() {
         "hear_voice",
         "keep_scenario",
         "ledger",
+        "knowledge_state",
         "list_calls",
         "list_hours",
         "list_knowledge",

@@ -24,6 +24,7 @@ async fn say(site: &Site, call: &CallRecord, said: &[(Speaker, &str)]) {
             timings: None,
             entries: Vec::new(),
             agent_id: None,
+            decision: None,
         };
         site.store.put_turn(&turn).await.expect("stored");
     }
