@@ -25,23 +25,32 @@ use tracing::{debug, info, warn};
 
 use crate::audio::units::Probability;
 use crate::call::actor::{CallServices, CallSettings};
+use crate::call::away::Away;
 use crate::call::directory::Directory;
 use crate::call::handle::AdmitError;
 use crate::call::input::TransferNews;
+use crate::call::returning::Returning;
 use crate::cli::CliError;
 use crate::config::Config;
 use crate::dialog::phrases::Phrases;
 use crate::engine::tts::voice::Voice;
+use crate::handoff::actor::ledger::left_behind;
 use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
+use crate::handoff::callback::Rules;
 use crate::library::Library;
+use crate::outbound::Dialler;
+use crate::outbound::callbacks::{self, Callbacks, Means};
+use crate::outbound::phone_agents::{self, PhoneAgents};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, scribe};
 use crate::telemetry;
+use crate::telephony::providers::PROVIDERS;
 use crate::web::auth::{Accounts, Auth, OneTimePassword, SignedIn};
 use crate::web::console;
 use crate::web::gate::Gate;
 use crate::web::health::{EngineState, Readiness};
 use crate::web::media::{self, MediaState};
+use crate::web::outbound::Outbound;
 use crate::web::router::{AppState, Parts, router};
 use crate::web::webhooks::{self, Admission, WebhookState};
 
@@ -74,6 +83,14 @@ impl Admission for Directory {
 
     fn is_away(&self, provider: &'static str, call_id: &str) -> bool {
         Self::is_away(self, provider, call_id)
+    }
+
+    fn is_returning(&self, provider: &'static str, call_id: &str) -> bool {
+        Self::is_returning(self, provider, call_id)
+    }
+
+    fn answered(&self, provider: &'static str, key: &str, call_id: &str) -> bool {
+        Self::answered(self, provider, key, call_id)
     }
 
     fn transferred(&self, provider: &'static str, call_id: &str, news: TransferNews) {
@@ -110,11 +127,19 @@ impl App {
                 .await
                 .map_err(|error| CliError::usage(error.to_string(), "Check `database.url` and `server.data_dir`."))?,
         );
+        let returning = match store.live_calls().await {
+            Ok(calls) => Arc::new(Returning::of(calls)),
+            Err(error) => {
+                warn!(%error, "Callers of an earlier process can't be known again");
+                Arc::default()
+            }
+        };
         match store.close_orphans(Timestamp::now()).await {
             Ok(0) => {}
             Ok(calls) => warn!(calls, "Calls of an earlier process that did not end properly are closed"),
             Err(error) => warn!(%error, "Calls of an earlier process could not be closed"),
         }
+        settle_stands(store.as_ref(), &config).await;
         let accounts = Accounts::new(store.clone());
         let first_admin = accounts
             .ensure_first_admin()
@@ -146,6 +171,10 @@ impl App {
         serving.spawn(gauges::keep(store.clone(), desk.clone(), stop_all.clone()));
 
         let knowledge = engines.mind.knowledge.clone();
+        let away: Arc<Away> = Arc::default();
+        let (callbacks, wishes) = callbacks::channel();
+        let rules = callback_rules(&config)?;
+        let gate = Arc::new(Gate::new(&config));
         let services = Arc::new(CallServices {
             vad: engines.vad,
             stt: engines.stt,
@@ -153,13 +182,50 @@ impl App {
             mind: engines.mind,
             phrases: Arc::new(phrases),
             desk: desk.clone(),
-            away: Arc::default(),
-            scribe,
+            away: away.clone(),
+            callbacks: callbacks.clone(),
+            returning: returning.clone(),
+            scribe: scribe.clone(),
             settings: settings(&config, recordings.clone()),
         });
         let directory = Arc::new(Directory::new(services, config.server.max_calls, calls.clone(), stop_calls.clone()));
+        let means_scribe = scribe.clone();
+        let dialler: Arc<dyn Dialler> = Arc::new(Outbound::new(gate.clone()));
+        let by = PROVIDERS.iter().map(|row| row.name).find(|name| dialler.can_dial(name));
+        let phones = by.map(|provider| {
+            let (phones, wishes) = phone_agents::channel();
+            let means = phone_agents::Means {
+                desk: desk.clone(),
+                dialler: dialler.clone(),
+                provider,
+                away: away.clone(),
+                voice: engines.voice.clone(),
+            };
+            serving.spawn(phone_agents::run(means, wishes, stop_all.clone()));
+            phones
+        });
+        let means = Means {
+            desk: desk.clone(),
+            dialler,
+            away,
+            directory: directory.clone(),
+            store: store.clone(),
+            scribe,
+            rules,
+        };
+        serving.spawn(callbacks::run(means, wishes, stop_all.clone()));
+        serving.spawn(callbacks::for_those_cut_off(
+            returning,
+            callbacks.clone(),
+            means_scribe,
+            Duration::from_secs(config.handoff.restart_patience_s.into()),
+            stop_all.clone(),
+        ));
         let app = routes(Surface {
             config: config.clone(),
+            gate,
+            callbacks,
+            phones,
             store,
             metrics,
             recordings,
@@ -257,6 +323,41 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
     }
 }
 
+/// What agents did when an earlier process died is their paid time.
+async fn settle_stands(store: &dyn Store, config: &Config) {
+    let codes = config.routing.plan(&config.handoff).break_codes;
+    let settle = async {
+        for entry in left_behind(store.take_stands().await?, &codes) {
+            store.put_ledger(&entry).await?;
+        }
+        Ok::<_, crate::store::StoreError>(())
+    };
+    if let Err(error) = settle.await {
+        warn!(%error, "Agents' time in an earlier process could not be written down");
+    }
+}
+
+fn callback_rules(config: &Config) -> Result<Rules, CliError> {
+    let handoff = &config.handoff;
+    let hours = match handoff.callback_hours.as_str() {
+        "" => None,
+        name => Some(config.routing.calendar(name).ok_or_else(|| {
+            CliError::usage(
+                format!("`handoff.callback_hours`: there is no calendar `{name}`"),
+                "Name one of `routing.calendars`, or leave it empty.",
+            )
+        })?),
+    };
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Ok(Rules {
+        first: handoff.callback_first,
+        attempts: handoff.callback_attempts,
+        pause: seconds(handoff.callback_pause_s),
+        expires: seconds(handoff.callback_expires_s),
+        hours,
+    })
+}
+
 fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
     CallSettings {
         turn: config.turn.clone(),
@@ -272,6 +373,9 @@ fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
 /// What the HTTP surface is made of.
 struct Surface {
     config: Arc<Config>,
+    gate: Arc<Gate>,
+    callbacks: Callbacks,
+    phones: Option<PhoneAgents>,
     store: Arc<dyn Store>,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     recordings: PathBuf,
@@ -285,9 +389,22 @@ struct Surface {
 }
 
 fn routes(surface: Surface) -> Router {
-    let Surface { config, store, metrics, recordings, knowledge, readiness, directory, voice, desk, sockets, stop } =
-        surface;
-    let gate = Arc::new(Gate::new(&config));
+    let Surface {
+        config,
+        gate,
+        callbacks,
+        phones,
+        store,
+        metrics,
+        recordings,
+        knowledge,
+        readiness,
+        directory,
+        voice,
+        desk,
+        sockets,
+        stop,
+    } = surface;
     let auth = Auth::new(store.clone(), &config.server);
     let media = MediaState::new(gate.clone(), directory.clone(), sockets.clone(), stop.clone());
     let parts = Parts {
@@ -311,6 +428,8 @@ fn routes(surface: Surface) -> Router {
         knowledge,
         voice,
         desk,
+        phones,
+        callbacks,
         recordings,
     };
     router(Arc::new(state), parts)

@@ -202,6 +202,8 @@ pub mod metric {
     pub const OCCUPANCY: &str = "warmline_occupancy";
     /// How long the first in line has waited, seconds.
     pub const LONGEST_WAIT: &str = "warmline_longest_wait";
+    /// Callbacks that are over {end}.
+    pub const CALLBACKS: &str = "warmline_callbacks_total";
     /// Callers waiting for a person.
     pub const QUEUE_LENGTH: &str = "warmline_queue_length";
     /// Agents by state {state}.
@@ -274,6 +276,7 @@ pub mod metric {
             "Share of the last half-hour's agent time spent on contacts; NaN when nobody was there.",
         ),
         (LONGEST_WAIT, Kind::Gauge, "How long the first in line has waited, seconds."),
+        (CALLBACKS, Kind::Counter, "Callbacks that are over {end}."),
         (QUEUE_LENGTH, Kind::Gauge, "Callers waiting for a person."),
         (AGENTS, Kind::Gauge, "Agents by state {state}."),
         (ENGINE_FAILURES, Kind::Counter, "Engine failures {engine}."),

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,7 @@ use super::overlap::{Overlap, OverlapRules};
 use super::patience::Pace;
 use super::playback::Playback;
 use super::recorder::Recorder;
+use super::returning::{CutOff, Returning};
 use super::speech::{Finding, Speech, stt_failed};
 use super::turn::TurnDetector;
 use crate::audio::frame::AudioFrame;
@@ -55,7 +57,8 @@ use crate::engine::tts::voice::Voice;
 use crate::engine::vad::energy::EnergyVad;
 use crate::engine::vad::{VadFactory, VoiceActivity};
 use crate::handoff::actor::{AgentLeg, DeskHandle};
-use crate::handoff::{HandoffId, HandoffReason};
+use crate::handoff::{AgentId, HandoffId, HandoffReason};
+use crate::outbound::callbacks::Callbacks;
 use crate::store::scribe::Scribe;
 use crate::telemetry::metric;
 use crate::telephony::protocol::{Digit, MediaCommand, MediaEvent, StopReason, StreamStart};
@@ -80,6 +83,10 @@ pub struct CallServices {
     pub desk: DeskHandle,
     /// Callers at telephones outside.
     pub away: Arc<Away>,
+    /// Callers who are called back.
+    pub callbacks: Callbacks,
+    /// Callers whom a restart cut off.
+    pub returning: Arc<Returning>,
     /// Records.
     pub scribe: Scribe,
     /// How each call behaves.
@@ -121,11 +128,24 @@ pub struct NewCall {
     pub commands: mpsc::Sender<CallCommand>,
     /// Ends the call at once.
     pub cancel: CancellationToken,
+    /// Of somebody whom we called back.
+    pub called_back: Option<CalledBack>,
+    /// Of somebody whose call was cut off when the process ended.
+    pub cut_off: Option<CutOff>,
+}
+
+/// What goes on for somebody whom we called back.
+#[derive(Debug)]
+pub struct CalledBack {
+    /// The wish that brought them in line.
+    pub handoff: HandoffId,
+    /// Who waits for them: id, name, and voice, unless the agent's connection is lost at this moment.
+    pub agent: Option<(AgentId, String, Option<AgentLeg>)>,
 }
 
 /// Runs a call to its end.
 pub async fn run(call: NewCall, services: Arc<CallServices>) {
-    let NewCall { id, provider, start, leg, inbox, commands, cancel } = call;
+    let NewCall { id, provider, start, leg, inbox, commands, cancel, called_back, cut_off } = call;
     metrics::counter!(metric::CALLS_STARTED, "provider" => provider).increment(1);
     metrics::gauge!(metric::CALLS_LIVE).increment(1.0);
     info!(call.id = %id, provider, "Call started");
@@ -142,6 +162,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         min_score: services.mind.settings.min_score,
         forbidden_topics: settings.handoff.forbidden_topics.clone(),
         caller_number_known: start.from.is_some(),
+        caller_number: start.from.clone().filter(|number| is_dialable(number.reveal())),
         telephone: telephone(&settings.handoff, provider),
         returns: providers::find(provider).is_some_and(|row| row.transfer == TransferBy::Webhook),
         today: jiff::Zoned::now().date(),
@@ -152,7 +173,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         EnergyVad::detector()
     });
     let row = providers::find(provider);
-    let actor = Actor {
+    let mut actor = Actor {
         id,
         provider,
         captioned: row.is_some_and(|spec| spec.captions),
@@ -184,6 +205,8 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         message: None,
         handoff: None,
         reason: None,
+        wanted_since: None,
+        first: false,
         turns: Turns::default(),
         response: None,
         items: HashMap::new(),
@@ -199,7 +222,12 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         services: services.clone(),
     };
     services.desk.call_opened(id, provider, actor.commands.clone()).await;
-    actor.run(leg.frames, leg.events, inbox, findings, cancel).await;
+    let begins = match (called_back, cut_off) {
+        (Some(back), _) => actor.take_up(back).await,
+        (None, Some(cut_off)) => actor.go_on(cut_off),
+        (None, None) => CallInput::Began,
+    };
+    actor.run(begins, leg.frames, leg.events, inbox, findings, cancel).await;
     services.desk.call_over(id).await;
     metrics::gauge!(metric::CALLS_LIVE).decrement(1.0);
     info!(call.id = %id, "Call ended");
@@ -254,6 +282,10 @@ struct Actor {
     handoff: Option<HandoffId>,
     /// Why the caller wants a person.
     reason: Option<HandoffReason>,
+    /// Since when.
+    wanted_since: Option<Timestamp>,
+    /// Goes before all others: we broke the line.
+    first: bool,
     turns: Turns,
     response: Option<Response>,
     /// Tools that run.
@@ -282,6 +314,12 @@ struct Line {
     began: Millis,
 }
 
+/// A number somebody could be called at: a browser has none, and a name is none.
+fn is_dialable(number: &str) -> bool {
+    let digits = number.chars().filter(char::is_ascii_digit).count();
+    (5..=15).contains(&digits) && number.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c))
+}
+
 /// The telephone outside, if there is one and the provider can call it.
 fn telephone(config: &HandoffConfig, provider: &str) -> Option<Telephone> {
     if providers::find(provider)?.transfer == TransferBy::Nothing {
@@ -294,6 +332,7 @@ fn telephone(config: &HandoffConfig, provider: &str) -> Option<Telephone> {
 impl Actor {
     async fn run(
         mut self,
+        begins: CallInput,
         mut frames: mpsc::Receiver<AudioFrame>,
         mut events: mpsc::Receiver<MediaEvent>,
         mut inbox: mpsc::Receiver<CallCommand>,
@@ -302,7 +341,7 @@ impl Actor {
     ) {
         let mut tick = tokio::time::interval(Millis::FRAME.duration());
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        self.step(CallInput::Began).await;
+        self.step(begins).await;
         while !self.ended {
             tokio::select! {
                 biased;
@@ -325,6 +364,32 @@ impl Actor {
         self.finish_tools(&mut findings).await;
         self.finish_talk(&mut findings).await;
         self.finish_message().await;
+    }
+
+    /// Somebody whom we called back has answered: the agent who waits for them, or their place in line, is theirs.
+    async fn take_up(&mut self, back: CalledBack) -> CallInput {
+        (self.handoff, self.reason) = (Some(back.handoff), Some(HandoffReason::Callback));
+        self.services.desk.rewire(back.handoff, self.id, self.commands.clone()).await;
+        let name = back.agent.map(|(agent, name, leg)| {
+            self.journal.agent_joined(agent);
+            self.agent = leg;
+            name
+        });
+        CallInput::CalledBack { name }
+    }
+
+    /// The caller was cut off by us and is back: what was said is known, and the wait counts.
+    fn go_on(&mut self, cut_off: CutOff) -> CallInput {
+        info!(call.id = %self.id, before = %cut_off.call, "The caller is back after a restart");
+        self.journal.go_on(cut_off.lines);
+        let wanted = cut_off.wish.map(|(reason, since, agent)| {
+            (self.wanted_since, self.first) = (Some(since), true);
+            if let Some(agent) = agent {
+                self.journal.spoke_before(agent);
+            }
+            reason
+        });
+        CallInput::BrokeOff { wanted }
     }
 
     fn at(&self, now: Instant) -> Millis {

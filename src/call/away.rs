@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use tokio::sync::mpsc;
 
+use super::CallId;
 use super::handle::{CallCommand, CallHandle, LegIo};
 use super::input::TransferNews;
 
@@ -33,13 +34,25 @@ impl Away {
         commands: mpsc::Sender<CallCommand>,
     ) -> AwayEntry {
         let key = (provider, provider_call_id.to_owned());
+        let call = handle.id;
         self.calls.insert(key.clone(), Waiting { handle, commands });
-        AwayEntry { all: self.clone(), key }
+        AwayEntry { all: self.clone(), key, call }
     }
 
     /// Whether this caller is away.
     pub fn contains(&self, provider: &'static str, provider_call_id: &str) -> bool {
         self.calls.contains_key(&(provider, provider_call_id.to_owned()))
+    }
+
+    /// The caller is known by another name from now on: who is called by us gets the provider's when they answer.
+    pub fn rename(&self, provider: &'static str, from: &str, to: &str) -> bool {
+        match self.calls.remove(&(provider, from.to_owned())) {
+            Some((_, waiting)) => {
+                self.calls.insert((provider, to.to_owned()), waiting);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Tells the call what became of its caller; false when no such caller is away.
@@ -67,11 +80,15 @@ impl Away {
 pub struct AwayEntry {
     all: Arc<Away>,
     key: Key,
+    call: CallId,
 }
 
 impl Drop for AwayEntry {
     fn drop(&mut self) {
-        self.all.calls.remove(&self.key);
+        if self.all.calls.remove(&self.key).is_none() {
+            // Back already, or renamed.
+            self.all.calls.retain(|_, waiting| waiting.handle.id != self.call);
+        }
     }
 }
 
@@ -80,7 +97,6 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::call::CallId;
     use crate::call::input::Missed;
 
     fn leg() -> LegIo {
@@ -103,6 +119,23 @@ mod tests {
         assert!(away.back("twilio", "CA1", leg()).is_err(), "once");
         drop(entry);
         assert!(away.calls.is_empty());
+    }
+
+    #[test]
+    fn who_answers_is_found_by_the_providers_name() {
+        let away = Arc::new(Away::default());
+        let (commands, mut inbox) = mpsc::channel(1);
+        let handle = CallHandle { id: CallId::generate(), cancel: CancellationToken::new() };
+        let entry = away.enter("twilio", "key", handle, commands);
+        assert!(away.rename("twilio", "key", "CA9") && !away.rename("twilio", "key", "CA9"), "once");
+        assert!(away.back("twilio", "CA9", leg()).is_ok() && inbox.try_recv().is_ok());
+        drop(entry);
+        let (commands, _inbox) = mpsc::channel(1);
+        let handle = CallHandle { id: CallId::generate(), cancel: CancellationToken::new() };
+        let entry = away.enter("twilio", "key", handle, commands);
+        assert!(away.rename("twilio", "key", "CA9"));
+        drop(entry);
+        assert!(away.calls.is_empty(), "nobody waits for who never came");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::handoff::{AgentId, HandoffReason};
 pub use crate::judgment::Signals as FitSignals;
 use crate::judgment::decision::{Decision, Found, Picked};
 use crate::store::{CallOutcome, HandoffOutcome};
+use crate::telemetry::Pii;
 use crate::telephony::protocol::{Digit, StopReason};
 use crate::tools::spec::{Arguments, ToolFailed, ToolReply, ToolSpec};
 
@@ -34,6 +35,16 @@ pub type Signals = Map<String, Value>;
 pub enum CallInput {
     /// The caller's leg is open.
     Began,
+    /// The same, of somebody we have called back; with the agent who waits for them, if one does.
+    CalledBack {
+        /// The name the caller may hear.
+        name: Option<String>,
+    },
+    /// The same, of a caller whom a restart of ours cut off.
+    BrokeOff {
+        /// Why they wanted a person, if they did.
+        wanted: Option<HandoffReason>,
+    },
     /// The caller makes voice.
     SpeechStarted,
     /// The caller speaks over playback; whether they mean it their words will tell, or that they go on.
@@ -484,8 +495,17 @@ pub enum Phrase {
     MessageSaved,
     /// Nothing was recorded.
     MessageEmpty,
-    /// Somebody will call back at the caller's own number.
+    /// Somebody will call back at this number; is that right?
+    CallbackConfirm {
+        /// To be read back.
+        number: Pii<String>,
+    },
+    /// Somebody will call back.
     CallbackBooked,
+    /// The line broke through our fault.
+    BrokeOff,
+    /// We call back, as was asked for.
+    CallbackGreeting,
     /// Key in your number, then the hash key.
     CallbackNumber,
     /// That is no number.

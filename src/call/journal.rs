@@ -404,6 +404,17 @@ impl Journal {
         }));
     }
 
+    /// The call goes on from one that was cut off: this was said in it.
+    pub fn go_on(&mut self, lines: Vec<Line>) {
+        self.next_seq = lines.last().map_or(0, |line| line.seq + 1);
+        self.lines = lines;
+    }
+
+    /// Who spoke with the caller in the call that was cut off.
+    pub fn spoke_before(&mut self, agent: AgentId) {
+        self.last_agent = Some(agent);
+    }
+
     /// A person took the call.
     pub fn agent_joined(&mut self, agent: AgentId) {
         tracing::info!(call.id = %self.call.id, agent.id = %agent, "An agent took the call");
@@ -460,10 +471,11 @@ impl Journal {
         self.message.take()
     }
 
-    /// The caller wants to be called back.
-    pub fn callback(&mut self, number: Option<String>) {
+    /// The caller wants to be called back. The message that stands for it, and the number.
+    pub fn callback(&mut self, number: Option<String>) -> Option<(Uuid, Pii<String>)> {
         let number = number.map(Pii::new).or_else(|| self.call.from.clone());
-        self.put_message(MessageKind::Callback, number, None, None);
+        self.put_message(MessageKind::Callback, number.clone(), None, None);
+        number.map(|number| (self.message_id, number))
     }
 
     /// The message is on disk, with or without words.

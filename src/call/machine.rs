@@ -9,7 +9,7 @@
 //!  Began ─▶ Assisting ─ asked, unsure twice, engine failed, topic, silence ─▶ Waiting ─ accepted ─▶ Introducing ─▶ Bridged
 //!                                                                             │ ▲                                  │ ▲
 //!                          Message ◀── 1 ──┤ └───────────── requeued ── AgentLost ◀──── lost ────────┘ │
-//!                          Callback ◀─ 2 ──┘                                └──────── returned ─────────┘
+//!             Callback, Confirm ◀─ 2 ──┘                                └──────── returned ─────────┘
 //!       Bridged ─ parked ─▶ Parked ─ picked up ─▶ Introducing; too long ─▶ Waiting, first
 //!       Waiting ─ nobody there, or not in time ─▶ Leaving ─ heard ─▶ Away (a telephone outside) ─ nobody took it ─▶ Waiting
 //!  every state ─ hang-up, server stopping ─▶ Ending ─▶ Ended
@@ -42,6 +42,7 @@ use crate::handoff::HandoffReason;
 use crate::handoff::wire::ConsultMode;
 use crate::judgment::decision::Inputs;
 use crate::store::{CallOutcome, HandoffOutcome};
+use crate::telemetry::Pii;
 
 /// How long an answer may take until its first sentence, and from one to the next, before the caller is put through. The engines' own deadlines are shorter.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
@@ -85,6 +86,8 @@ pub struct CallPolicy {
     pub forbidden_topics: Vec<String>,
     /// The caller's number is known, so that a callback needs no keying in.
     pub caller_number_known: bool,
+    /// That number, which is read back before a callback is booked.
+    pub caller_number: Option<Pii<String>>,
     /// The day, which completes a date the caller says.
     pub today: jiff::civil::Date,
     /// Called when no agent takes the call, if the provider can.
@@ -158,6 +161,13 @@ pub enum State {
     Callback {
         /// Keys so far.
         digits: String,
+        /// Patience.
+        until: Instant,
+    },
+    /// The caller is asked whether the number that was read back is right.
+    Confirm {
+        /// Keyed in; none: the caller's own.
+        number: Option<String>,
         /// Patience.
         until: Instant,
     },
@@ -296,6 +306,8 @@ impl CallMachine {
         }
         match input {
             CallInput::Began => self.greet(now, actions),
+            CallInput::BrokeOff { wanted } => self.broke_off(now, wanted, actions),
+            CallInput::CalledBack { name } => self.called_back(now, name, actions),
             CallInput::SpeechStarted => {
                 self.silence_since = None;
                 self.speech_since = Some(now);
@@ -341,6 +353,7 @@ impl CallMachine {
             State::Parked { announce_at } => Some(*announce_at),
             State::Introducing { until, .. }
             | State::Callback { until, .. }
+            | State::Confirm { until, .. }
             | State::Leaving { until, .. }
             | State::Away { until, .. }
             | State::Ending { until, .. } => Some(*until),
@@ -428,7 +441,9 @@ impl CallMachine {
             }
             State::Parked { announce_at } if now >= announce_at => self.still_parked(now, actions),
             State::Introducing { until, .. } if now >= until => self.bridge(actions),
-            State::Callback { until, .. } if now >= until => self.wait_again(now, actions),
+            State::Callback { until, .. } | State::Confirm { until, .. } if now >= until => {
+                self.wait_again(now, actions);
+            }
             State::Ending { until, .. } if now >= until => {
                 actions.push(CallAction::Hangup);
                 self.finish(actions, false);
@@ -459,6 +474,20 @@ impl CallMachine {
             self.notice = Some(self.say(now, Phrase::Notice, false, actions));
         }
         self.say(now, Phrase::GreetingRest, true, actions);
+    }
+
+    /// The caller is back after a fault of ours, and goes on where the line broke.
+    fn broke_off(&mut self, now: Instant, wanted: Option<HandoffReason>, actions: &mut Vec<CallAction>) {
+        match wanted {
+            Some(reason) => {
+                self.hand_off(now, reason, signals([("broke_off", json!(true))]), Some(Phrase::BrokeOff), actions);
+                self.say(now, Phrase::Requeued, true, actions);
+            }
+            None => {
+                self.say(now, Phrase::BrokeOff, false, actions);
+                self.greet(now, actions);
+            }
+        }
     }
 
     /// The caller's voice stops ours, what must be heard excepted; their words decide whether it stays stopped.

@@ -26,6 +26,7 @@ fn policy() -> CallPolicy {
         min_score: 0.5,
         forbidden_topics: vec!["lawsuit".to_owned()],
         caller_number_known: true,
+        caller_number: None,
         telephone: None,
         returns: false,
         today: jiff::civil::date(2026, 11, 25),
@@ -41,11 +42,15 @@ fn digit(key: char) -> Digit {
 }
 
 impl Call {
-    #[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
     fn with(policy: CallPolicy) -> Self {
+        Self::beginning(CallInput::Began, policy)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
+    fn beginning(input: CallInput, policy: CallPolicy) -> Self {
         let now = Instant::now();
         let mut call = Self { machine: CallMachine::new(now, policy), now, turns: 0, log: Vec::new() };
-        call.step(CallInput::Began);
+        call.step(input);
         call
     }
 
@@ -550,8 +555,61 @@ fn a_callback_without_a_known_number_is_keyed_in() {
     for key in "0201234567#".chars() {
         call.step(CallInput::Dtmf(digit(key)));
     }
+    assert!(call.said(&Phrase::CallbackConfirm { number: "0201234567".to_owned().into() }), "it is read back");
+    call.step(CallInput::Dtmf(digit('1')));
     assert!(call.log.contains(&CallAction::BookCallback { number: Some("0201234567".to_owned()) }));
     assert_eq!(call.hear_all().last(), Some(&CallAction::Finish(CallOutcome::CallbackBooked)));
+}
+
+#[test]
+fn a_known_number_is_read_back_and_may_be_another() {
+    let own: crate::telemetry::Pii<String> = "+15005550123".to_owned().into();
+    let confirm = Phrase::CallbackConfirm { number: own.clone() };
+    let asked = || {
+        let mut call = Call::with(CallPolicy { caller_number: Some(own.clone()), ..policy() });
+        call.hear_all();
+        call.step(CallInput::Dtmf(digit('0')));
+        call.step(CallInput::Dtmf(digit('2')));
+        assert!(call.said(&confirm));
+        assert!(!call.log.iter().any(|action| matches!(action, CallAction::BookCallback { .. })), "not before the yes");
+        call
+    };
+    let mut call = asked();
+    call.step(CallInput::Dtmf(digit('1')));
+    assert!(call.log.contains(&CallAction::BookCallback { number: None }));
+    let mut call = asked();
+    call.step(CallInput::Dtmf(digit('2')));
+    assert!(call.said(&Phrase::CallbackNumber));
+    for key in "0201234567#1".chars() {
+        call.step(CallInput::Dtmf(digit(key)));
+    }
+    assert!(call.log.contains(&CallAction::BookCallback { number: Some("0201234567".to_owned()) }));
+    let mut call = asked();
+    call.step(CallInput::Dtmf(digit('*')));
+    assert!(matches!(call.machine.state(), State::Waiting { .. }), "waits again");
+    let mut call = asked();
+    call.news(HandoffNews::Accepted { agent: AgentId("ann".to_owned()), name: "Ann".to_owned() });
+    assert!(matches!(call.machine.state(), State::Introducing { .. }), "a person is better than a callback");
+}
+
+#[test]
+fn who_was_called_back_hears_why_and_is_joined() {
+    let mut call = Call::beginning(CallInput::CalledBack { name: Some("Ann".to_owned()) }, policy());
+    assert!(call.said(&Phrase::CallbackGreeting) && call.said(&Phrase::Notice));
+    assert!(call.said(&Phrase::Introduction { name: "Ann".to_owned() }));
+    assert!(call.hear_all().contains(&CallAction::Bridge));
+    let actions = call.step(CallInput::ProviderStopped(StopReason::Hangup));
+    assert!(actions.contains(&CallAction::CloseHandoff(HandoffOutcome::Bridged)), "closed once: {actions:?}");
+}
+
+#[test]
+fn who_was_cut_off_goes_on_where_the_line_broke() {
+    let call = Call::beginning(CallInput::BrokeOff { wanted: Some(HandoffReason::CallerAsked) }, policy());
+    assert!(call.said(&Phrase::BrokeOff) && call.said(&Phrase::Requeued));
+    assert_eq!(call.requests(), [HandoffReason::CallerAsked]);
+    let call = Call::beginning(CallInput::BrokeOff { wanted: None }, policy());
+    assert!(call.said(&Phrase::BrokeOff) && call.said(&Phrase::GreetingRest));
+    assert!(call.requests().is_empty());
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub mod overlap;
 pub mod patience;
 pub mod playback;
 pub mod recorder;
+pub mod returning;
 pub mod sound;
 pub mod speech;
 pub mod turn;

@@ -239,6 +239,7 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             min_score: config.dialog.min_score,
             forbidden_topics: handoff.forbidden_topics.clone(),
             caller_number_known: true,
+            caller_number: None,
             telephone: None,
             returns: false,
             today: jiff::Zoned::now().date(),

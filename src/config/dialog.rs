@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::handoff::callback::First;
 use crate::tools::spec::SecretRef;
 
 /// Whose words an answer is spoken in.
@@ -148,6 +149,20 @@ pub struct HandoffConfig {
     pub outside: BTreeMap<String, String>,
     /// Seconds a parked caller waits to be picked up before going first in line.
     pub park_limit_s: u32,
+    /// Telephones of agents who take calls there, by sign-in name: numbers such as `+15005550123`.
+    pub telephones: BTreeMap<String, String>,
+    /// Who is on the line first when somebody is called back: `agent` or `caller`.
+    pub callback_first: First,
+    /// How often somebody who is not reached is called; 0: agents dial by themselves.
+    pub callback_attempts: u32,
+    /// Seconds between tries.
+    pub callback_pause_s: u32,
+    /// Seconds after which nobody is called back any more; the wish stays among the messages.
+    pub callback_expires_s: u32,
+    /// Seconds a caller whom a restart cut off may take to come back, before they are called back instead.
+    pub restart_patience_s: u32,
+    /// The calendar of `[routing]` in whose hours people are called back; empty: always.
+    pub callback_hours: String,
 }
 
 impl Default for HandoffConfig {
@@ -170,6 +185,13 @@ impl Default for HandoffConfig {
             transcribe: true,
             outside: BTreeMap::new(),
             park_limit_s: 120,
+            telephones: BTreeMap::new(),
+            callback_first: First::Agent,
+            callback_attempts: 3,
+            callback_pause_s: 900,
+            callback_expires_s: 86_400,
+            restart_patience_s: 90,
+            callback_hours: String::new(),
         }
     }
 }
@@ -184,6 +206,10 @@ impl Section for HandoffConfig {
         problems.range("handoff.announce_every_s", self.announce_every_s, 5..=600);
         problems.range("handoff.min_confidence", self.min_confidence, 0.0..=1.0);
         problems.range("handoff.message_max_s", self.message_max_s, 5..=600);
+        problems.range("handoff.restart_patience_s", self.restart_patience_s, 5..=600);
+        problems.range("handoff.callback_attempts", self.callback_attempts, 0..=20);
+        problems.range("handoff.callback_pause_s", self.callback_pause_s, 30..=86_400);
+        problems.range("handoff.callback_expires_s", self.callback_expires_s, 300..=1_209_600);
         problems.range("handoff.telephone_after_s", self.telephone_after_s, 0..=3_600);
         problems.range("handoff.park_limit_s", self.park_limit_s, 10..=3_600);
         let dialable = |c: char| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(c);
@@ -195,6 +221,11 @@ impl Section for HandoffConfig {
             if number.is_empty() || !can_be_called(number) {
                 let key = format!("handoff.outside.{name}");
                 problems.add(&key, number, "must be a number or an address, without spaces");
+            }
+        }
+        for (name, number) in &self.telephones {
+            if number.len() > 32 || !number.chars().all(|c| c.is_ascii_digit() || c == '+') {
+                problems.add(&format!("handoff.telephones.{name}"), number, "must be a number, without spaces");
             }
         }
         if self.dispositions.is_empty() {

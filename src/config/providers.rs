@@ -45,17 +45,39 @@ fn check_pair(problems: &mut Problems, section: &str, username: &str, password: 
 }
 
 /// Twilio.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TwilioConfig {
     /// The account's Auth Token, which signs webhooks. Without it Twilio's webhooks are refused.
     pub auth_token: Secret<String>,
+    /// The account's SID, as which calls are made. Without it nobody is called: callbacks wait for an agent to dial.
+    pub account_sid: String,
+    /// The number people are called from, one of the account's.
+    pub number: String,
+    /// Where Twilio's API is.
+    pub api_url: String,
+}
+
+impl Default for TwilioConfig {
+    fn default() -> Self {
+        Self {
+            auth_token: Secret::default(),
+            account_sid: String::new(),
+            number: String::new(),
+            api_url: "https://api.twilio.com".to_owned(),
+        }
+    }
 }
 
 impl Section for TwilioConfig {
     const NAME: &'static str = "twilio";
     const SECRETS: &'static [&'static str] = &["auth_token"];
-    fn check(&self, _: &mut Problems) {}
+    fn check(&self, problems: &mut Problems) {
+        check_url(problems, "twilio.api_url", &self.api_url);
+        if !self.account_sid.chars().all(|c| c.is_ascii_alphanumeric()) {
+            problems.add("twilio.account_sid", &self.account_sid, "must be letters and digits");
+        }
+    }
 }
 
 /// Audio on SignalWire's streams.

@@ -123,6 +123,12 @@ impl RoutingConfig {
         Plan { queues, workflows, profiles, agents, break_codes, rules, skills }.finished()
     }
 
+    /// The calendar of this name.
+    pub fn calendar(&self, name: &str) -> Option<Calendar> {
+        let ignored = RefCell::new(Problems::default());
+        self.calendars(&ignored).into_iter().find(|calendar| calendar.name() == name)
+    }
+
     fn calendars(&self, problems: &RefCell<Problems>) -> Vec<Calendar> {
         let mut calendars = Vec::new();
         for mut row in rows("routing.calendars", &self.calendars, problems) {

@@ -37,6 +37,7 @@ const fn why(reason: HandoffReason) -> &'static str {
         HandoffReason::Silence => "The caller did not speak.",
         HandoffReason::AgentLost => "Was speaking with a colleague whose connection broke.",
         HandoffReason::TakenOver => "A supervisor stepped in.",
+        HandoffReason::Callback => "Asked to be called back.",
     }
 }
 
@@ -54,6 +55,7 @@ const fn next_step(reason: HandoffReason, knows_why: bool) -> &'static str {
         HandoffReason::Silence => "Greet them, and find out whether they hear you.",
         HandoffReason::AgentLost => "Say that the line broke off; they need not explain it again.",
         HandoffReason::TakenOver => "Say that you have stepped in, and why.",
+        HandoffReason::Callback => "Say who you are, and that they asked to be called back.",
     }
 }
 

@@ -73,7 +73,13 @@ struct File {
     message_prompt: String,
     message_saved: String,
     message_empty: String,
+    #[serde(default = "default_callback_confirm")]
+    callback_confirm: String,
+    #[serde(default = "default_broke_off")]
+    broke_off: String,
     callback_booked: String,
+    #[serde(default = "default_callback_greeting")]
+    callback_greeting: String,
     callback_number: String,
     callback_invalid: String,
     back_to_assistant: String,
@@ -124,6 +130,34 @@ fn default_parked_too_long() -> String {
     "I'm sorry that this takes so long. You are first in line for the next person. You can also press one to leave a \
      message, or two to be called back."
         .to_owned()
+}
+
+fn default_callback_confirm() -> String {
+    "We will call you back at {number}. Is that right? Press one for yes, or two to key in another number.".to_owned()
+}
+
+fn default_broke_off() -> String {
+    "I'm sorry, we had a fault, and the line broke off.".to_owned()
+}
+
+fn default_callback_greeting() -> String {
+    "Hello, this is {company}. You asked us to call you back.".to_owned()
+}
+
+/// A number as it is read back: digit by digit, in groups.
+fn read_back(number: &str) -> String {
+    let digits: Vec<String> = number.chars().filter(char::is_ascii_digit).map(String::from).collect();
+    // The last group may be of four: a single digit by itself sounds like a mistake.
+    let mut groups: Vec<String> = digits.chunks(3).map(|group| group.join(" ")).collect();
+    if digits.len() % 3 == 1
+        && groups.len() > 1
+        && let Some(last) = groups.pop()
+        && let Some(before) = groups.last_mut()
+    {
+        before.push(' ');
+        before.push_str(&last);
+    }
+    groups.join(", ")
 }
 
 /// The sentences of one configuration.
@@ -206,7 +240,12 @@ impl Phrases {
             Phrase::MessagePrompt => &file.message_prompt,
             Phrase::MessageSaved => &file.message_saved,
             Phrase::MessageEmpty => &file.message_empty,
+            Phrase::CallbackConfirm { number } => {
+                return file.callback_confirm.replace("{number}", &read_back(number.reveal()));
+            }
             Phrase::CallbackBooked => &file.callback_booked,
+            Phrase::BrokeOff => &file.broke_off,
+            Phrase::CallbackGreeting => &file.callback_greeting,
             Phrase::CallbackNumber => &file.callback_number,
             Phrase::CallbackInvalid => &file.callback_invalid,
             Phrase::BackToAssistant => &file.back_to_assistant,
@@ -244,6 +283,8 @@ impl Phrases {
             Phrase::MessageSaved,
             Phrase::MessageEmpty,
             Phrase::CallbackBooked,
+            Phrase::CallbackGreeting,
+            Phrase::BrokeOff,
             Phrase::CallbackNumber,
             Phrase::CallbackInvalid,
             Phrase::BackToAssistant,
@@ -288,6 +329,10 @@ mod tests {
             "I'm putting you through to Ann now."
         );
         assert!(phrases.text(&Phrase::Greeting).contains("automated assistant of Larkfield"));
+        let confirm = phrases.text(&Phrase::CallbackConfirm { number: "+15005550123".to_owned().into() });
+        assert!(confirm.contains("at 1 5 0, 0 5 5, 5 0 1, 2 3."), "{confirm}");
+        assert_eq!(read_back("5551234"), "5 5 5, 1 2 3 4");
+        assert_eq!((read_back(""), read_back("1")), (String::new(), "1".to_owned()));
     }
 
     #[test]

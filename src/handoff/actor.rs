@@ -6,7 +6,7 @@
 mod consulting;
 mod contacts;
 mod drafts;
-mod ledger;
+pub mod ledger;
 mod supervising;
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,11 +30,11 @@ use self::ledger::Stand;
 use self::supervising::KnownCall;
 use super::handle::DeskMessage;
 use super::machine::{DeskAction, DeskInput, DeskMachine};
-use super::routing::{Cause, Facts, Left, Plan};
+use super::routing::{Cause, Facts, Left, Moment, Plan};
 use super::wire::{
     AgentState, CallEnd, FromAgent, Line, MAX_KEYS, Offer, OfferResult, PROTOCOL_VERSION, ToAgent, WrapUpDraft,
 };
-use super::{AgentId, HandoffId, OfferId};
+use super::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
@@ -49,8 +49,12 @@ const DESK_INBOX: usize = 1_024;
 const LEG_FRAMES: usize = 20;
 /// Lines of a transcript kept for whoever is offered the call.
 const LINES_KEPT: usize = 200;
+/// How much of agents' time a crash may cost at most.
+const KEEP_EVERY: Duration = Duration::from_secs(15);
 /// Between pings of an agent's client.
 pub const PING: Duration = Duration::from_secs(10);
+/// Longer than between two pings: who has said nothing for so long since an offer was made has not seen it.
+const DEAD_LINE: Duration = Duration::from_secs(15);
 
 /// What the desk is told once.
 #[derive(Clone, Default)]
@@ -87,6 +91,7 @@ pub fn open(
         agents: HashMap::new(),
         tasks: HashMap::new(),
         offers: HashMap::new(),
+        made: HashMap::new(),
         finished: HashMap::new(),
         dispositions,
         language,
@@ -112,6 +117,8 @@ struct Client {
     role: UserRole,
     session: u64,
     out: mpsc::Sender<AgentOut>,
+    /// When the client last said something. It pings, so a long silence is a dead line.
+    heard: Instant,
 }
 
 struct LiveTask {
@@ -139,6 +146,8 @@ struct Desk {
     agents: HashMap<AgentId, Client>,
     tasks: HashMap<HandoffId, LiveTask>,
     offers: HashMap<OfferId, OfferRecord>,
+    /// When each of them was made.
+    made: HashMap<OfferId, Instant>,
     /// At most one an agent, gone with wrap-up.
     finished: HashMap<AgentId, Finished>,
     dispositions: Vec<String>,
@@ -165,6 +174,7 @@ struct Desk {
 
 impl Desk {
     async fn run(mut self, mut inbox: mpsc::Receiver<DeskMessage>, cancel: CancellationToken) {
+        let mut keep = tokio::time::interval(KEEP_EVERY);
         loop {
             let deadline = self.machine.poll_timeout().map(Instant::from_std);
             let mut actions = Vec::new();
@@ -181,7 +191,9 @@ impl Desk {
                         self.summarised(summary);
                     }
                 }
+                _ = keep.tick() => self.keep_stands(),
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    self.lost_unnoticed(&mut actions);
                     self.machine.handle_timeout(Instant::now().into_std(), &mut actions);
                 }
             }
@@ -206,6 +218,9 @@ impl Desk {
                 }
                 self.step(DeskInput::Left(handoff, Left::ForNow), actions);
             }
+            DeskMessage::Unanswered(agent, offer) => self.step(DeskInput::Unanswered(agent, offer), actions),
+            DeskMessage::Extend(agent, offer, by) => self.step(DeskInput::Extended(agent, offer, by), actions),
+            DeskMessage::Rewire { handoff, call, commands } => self.rewire(handoff, call, commands),
             DeskMessage::Close(handoff, outcome) => self.close(handoff, outcome, actions),
             DeskMessage::Bridged(handoff) => self.bridged(handoff),
             DeskMessage::Sound(handoff) => self.step(DeskInput::MediaUp(handoff), actions),
@@ -220,7 +235,7 @@ impl Desk {
             }
             DeskMessage::CallerKey(handoff, key) => self.caller_key(handoff, key),
             DeskMessage::Connect { agent, name, role, out, session } => {
-                self.connect(agent, Client { name, role, session: 0, out }, session, actions);
+                self.connect(agent, Client { name, role, session: 0, out, heard: Instant::now() }, session, actions);
             }
             DeskMessage::Disconnect { agent, session } => {
                 if self.agents.get(&agent).is_some_and(|client| client.session == session) {
@@ -230,7 +245,8 @@ impl Desk {
                 self.step(DeskInput::Disconnected { agent, session }, actions);
             }
             DeskMessage::FromAgent { agent, session, message } => {
-                if self.agents.get(&agent).is_some_and(|client| client.session == session) {
+                if let Some(client) = self.agents.get_mut(&agent).filter(|client| client.session == session) {
+                    client.heard = Instant::now();
                     self.agent_says(agent, message, actions);
                 }
             }
@@ -281,6 +297,11 @@ impl Desk {
             language: Some(self.language.clone()),
             caller: task.caller.clone(),
             known_agent: task.known_agent.clone(),
+            waiting_since: task
+                .waiting_since
+                .and_then(|since| u64::try_from(since.as_millisecond()).ok())
+                .map(Moment::from_ms),
+            first: task.first,
             ..Facts::default()
         };
         let call = task.call;
@@ -294,6 +315,15 @@ impl Desk {
             None => self.step(DeskInput::Requested(id, facts), actions),
         }
         self.note_queue(id);
+    }
+
+    /// Who was called back has answered. What was said in the call before has been offered with it.
+    fn rewire(&mut self, handoff: HandoffId, call: CallId, commands: mpsc::Sender<CallCommand>) {
+        if let Some(live) = self.tasks.get_mut(&handoff) {
+            (live.task.call, live.task.commands, live.record.call_id) = (call, commands, call);
+            live.task.lines.clear();
+            self.scribe.put(Record::Handoff(live.record.clone()));
+        }
     }
 
     /// In which queue the caller waits, for the records.
@@ -342,11 +372,17 @@ impl Desk {
             transcript: live.task.lines.clone(),
             consulted_by: None,
         };
-        let call = live.task.call;
+        let (call, reason) = (live.task.call, live.task.reason);
         if let Some(agent) = live.agent.clone() {
             self.contact_began(&agent, handoff, call);
             self.party_joined(&agent, handoff, call, Part::Agent);
             self.tell(&agent, message);
+        }
+        if reason == HandoffReason::Distress {
+            // A rest follows; the router says when.
+            let mut actions = Vec::new();
+            self.step(DeskInput::Distressing(handoff), &mut actions);
+            self.perform(actions);
         }
     }
 
@@ -607,6 +643,29 @@ impl Desk {
         self.consult_news();
     }
 
+    /// An offer runs out and its client has said nothing at all since it was made, though it should have pinged: the line
+    /// was dead. That is no miss of the agent's, who never saw the offer.
+    fn lost_unnoticed(&mut self, actions: &mut Vec<DeskAction>) {
+        let now = Instant::now();
+        let dead: Vec<(AgentId, u64)> = self
+            .made
+            .iter()
+            .filter(|(_, made)| now.saturating_duration_since(**made) >= DEAD_LINE)
+            .filter_map(|(offer, made)| {
+                let agent = &self.offers.get(offer)?.agent_id;
+                let client = self.agents.get(agent).filter(|client| client.heard < *made)?;
+                Some((agent.clone(), client.session))
+            })
+            .collect();
+        for (agent, session) in dead {
+            warn!(agent.id = %agent, "An agent's line is dead; the offer is taken back");
+            // Dropping the sender ends the socket's task.
+            self.agents.remove(&agent);
+            self.stop_supervising(&agent);
+            self.step(DeskInput::Disconnected { agent, session }, actions);
+        }
+    }
+
     /// Two bounded pipes: one to the agent's socket, their other ends to the call.
     fn open_leg(&mut self, agent: &AgentId) -> Option<AgentLeg> {
         let (to_agent, from_caller) = mpsc::channel(LEG_FRAMES);
@@ -649,6 +708,7 @@ impl Desk {
         self.scribe.put(Record::Offer(record.clone()));
         self.offers.insert(offer, record);
         let message = if about.is_some() { self.consult_offer(handoff, message) } else { message };
+        self.made.insert(offer, Instant::now());
         self.tell(&agent, ToAgent::Offer(Box::new(message)));
     }
 
@@ -696,6 +756,7 @@ impl Desk {
 
     fn offer_ended(&mut self, offer: OfferId, handoff: HandoffId, agent: AgentId, result: OfferResult) {
         metrics::counter!(metric::OFFERS, "result" => result.as_str()).increment(1);
+        self.made.remove(&offer);
         if let Some(mut record) = self.offers.remove(&offer) {
             record.ended_at = Some(Timestamp::now());
             record.result = Some(result);

@@ -75,6 +75,8 @@ impl Office {
             known_agent: None,
             provider: "browser",
             caller: None,
+            waiting_since: None,
+            first: false,
             lines: vec![line],
             commands,
         };

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use super::routing::Plan;
 use super::wire::{AgentState, Brief, CallEnd, FromAgent, Line, Suggestion, ToAgent};
-use super::{AgentId, HandoffId, HandoffReason};
+use super::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::audio::frame::AudioFrame;
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
@@ -42,6 +43,10 @@ pub struct HandoffTask {
     pub caller: Option<Pii<String>>,
     /// What was said so far.
     pub lines: Vec<Line>,
+    /// Waiting since then, if it is not only now: a callback keeps its place.
+    pub waiting_since: Option<Timestamp>,
+    /// Goes before all others: we broke the line.
+    pub first: bool,
     /// How to reach the call's actor.
     pub commands: mpsc::Sender<CallCommand>,
 }
@@ -77,6 +82,9 @@ pub enum AgentOut {
 pub(super) enum DeskMessage {
     Request(Box<HandoffTask>),
     Suspend(HandoffId),
+    Unanswered(AgentId, OfferId),
+    Extend(AgentId, OfferId, Duration),
+    Rewire { handoff: HandoffId, call: CallId, commands: mpsc::Sender<CallCommand> },
     Close(HandoffId, HandoffOutcome),
     Bridged(HandoffId),
     Sound(HandoffId),
@@ -207,6 +215,21 @@ impl DeskHandle {
     /// The caller leaves the queue for now; how it ends follows with [`DeskHandle::close`].
     pub async fn suspend(&self, handoff: HandoffId) {
         self.send(DeskMessage::Suspend(handoff)).await;
+    }
+
+    /// The caller of this handoff is on this call from now on: somebody who was called back and answered.
+    pub async fn rewire(&self, handoff: HandoffId, call: CallId, commands: mpsc::Sender<CallCommand>) {
+        self.send(DeskMessage::Rewire { handoff, call, commands }).await;
+    }
+
+    /// The agent could not be asked in time: their telephone was not answered.
+    pub async fn unanswered(&self, agent: AgentId, offer: OfferId) {
+        self.send(DeskMessage::Unanswered(agent, offer)).await;
+    }
+
+    /// Asking the agent takes longer, such as at a telephone: the offer runs so long from now.
+    pub async fn extend_offer(&self, agent: AgentId, offer: OfferId, by: Duration) {
+        self.send(DeskMessage::Extend(agent, offer, by)).await;
     }
 
     /// The handoff is over. Frees an agent who is still on it.

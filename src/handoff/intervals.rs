@@ -3,7 +3,7 @@
 //! A caller belongs to the span in which they asked for a person, whenever they were answered; an offer to the one in which
 //! it was made; agents' time is cut at the span's ends. So the counts of spans add up to those of the whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::measures::{self, AgentTimes, AssistantCall, OfferCounts, TaskTimes, WaitEnd, gini, jain, waits};
 use super::wire::{AgentState, CallEnd, OfferResult};
-use super::{AgentId, HandoffId, HandoffReason};
+use super::{AgentId, HandoffId, HandoffReason, shifts};
 use crate::store::{ContactRecord, HandoffOutcome, HandoffRecord, LedgerRecord, OfferRecord, Period};
 
 /// Whoever leaves sooner had not begun to wait.
@@ -46,7 +46,7 @@ impl Span {
     }
 
     /// What two have in common.
-    fn overlap(&self, from: Timestamp, until: Timestamp) -> Duration {
+    pub(super) fn overlap(&self, from: Timestamp, until: Timestamp) -> Duration {
         between(self.from.max(from), self.until.min(until))
     }
 }
@@ -190,6 +190,8 @@ pub struct AgentFigures {
     pub offers: OfferFigures,
     /// Time.
     pub time: TimeFigures,
+    /// There, of the time of their shifts.
+    pub adherence: Option<f64>,
 }
 
 fn between(from: Timestamp, until: Timestamp) -> Duration {
@@ -203,8 +205,10 @@ fn ms(span: Duration) -> u64 {
 /// The numbers of `span`; with `queue`, of the callers who waited in it and the offers made for them.
 pub fn figures(period: &Period, span: Span, limits: &Limits, queue: Option<&str>) -> Figures {
     let in_queue = |handoff: &&HandoffRecord| queue.is_none() || handoff.queue.as_deref() == queue;
+    // A callback is the second half of a wish that is counted already.
+    let own = |handoff: &&HandoffRecord| handoff.reason != HandoffReason::Callback;
     let callers: Vec<&HandoffRecord> =
-        period.handoffs.iter().filter(|one| span.holds(one.requested_at)).filter(in_queue).collect();
+        period.handoffs.iter().filter(|one| span.holds(one.requested_at)).filter(own).filter(in_queue).collect();
     let contacts = by_handoff(&period.contacts);
     let talks = |handoff: HandoffId| contacts.get(&handoff).map_or(&[] as &[&ContactRecord], Vec::as_slice);
     let tasks: Vec<TaskTimes> = callers.iter().map(|one| task(one, talks(one.id), limits.now)).collect();
@@ -292,6 +296,14 @@ pub fn by_agent(period: &Period, span: Span, limits: &Limits) -> BTreeMap<AgentI
     for talk in period.contacts.iter().filter(theirs) {
         talks.entry(&talk.agent_id).or_default().push(talk);
     }
+    let shifts: BTreeSet<&AgentId> = period.shifts.iter().map(|shift| &shift.agent_id).collect();
+    for agent in shifts {
+        let theirs: Vec<_> = period.shifts.iter().filter(|shift| shift.agent_id == *agent).collect();
+        let spent: Vec<_> = period.ledger.iter().filter(|entry| entry.agent_id == *agent).collect();
+        let (scheduled, as_scheduled) = shifts::attendance(&theirs, &spent, span, limits.now);
+        let adherence = AgentTimes { scheduled, as_scheduled, ..AgentTimes::default() }.adherence();
+        agents.entry(agent.clone()).or_default().adherence = adherence;
+    }
     for (agent, offers) in &offers {
         let broken = talks.get(agent).map_or(0, |talks| talks.iter().filter(|talk| failed(talk)).count() as u32);
         agents.entry((*agent).clone()).or_default().offers = offer_figures(offers, broken);
@@ -343,9 +355,13 @@ fn task(handoff: &HandoffRecord, talks: &[&ContactRecord], now: Timestamp) -> Ta
         (None, HandoffOutcome::CallerHungUp) => WaitEnd::Abandoned,
         (None, HandoffOutcome::CallbackBooked) => WaitEnd::Callback,
         (None, HandoffOutcome::Interrupted) => WaitEnd::Interrupted,
-        (None, HandoffOutcome::LeftMessage | HandoffOutcome::BackToAssistant | HandoffOutcome::Transferred) => {
-            WaitEnd::Helped
-        }
+        (
+            None,
+            HandoffOutcome::LeftMessage
+            | HandoffOutcome::BackToAssistant
+            | HandoffOutcome::Transferred
+            | HandoffOutcome::NotReached,
+        ) => WaitEnd::Helped,
     };
     let hold: Duration = good().map(|talk| Duration::from_millis(talk.hold_ms)).sum();
     let whole: Duration = match answered {

@@ -117,7 +117,13 @@ fn quarter() -> Period {
         time("ben", AgentState::Break, 700, 1_000), // 200 s
         time("cy", AgentState::Offline, 0, 900),
     ];
-    Period { handoffs: vec![quick, given_on, silent, short, left, callback, lost], contacts, offers, ledger }
+    Period {
+        handoffs: vec![quick, given_on, silent, short, left, callback, lost],
+        contacts,
+        offers,
+        ledger,
+        shifts: Vec::new(),
+    }
 }
 
 fn near(got: Option<f64>, want: f64) {
@@ -189,6 +195,22 @@ fn each_agent_has_their_own() {
     near(of("ann").offers.rona_rate, 1.0 / 3.0);
     near(of("ann").time.occupancy, 400.0 / 500.0);
     assert_eq!(of("cy").time.occupancy, None);
+}
+
+#[test]
+fn adherence_is_of_the_time_that_was_scheduled() {
+    let shift = crate::store::ShiftRecord {
+        id: uuid::Uuid::now_v7(),
+        agent_id: AgentId("ann".to_owned()),
+        began_at: at(300),
+        ended_at: at(1_500),
+        scheduled_by: AgentId("boss".to_owned()),
+        scheduled_at: at(0),
+        released_at: None,
+    };
+    let period = Period { shifts: vec![shift], ..quarter() };
+    // From 300 to 900 of the quarter Ann was there until 600.
+    near(by_agent(&period, span(0, QUARTER), &limits(QUARTER))[&AgentId("ann".to_owned())].adherence, 0.5);
 }
 
 #[test]

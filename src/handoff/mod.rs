@@ -1,13 +1,16 @@
 //! Giving a live call to a person. PURE: [`machine`], [`consults`], [`routing`], [`measures`], [`intervals`],
-//! [`sim`], [`wire`]. RUNTIME: [`actor`], [`handle`].
+//! [`callback`], [`shifts`], [`phone`], [`sim`], [`wire`]. RUNTIME: [`actor`], [`handle`].
 
 pub mod actor;
+pub mod callback;
 pub mod consults;
 pub mod handle;
 pub mod intervals;
 pub mod machine;
 pub mod measures;
+pub mod phone;
 pub mod routing;
+pub mod shifts;
 pub mod sim;
 pub mod wire;
 
@@ -76,6 +79,8 @@ pub enum HandoffReason {
     AgentLost,
     /// A supervisor stepped in.
     TakenOver,
+    /// Is called back.
+    Callback,
 }
 
 impl HandoffReason {
@@ -91,6 +96,7 @@ impl HandoffReason {
             Self::Silence => "silence",
             Self::AgentLost => "agent_lost",
             Self::TakenOver => "taken_over",
+            Self::Callback => "callback",
         }
     }
 }

@@ -604,6 +604,8 @@ pub enum CallEnd {
     SupervisorEnded,
     /// No sound came from the agent; the caller is first in the queue again.
     NoSound,
+    /// Whoever was called back did not answer.
+    NotReached,
     /// The server shut down.
     ServerStopped,
 }

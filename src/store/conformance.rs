@@ -5,12 +5,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CommentRecord, ContactRecord,
-    EntryUse, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MeanRubric, MessageKind, MessageRecord,
-    OfferRecord, Part, PartyRecord, Rubric, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome,
-    ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
+    ContactRecord, EntryUse, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MeanRubric, MessageKind,
+    MessageRecord, OfferRecord, Part, PartyRecord, Rubric, ScoreRecord, SessionKind, SessionRecord, ShiftRecord,
+    StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord,
+    UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
+use crate::handoff::callback::CallbackEnd;
 use crate::handoff::routing::plan::PaidClass;
 use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
@@ -33,6 +35,9 @@ pub(crate) async fn run(store: &dyn Store) {
     assistant_and_people_are_scored_alike(store).await;
     accounts_and_sessions(store).await;
     a_period_has_what_belongs_to_it(store).await;
+    callbacks_are_found_until_they_are_over(store).await;
+    shifts_are_promised_and_called_off_once(store).await;
+    what_agents_do_is_taken_once(store).await;
 }
 
 /// Whole microseconds: that is what databases keep.
@@ -446,8 +451,12 @@ async fn orphans_are_closed(store: &dyn Store) {
     put(store, &orphan).await;
     let talking = contact(&orphan.handoffs[0], "agent-1", 30, None);
     store.put_contact(&talking).await.expect("contact");
+    let live = store.live_calls().await.expect("readable");
+    assert_eq!(live.iter().map(|detail| detail.call.id).collect::<Vec<_>>(), [orphan.call.id]);
+    same(&live[0], &orphan);
     assert_eq!(store.close_orphans(at(5_000)).await.expect("written"), 1);
     assert_eq!(store.close_orphans(at(6_000)).await.expect("written"), 0);
+    assert!(store.live_calls().await.expect("readable").is_empty());
     let closed = store.get_call(orphan.call.id).await.expect("readable").expect("there");
     assert_eq!((closed.call.outcome, closed.call.ended_at), (CallOutcome::Interrupted, Some(at(5_000))));
     assert_eq!(closed.handoffs[0].outcome, HandoffOutcome::Interrupted);
@@ -627,4 +636,83 @@ async fn assistant_and_people_are_scored_alike(store: &dyn Store) {
     let found = store.get_call(call.id).await.expect("readable").expect("there").scores;
     assert_eq!(found.len(), 3, "a second thought replaces the first");
     assert_eq!(found[2], again);
+}
+
+async fn callbacks_are_found_until_they_are_over(store: &dyn Store) {
+    let call = call(95_000);
+    store.put_call(&call).await.expect("call");
+    let mut open = Vec::new();
+    for second in [20, 10, 30] {
+        let message = message(call.id, 95_000 + second);
+        store.put_message(&message).await.expect("message");
+        let callback = CallbackRecord {
+            message_id: message.id,
+            call_id: call.id,
+            provider: "twilio".to_owned(),
+            summary: vec!["wants a refund".to_owned()],
+            wanted_since: at(95_000 + second),
+            tries: 0,
+            not_before: at(95_100),
+            ended_at: None,
+            end: None,
+        };
+        store.put_callback(&callback).await.expect("callback");
+        open.push(callback);
+    }
+    let found = async || -> Vec<CallbackRecord> {
+        let all = store.open_callbacks().await.expect("readable");
+        assert!(all.iter().all(|(_, number)| number.reveal() == "+15550001234"));
+        all.into_iter().map(|(record, _)| record).filter(|record| record.call_id == call.id).collect()
+    };
+    assert_eq!(found().await, [open[1].clone(), open[0].clone(), open[2].clone()], "the oldest first");
+    let tried = CallbackRecord { tries: 2, not_before: at(96_000), ..open[1].clone() };
+    store.put_callback(&tried).await.expect("callback");
+    let over = CallbackRecord { ended_at: Some(at(97_000)), end: Some(CallbackEnd::Reached), ..open[0].clone() };
+    store.put_callback(&over).await.expect("callback");
+    let by = AgentId("ann".to_owned());
+    assert!(store.finish_message(open[2].message_id, &by, at(97_000)).await.expect("written"));
+    assert_eq!(found().await, [tried], "not what is over, and not what somebody did by hand");
+}
+
+async fn shifts_are_promised_and_called_off_once(store: &dyn Store) {
+    let shift = |from, until| ShiftRecord {
+        id: Uuid::now_v7(),
+        agent_id: AgentId("ann".to_owned()),
+        began_at: at(from),
+        ended_at: at(until),
+        scheduled_by: AgentId("boss".to_owned()),
+        scheduled_at: at(0),
+        released_at: None,
+    };
+    let (first, second) = (shift(200_000, 203_600), shift(203_600, 207_200));
+    for shift in [&second, &first] {
+        store.put_shift(shift).await.expect("written");
+    }
+    store.put_shift(&ShiftRecord { ended_at: at(200_001), ..first.clone() }).await.expect("is there already");
+    let within = async |since, until| store.list_shifts(at(since), at(until)).await.expect("listed");
+    assert_eq!(within(200_000, 210_000).await, [first.clone(), second.clone()]);
+    assert_eq!(within(203_600, 203_601).await, [second]);
+    let released = ShiftRecord { released_at: Some(at(201_000)), ..first.clone() };
+    assert_eq!(store.release_shift(first.id, at(201_000)).await.expect("written"), Some(released.clone()));
+    assert_eq!(
+        store.release_shift(first.id, at(202_000)).await.expect("written"),
+        Some(released),
+        "the first time counts"
+    );
+    assert_eq!(store.release_shift(Uuid::now_v7(), at(202_000)).await.expect("written"), None);
+}
+
+async fn what_agents_do_is_taken_once(store: &dyn Store) {
+    let stand = |agent: &str, seen| StandRecord {
+        agent_id: AgentId(agent.to_owned()),
+        state: AgentState::Break,
+        code: Some("training".to_owned()),
+        since: at(300_000),
+        seen_at: at(seen),
+    };
+    for stand in [stand("ben", 300_010), stand("ann", 300_010), stand("ann", 300_040)] {
+        store.put_stand(&stand).await.expect("written");
+    }
+    assert_eq!(store.take_stands().await.expect("taken"), [stand("ann", 300_040), stand("ben", 300_010)]);
+    assert!(store.take_stands().await.expect("taken").is_empty());
 }

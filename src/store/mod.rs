@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::call::CallId;
+use crate::handoff::callback::CallbackEnd;
 use crate::handoff::routing::plan::PaidClass;
 use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
@@ -88,6 +89,20 @@ pub trait Store: Send + Sync {
     /// What the numbers of `[since, until)` are made of.
     async fn period(&self, since: Timestamp, until: Timestamp) -> Result<Period, StoreError>;
 
+    /// Adds a shift; one with the same id is there already.
+    async fn put_shift(&self, shift: &ShiftRecord) -> Result<(), StoreError>;
+    /// Notes that a shift was called off, once; the shift as it is then.
+    async fn release_shift(&self, id: uuid::Uuid, at: Timestamp) -> Result<Option<ShiftRecord>, StoreError>;
+    /// Shifts that overlap a span, by their beginning; at most [`MAX_LEDGER`].
+    async fn list_shifts(&self, since: Timestamp, until: Timestamp) -> Result<Vec<ShiftRecord>, StoreError>;
+    /// All time of an agent that overlaps a span, in its order; at most [`MAX_LEDGER`].
+    async fn ledger_within(
+        &self,
+        agent: &AgentId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<LedgerRecord>, StoreError>;
+
     /// Appends a stretch of an agent's time; one with the same id is there already.
     async fn put_ledger(&self, entry: &LedgerRecord) -> Result<(), StoreError>;
 
@@ -110,6 +125,18 @@ pub trait Store: Send + Sync {
     async fn list_messages(&self, open_only: bool, limit: u32) -> Result<Vec<MessageRecord>, StoreError>;
     /// One message.
     async fn get_message(&self, id: uuid::Uuid) -> Result<Option<MessageRecord>, StoreError>;
+    /// Inserts or replaces a wish to be called back; its message must be there.
+    async fn put_callback(&self, callback: &CallbackRecord) -> Result<(), StoreError>;
+    /// Callbacks that are not over and whose message nobody took care of, with their numbers, the oldest first; at most
+    /// [`MAX_LEDGER`].
+    async fn open_callbacks(&self) -> Result<Vec<(CallbackRecord, Pii<String>)>, StoreError>;
+
+    /// Calls without an end, with all there is about them; at most [`MAX_LEDGER`].
+    async fn live_calls(&self) -> Result<Vec<CallDetail>, StoreError>;
+    /// Inserts or replaces what an agent does just now.
+    async fn put_stand(&self, stand: &StandRecord) -> Result<(), StoreError>;
+    /// What agents did when the process ended; forgets it.
+    async fn take_stands(&self) -> Result<Vec<StandRecord>, StoreError>;
     /// Calls without an end, left by a process that died: ends them as interrupted with their handoffs and offers,
     /// gives how many.
     async fn close_orphans(&self, now: Timestamp) -> Result<u64, StoreError>;
@@ -332,6 +359,8 @@ pub enum HandoffOutcome {
     CallerHungUp,
     /// The server stopped.
     Interrupted,
+    /// Was called back and not reached; or not yet, when the server stopped.
+    NotReached,
 }
 
 /// One wish for a person.
@@ -402,6 +431,8 @@ pub struct Period {
     pub offers: Vec<OfferRecord>,
     /// Time of all agents that overlaps it.
     pub ledger: Vec<LedgerRecord>,
+    /// That overlap it.
+    pub shifts: Vec<ShiftRecord>,
 }
 
 /// One offer to one agent.
@@ -462,6 +493,33 @@ pub struct MessageRecord {
     /// When.
     #[schema(value_type = Option<String>, format = "date-time")]
     pub done_at: Option<Timestamp>,
+}
+
+/// A wish to be called back, from the booking to its end. Its number stands in the message of the same id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallbackRecord {
+    /// The message that stands for it.
+    #[schema(value_type = String, format = "uuid")]
+    pub message_id: uuid::Uuid,
+    /// The call in which it was booked.
+    pub call_id: CallId,
+    /// The provider's row name, through which is called.
+    pub provider: String,
+    /// Two lines for the agent.
+    pub summary: Vec<String>,
+    /// When the caller began to wait: the place in line.
+    #[schema(value_type = String, format = "date-time")]
+    pub wanted_since: Timestamp,
+    /// Tries so far.
+    pub tries: u32,
+    /// The next one not before this.
+    #[schema(value_type = String, format = "date-time")]
+    pub not_before: Timestamp,
+    /// When it was over.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub ended_at: Option<Timestamp>,
+    /// How.
+    pub end: Option<CallbackEnd>,
 }
 
 /// What became of a tool's run.
@@ -555,6 +613,45 @@ pub struct LedgerRecord {
     /// To.
     #[schema(value_type = String, format = "date-time")]
     pub ended_at: Timestamp,
+}
+
+/// What an agent does just now: kept so that a crash costs nobody their paid time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandRecord {
+    /// Who.
+    pub agent_id: AgentId,
+    /// In which state.
+    pub state: AgentState,
+    /// The name of a break.
+    pub code: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// When that was last known.
+    pub seen_at: Timestamp,
+}
+
+/// A block of time that was promised to an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShiftRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// Whose.
+    pub agent_id: AgentId,
+    /// From.
+    #[schema(value_type = String, format = "date-time")]
+    pub began_at: Timestamp,
+    /// To.
+    #[schema(value_type = String, format = "date-time")]
+    pub ended_at: Timestamp,
+    /// By whom.
+    pub scheduled_by: AgentId,
+    /// When that was.
+    #[schema(value_type = String, format = "date-time")]
+    pub scheduled_at: Timestamp,
+    /// When it was called off, or the agent sent home: the rest is paid as standby.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub released_at: Option<Timestamp>,
 }
 
 impl LedgerRecord {

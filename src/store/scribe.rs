@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{
-    AuditRecord, CallRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord, PartyRecord,
-    Store, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, WrapUpRecord,
+    AuditRecord, CallRecord, CallbackRecord, ContactRecord, HandoffRecord, LedgerRecord, MessageRecord, OfferRecord,
+    PartyRecord, StandRecord, Store, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, WrapUpRecord,
 };
 use crate::telemetry::metric;
 
@@ -35,6 +35,8 @@ pub enum Record {
     Offer(OfferRecord),
     /// A message or callback.
     Message(MessageRecord),
+    /// A callback, as it is now.
+    Callback(CallbackRecord),
     /// A tool's run, as it is now.
     Tool(ToolRunRecord),
     /// A closing note.
@@ -45,6 +47,8 @@ pub enum Record {
     Party(PartyRecord),
     /// What a supervisor did.
     Audit(AuditRecord),
+    /// What an agent does just now.
+    Stand(StandRecord),
     /// A stretch of an agent's time.
     Ledger(LedgerRecord),
 }
@@ -98,11 +102,13 @@ async fn write(store: &dyn Store, record: &Record) -> Result<(), StoreError> {
         Record::Handoff(handoff) => store.put_handoff(handoff).await,
         Record::Offer(offer) => store.put_offer(offer).await,
         Record::Message(message) => store.put_message(message).await,
+        Record::Callback(callback) => store.put_callback(callback).await,
         Record::Tool(run) => store.put_tool_run(run).await,
         Record::WrapUp(wrap_up) => store.put_wrap_up(wrap_up).await,
         Record::Contact(contact) => store.put_contact(contact).await,
         Record::Party(party) => store.put_party(party).await,
         Record::Audit(audit) => store.put_audit(audit).await,
+        Record::Stand(stand) => store.put_stand(stand).await,
         Record::Ledger(entry) => store.put_ledger(entry).await,
     }
 }

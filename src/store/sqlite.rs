@@ -20,10 +20,10 @@ use sqlx::sqlite::{
 use uuid::Uuid;
 
 use super::{
-    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CommentRecord, ContactRecord,
-    HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MeanScores, MessageRecord,
-    OfferRecord, PartyRecord, Period, ScoreRecord, SessionKind, SessionRecord, Store, StoreError, ToolOutcome,
-    ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
+    ContactRecord, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MeanScores,
+    MessageRecord, OfferRecord, PartyRecord, Period, ScoreRecord, SessionKind, SessionRecord, ShiftRecord, StandRecord,
+    Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -227,7 +227,7 @@ impl Store for SqliteStore {
     async fn put_handoff(&self, handoff: &HandoffRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO handoffs (id, call_id, reason, summary, requested_at, bridged_at, ended_at, \
              outcome, agent_id, queue) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, summary = excluded.summary, \
+             ON CONFLICT (id) DO UPDATE SET call_id = excluded.call_id, reason = excluded.reason, summary = excluded.summary, \
              requested_at = excluded.requested_at, bridged_at = excluded.bridged_at, ended_at = excluded.ended_at, \
              outcome = excluded.outcome, agent_id = excluded.agent_id, queue = excluded.queue";
         let query = || {
@@ -287,6 +287,35 @@ impl Store for SqliteStore {
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)
+    }
+
+    async fn put_callback(&self, callback: &CallbackRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO callbacks (message_id, call_id, provider, summary, wanted_since, tries, \
+             not_before, ended_at, ended_how) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (message_id) DO UPDATE SET tries = excluded.tries, not_before = excluded.not_before, \
+             ended_at = excluded.ended_at, ended_how = excluded.ended_how";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(callback.message_id.to_string())
+                .bind(callback.call_id.to_string())
+                .bind(&callback.provider)
+                .bind(json(&callback.summary))
+                .bind(micros(callback.wanted_since))
+                .bind(callback.tries)
+                .bind(micros(callback.not_before))
+                .bind(callback.ended_at.map(micros))
+                .bind(callback.end.map(word))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn open_callbacks(&self) -> Result<Vec<(CallbackRecord, Pii<String>)>, StoreError> {
+        const SQL: &str = "SELECT callbacks.*, messages.number FROM callbacks \
+             JOIN messages ON messages.id = callbacks.message_id \
+             WHERE callbacks.ended_at IS NULL AND messages.done_at IS NULL AND messages.number IS NOT NULL \
+             ORDER BY callbacks.wanted_since, callbacks.message_id LIMIT ?";
+        all(sqlx::query(SQL).bind(MAX_LEDGER).fetch_all(&self.pool).await, rows::callback)
     }
 
     async fn finish_message(&self, id: Uuid, by: &AgentId, at: Timestamp) -> Result<bool, StoreError> {
@@ -458,7 +487,64 @@ impl Store for SqliteStore {
             contacts: all(between(CONTACTS).await, rows::contact)?,
             offers: all(between(OFFERS).await, rows::offer)?,
             ledger: all(between(LEDGER).await, rows::ledger)?,
+            shifts: self.list_shifts(since, until).await?,
         })
+    }
+
+    async fn put_shift(&self, shift: &ShiftRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO shifts (id, agent_id, began_at, ended_at, scheduled_by, scheduled_at, released_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(shift.id.to_string())
+                .bind(&shift.agent_id.0)
+                .bind(micros(shift.began_at))
+                .bind(micros(shift.ended_at))
+                .bind(&shift.scheduled_by.0)
+                .bind(micros(shift.scheduled_at))
+                .bind(shift.released_at.map(micros))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn release_shift(&self, id: Uuid, at: Timestamp) -> Result<Option<ShiftRecord>, StoreError> {
+        let query = || {
+            sqlx::query("UPDATE shifts SET released_at = ? WHERE id = ? AND released_at IS NULL")
+                .bind(micros(at))
+                .bind(id.to_string())
+                .execute(&self.pool)
+        };
+        self.write(query).await?;
+        one(
+            sqlx::query("SELECT * FROM shifts WHERE id = ?").bind(id.to_string()).fetch_optional(&self.pool).await,
+            rows::shift,
+        )
+    }
+
+    async fn list_shifts(&self, since: Timestamp, until: Timestamp) -> Result<Vec<ShiftRecord>, StoreError> {
+        const SQL: &str = "SELECT * FROM shifts WHERE ended_at > ? AND began_at < ? ORDER BY began_at, id LIMIT ?";
+        let rows =
+            sqlx::query(SQL).bind(micros(since)).bind(micros(until)).bind(MAX_LEDGER).fetch_all(&self.pool).await;
+        all(rows, rows::shift)
+    }
+
+    async fn ledger_within(
+        &self,
+        agent: &AgentId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<LedgerRecord>, StoreError> {
+        const SQL: &str = "SELECT * FROM ledger WHERE agent_id = ? AND ended_at > ? AND began_at < ? \
+             ORDER BY began_at, id LIMIT ?";
+        let rows = sqlx::query(SQL)
+            .bind(&agent.0)
+            .bind(micros(since))
+            .bind(micros(until))
+            .bind(MAX_LEDGER)
+            .fetch_all(&self.pool)
+            .await;
+        all(rows, rows::ledger)
     }
 
     async fn put_ledger(&self, entry: &LedgerRecord) -> Result<(), StoreError> {
@@ -582,6 +668,39 @@ impl Store for SqliteStore {
         let row =
             sqlx::query("SELECT * FROM messages WHERE id = ?").bind(id.to_string()).fetch_optional(&self.pool).await;
         one(row, rows::message)
+    }
+
+    async fn live_calls(&self) -> Result<Vec<CallDetail>, StoreError> {
+        const SQL: &str = "SELECT * FROM calls WHERE ended_at IS NULL ORDER BY id LIMIT ?";
+        let calls = all(sqlx::query(SQL).bind(MAX_LEDGER).fetch_all(&self.pool).await, rows::call)?;
+        let mut details = Vec::with_capacity(calls.len());
+        for call in calls {
+            details.extend(self.get_call(call.id).await?);
+        }
+        Ok(details)
+    }
+
+    async fn put_stand(&self, stand: &StandRecord) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO stands (agent_id, state, code, since, seen_at) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (agent_id) DO UPDATE SET state = excluded.state, code = excluded.code, \
+             since = excluded.since, seen_at = excluded.seen_at";
+        let query = || {
+            sqlx::query(SQL)
+                .bind(&stand.agent_id.0)
+                .bind(word(stand.state))
+                .bind(&stand.code)
+                .bind(micros(stand.since))
+                .bind(micros(stand.seen_at))
+                .execute(&self.pool)
+        };
+        self.write(query).await.map(drop)
+    }
+
+    async fn take_stands(&self) -> Result<Vec<StandRecord>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM stands ORDER BY agent_id").fetch_all(&self.pool).await;
+        let stands = all(rows, rows::stand)?;
+        self.write(|| sqlx::query("DELETE FROM stands").execute(&self.pool)).await?;
+        Ok(stands)
     }
 
     async fn close_orphans(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::DeskHandle;
 use crate::library::Library;
+use crate::outbound::callbacks::Callbacks;
+use crate::outbound::phone_agents::PhoneAgents;
 use crate::store::Store;
 
 /// No request we know of has a longer body.
@@ -61,6 +63,10 @@ pub struct AppState {
     pub desk: DeskHandle,
     /// How callers are spoken to.
     pub voice: Voice,
+    /// Agents at telephones, where calls can be made.
+    pub phones: Option<PhoneAgents>,
+    /// Callers who are called back.
+    pub callbacks: Callbacks,
     /// Folder of recordings; records hold file names in it.
     pub recordings: PathBuf,
 }

@@ -111,3 +111,19 @@ fn bench_bridge_joins_callers_with_people_and_says_what_it_measured() {
     assert!(value("bridge_added_ms_p95") >= value("bridge_added_ms_p50"), "{metrics:?}");
     assert!(value("mem_per_call_kb") >= 0.0 && value("core_ms_per_call_second") > 0.0, "{metrics:?}");
 }
+
+#[test]
+fn bench_handoff_loses_nobody_when_the_process_is_killed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["bench", "handoff", "--runs", "0", "--measured", "0", "--restarts", "6", "--json"];
+    let output = warmline(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let value = |name: &str| {
+        let metrics =
+            text(&output.stdout).lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        metrics.into_iter().find(|metric| metric["metric"] == name).expect("printed")["value"].clone()
+    };
+    assert_eq!(value("restart_lost"), 0.0, "{}", text(&output.stderr));
+    assert_eq!((value("restart_served"), value("restart_on_the_list")), (3.0.into(), 3.0.into()));
+    assert_eq!(value("restart_unclosed_records"), 0.0);
+}

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod callback;
 mod chores;
 mod cli;
 mod colleagues;
@@ -8,6 +9,7 @@ mod conversations;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;
+mod phone_agent;
 #[cfg(feature = "whisper")]
 mod spoken;
 mod supervisor;

@@ -8,7 +8,6 @@ use warmline::cli::call::player::{CallPlayer, Dial, Event};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 use warmline::telephony::providers::{PROVIDERS, ProviderSpec, TransferBy};
-use warmline::telephony::signature::{TWILIO_HEADER, sign_twilio};
 
 use crate::support::front_desk::{
     ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, SENTENCE, VOICE_HZ, said, until,
@@ -21,14 +20,7 @@ const CALL: &str = "CA00000000000000000000000000000001";
 
 /// Asks as Twilio does, signed.
 async fn twilio(desk: &FrontDesk, path: &str, form: &[(&str, &str)]) -> String {
-    let url = format!("{}/voice/twilio/{path}", desk.base);
-    let fields: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let signature = sign_twilio(secret_of("twilio"), &url, &fields);
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let request = desk.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
-    let response = request.header(TWILIO_HEADER, signature).send().await.expect("answers");
-    assert!(response.status().is_success(), "{path}: {}", response.status());
-    response.text().await.expect("text")
+    crate::support::house::twilio(&desk.http, &desk.base, path, form).await
 }
 
 fn dial(desk: &FrontDesk) -> Dial {

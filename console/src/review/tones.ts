@@ -13,6 +13,7 @@ const TONES: Record<CallOutcome | HandoffOutcome, Tone | ""> = {
   back_to_assistant: "good",
   abandoned_in_queue: "bad",
   interrupted: "bad",
+  not_reached: "warm",
   caller_hung_up: "",
 };
 

@@ -1,5 +1,6 @@
 //! Does what the machine wants.
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -12,8 +13,9 @@ use crate::call::machine::State;
 use crate::call::message::{self, Message};
 use crate::call::recorder::Recorder;
 use crate::handoff::actor::HandoffTask;
-use crate::handoff::wire::{CallEnd, Line};
+use crate::handoff::wire::{Brief, CallEnd, Line};
 use crate::handoff::{HandoffId, HandoffReason};
+use crate::outbound::callbacks::{self, Booking};
 use crate::store::HandoffOutcome;
 use crate::telephony::protocol::{Caption, Digit, MediaCommand, Speaker};
 use crate::telephony::providers::KeysOut;
@@ -113,7 +115,7 @@ impl Actor {
                         self.journal.keep_message(message);
                     }
                 }
-                CallAction::BookCallback { number } => self.journal.callback(number),
+                CallAction::BookCallback { number } => self.book_callback(number),
                 CallAction::Hangup => {
                     self.send(MediaCommand::Hangup).await;
                 }
@@ -172,6 +174,7 @@ impl Actor {
         let id = *self.handoff.get_or_insert_with(HandoffId::generate);
         self.said_ended = false;
         self.reason.get_or_insert(reason);
+        self.wanted_since.get_or_insert_with(Timestamp::now);
         let task = HandoffTask {
             id,
             call: self.id,
@@ -182,11 +185,28 @@ impl Actor {
             provider: self.provider,
             caller: self.journal.caller(),
             lines: self.journal.lines().to_vec(),
+            waiting_since: self.wanted_since.filter(|_| self.first),
+            first: std::mem::take(&mut self.first),
             commands: self.commands.clone(),
         };
         self.services.desk.request(task).await;
         let at = self.at(Instant::now());
         self.journal.triggered(id, reason, signals, at);
+    }
+
+    /// Among the messages, whoever calls; and with those who are called back.
+    fn book_callback(&mut self, number: Option<String>) {
+        let Some((message, number)) = self.journal.callback(number) else { return };
+        let reason = self.reason.unwrap_or(HandoffReason::CallerAsked);
+        let summary = self.journal.summary(reason);
+        let since = self.wanted_since.unwrap_or_else(Timestamp::now);
+        self.services.callbacks.book(Booking {
+            record: callbacks::record(message, self.id, self.provider, since, summary.clone()),
+            number,
+            summary,
+            brief: Brief { why: "Asked to be called back.".to_owned(), ..self.journal.brief(reason) },
+            known_agent: self.journal.last_agent(),
+        });
     }
 
     pub(super) async fn close_handoff(&mut self, outcome: HandoffOutcome) {
@@ -227,6 +247,9 @@ impl Actor {
         }
         // No words: tells a caller with a screen that a person is on the line now.
         self.send(MediaCommand::Caption(Caption { who: Speaker::Agent, text: String::new(), is_final: true })).await;
+        if let Some(number) = self.journal.caller() {
+            self.services.callbacks.spoke(number);
+        }
         if let Some(handoff) = self.handoff {
             self.services.desk.bridged(handoff).await;
             if self.agent_sound.came {

@@ -90,6 +90,7 @@ impl CallMachine {
             State::Parked { .. } if intent::wants_person(&transcript.text).is_some() => {
                 self.wait_again_saying(now, Phrase::ParkedTooLong, actions);
             }
+            State::Confirm { number, .. } => self.heard_to_confirm(now, &transcript.text, number, actions),
             State::Callback { .. } if intent::wants_person(&transcript.text).is_some() => self.wait_again(now, actions),
             State::Ending { outcome, .. }
                 if outcome != CallOutcome::Interrupted && intent::wants_person(&transcript.text).is_some() =>

@@ -77,6 +77,7 @@ impl CallMachine {
                 self.wait_again(now, actions);
             }
             (State::Callback { digits, until }, key) => self.keyed(now, digits, until, key, actions),
+            (State::Confirm { number, .. }, key) => self.confirmed(now, number, key, actions),
             _ => {}
         }
     }
@@ -129,7 +130,10 @@ impl CallMachine {
                 actions.push(CallAction::Unbridge);
                 self.introduce(now, name, actions);
             }
-            (state @ (State::Message { .. } | State::Callback { .. }), HandoffNews::Accepted { name, .. }) => {
+            (
+                state @ (State::Message { .. } | State::Callback { .. } | State::Confirm { .. }),
+                HandoffNews::Accepted { name, .. },
+            ) => {
                 if (state == State::Message { recording: true }) {
                     actions.push(CallAction::StopMessage { keep: false });
                 }

@@ -232,6 +232,7 @@ async fn over_playback(args: &Args, config: &Config, ears: &Ears) -> Result<Vec<
         min_score: config.dialog.min_score,
         forbidden_topics: Vec::new(),
         caller_number_known: true,
+        caller_number: None,
         telephone: None,
         returns: false,
         today: jiff::civil::date(2026, 1, 1),

@@ -1,5 +1,7 @@
 //! What goes into the router and what comes out of it.
 
+use std::time::Duration;
+
 use super::Moment;
 use super::plan::Exit;
 use super::task::Facts;
@@ -94,6 +96,10 @@ pub enum Event {
     Accepted(AgentId, OfferId),
     /// The agent declines an offer.
     Rejected(AgentId, OfferId),
+    /// The agent could not be asked in time: as a miss, and at once.
+    Unanswered(AgentId, OfferId),
+    /// Asking this agent takes longer, such as at a telephone: the offer runs so long from now.
+    Extended(AgentId, OfferId, Duration),
     /// The agent has finished wrap-up.
     WrapUpDone(AgentId),
     /// The agent wants more time for wrap-up.

@@ -144,6 +144,8 @@ impl Router {
             Event::StateChosen(agent, state, code) => self.state_chosen(now, &agent, state, code, out),
             Event::Accepted(agent, offer) => self.accepted(now, agent, offer, out),
             Event::Rejected(agent, offer) => self.rejected(now, agent, offer, out),
+            Event::Unanswered(agent, offer) => self.unanswered(now, &agent, offer, out),
+            Event::Extended(agent, offer, by) => self.extended(now, &agent, offer, by),
             Event::WrapUpDone(agent) => self.wrap_up_done(now, &agent, out),
             Event::WrapUpExtended(agent) => self.wrap_up_extended(now, &agent, out),
             Event::Acknowledged(agent) => self.acknowledged(now, &agent, out),
@@ -292,6 +294,7 @@ impl Router {
         if let Some(place) = again.filter(|place| now < place.until) {
             (task.queued_at, task.order, task.first) = (place.queued_at, place.order, place.first);
         }
+        task.first |= task.facts.first;
         task.workflow = workflow;
         task.kept_until = task.facts.known_agent.as_ref().map(|_| now + self.plan.rules.known_agent);
         let slot = self.unused.pop().unwrap_or_else(|| {
@@ -584,6 +587,20 @@ impl Router {
         let (handoff, queue) = (self.task(slot).handoff, self.queue_of(self.task(slot)));
         self.begin_contact(now, pending.agent, handoff, queue, out);
         out.push(Decision::Assign { handoff, agent });
+    }
+
+    fn unanswered(&mut self, now: Moment, agent: &AgentId, offer: OfferId, out: &mut Vec<Decision>) {
+        if let Some((slot, pending)) = self.pending(agent, offer) {
+            self.offer_over(now, slot, pending, OfferResult::Timeout, out);
+        }
+    }
+
+    fn extended(&mut self, now: Moment, agent: &AgentId, offer: OfferId, by: Duration) {
+        let Some((slot, _)) = self.pending(agent, offer) else { return };
+        if let Some(pending) = self.task_mut(slot).offers.iter_mut().find(|pending| pending.offer == offer) {
+            pending.until = pending.until.max(now + by);
+        }
+        self.touch_task(now, slot);
     }
 
     fn rejected(&mut self, now: Moment, agent: AgentId, offer: OfferId, out: &mut Vec<Decision>) {

@@ -452,6 +452,26 @@ fn a_failed_connection_puts_the_caller_first_and_costs_the_agent_nothing() {
 }
 
 #[test]
+fn an_offer_that_needs_longer_gets_it_and_one_that_can_not_be_made_is_over_at_once() {
+    let mut desk = Desk::new("");
+    desk.staff(&["ann"]);
+    desk.caller(1, &[]);
+    let (_, offer) = desk.router.offer_of(&agent("ann")).expect("an offer is pending");
+    desk.step(Event::Extended(agent("ann"), offer, Duration::from_secs(60)));
+    desk.pass(59);
+    assert_eq!(desk.state("ann"), AgentState::Reserved);
+    desk.pass(1);
+    assert_eq!(desk.state("ann"), AgentState::Missed);
+    desk.step(Event::Acknowledged(agent("ann")));
+    desk.pass(30);
+    let (_, offer) = desk.router.offer_of(&agent("ann")).expect("an offer is pending");
+    desk.step(Event::Unanswered(agent("ben"), offer));
+    assert_eq!(desk.state("ann"), AgentState::Reserved, "it is not theirs");
+    desk.step(Event::Unanswered(agent("ann"), offer));
+    assert_eq!(desk.state("ann"), AgentState::Missed);
+}
+
+#[test]
 fn a_distressing_call_is_followed_by_a_paid_rest() {
     let mut desk = Desk::new("[routing]\ncool_down_s = 300\n");
     desk.staff(&["ann"]);

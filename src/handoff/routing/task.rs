@@ -24,6 +24,8 @@ pub struct Facts {
     pub known_agent: Option<AgentId>,
     /// Waiting since then, if it is not only now: a callback keeps its place.
     pub waiting_since: Option<Moment>,
+    /// Goes before all others: we broke the line.
+    pub first: bool,
 }
 
 impl Facts {

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    AgentDay, AuditRecord, CallRecord, CommentRecord, ContactRecord, HandoffRecord, LedgerRecord, MeanRubric,
-    MessageRecord, OfferRecord, PartyRecord, Rubric, ScoreRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord,
-    UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallRecord, CallbackRecord, CommentRecord, ContactRecord, HandoffRecord, LedgerRecord,
+    MeanRubric, MessageRecord, OfferRecord, PartyRecord, Rubric, ScoreRecord, ShiftRecord, StandRecord, StoreError,
+    ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -200,6 +200,23 @@ pub(super) fn message(row: &SqliteRow) -> Result<MessageRecord, StoreError> {
     })
 }
 
+/// With the number of its message.
+pub(super) fn callback(row: &SqliteRow) -> Result<(CallbackRecord, Pii<String>), StoreError> {
+    let end: Option<&str> = get(row, "ended_how")?;
+    let record = CallbackRecord {
+        message_id: get_id(row, "message_id")?,
+        call_id: CallId(get_id(row, "call_id")?),
+        provider: get(row, "provider")?,
+        summary: get_json(row, "summary")?,
+        wanted_since: get_time(row, "wanted_since")?,
+        tries: get(row, "tries")?,
+        not_before: get_time(row, "not_before")?,
+        ended_at: get_time_if_any(row, "ended_at")?,
+        end: end.map(|word| parse_word("ended_how", word)).transpose()?,
+    };
+    Ok((record, get_pii(row, "number")?.unwrap_or_default()))
+}
+
 pub(super) fn tool_run(row: &SqliteRow) -> Result<ToolRunRecord, StoreError> {
     Ok(ToolRunRecord {
         id: get_id(row, "id")?,
@@ -236,6 +253,28 @@ pub(super) fn ledger(row: &SqliteRow) -> Result<LedgerRecord, StoreError> {
         class: get_word(row, "class")?,
         began_at: get_time(row, "began_at")?,
         ended_at: get_time(row, "ended_at")?,
+    })
+}
+
+pub(super) fn stand(row: &SqliteRow) -> Result<StandRecord, StoreError> {
+    Ok(StandRecord {
+        agent_id: AgentId(get(row, "agent_id")?),
+        state: get_word(row, "state")?,
+        code: get(row, "code")?,
+        since: get_time(row, "since")?,
+        seen_at: get_time(row, "seen_at")?,
+    })
+}
+
+pub(super) fn shift(row: &SqliteRow) -> Result<ShiftRecord, StoreError> {
+    Ok(ShiftRecord {
+        id: get_id(row, "id")?,
+        agent_id: AgentId(get(row, "agent_id")?),
+        began_at: get_time(row, "began_at")?,
+        ended_at: get_time(row, "ended_at")?,
+        scheduled_by: AgentId(get(row, "scheduled_by")?),
+        scheduled_at: get_time(row, "scheduled_at")?,
+        released_at: get_time_if_any(row, "released_at")?,
     })
 }
 

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::handoff::AgentId;
-use crate::store::{LedgerRecord, UserRole};
+use crate::handoff::shifts::guaranteed;
+use crate::store::{LedgerRecord, MAX_LEDGER, UserRole};
 use crate::web::auth::{AuthError, SignedIn};
 use crate::web::error::{ApiError, Problem, Query};
 use crate::web::router::AppState;
@@ -51,7 +52,7 @@ pub(super) struct Which {
 pub(super) struct Ledger {
     /// Milliseconds by class of the entries below.
     totals_ms: BTreeMap<&'static str, u64>,
-    /// In the order of time; at most 10,000.
+    /// In the order of time; at most 10,000. Those with the code `guaranteed` were promised by a shift that was called off.
     entries: Vec<LedgerRecord>,
 }
 
@@ -77,11 +78,36 @@ pub(super) async fn ledger(
         return Err(AuthError::Forbidden { needs: UserRole::Supervisor }.into());
     }
     let until = which.until.unwrap_or_else(Timestamp::now);
-    let entries = state.store.list_ledger(&agent, which.since, until).await?;
+    let mut entries = state.store.list_ledger(&agent, which.since, until).await?;
+    // After a page that is full the rest comes with the next one.
+    if entries.len() < MAX_LEDGER as usize {
+        entries.extend(promised(&state, &agent, which.since, until).await?);
+        entries.sort_by_key(|entry| (entry.began_at, entry.id));
+    }
     Ok(match which.format.unwrap_or_default() {
         Format::Json => Json(Ledger { totals_ms: totals(&entries), entries }).into_response(),
         Format::Csv => ([(CONTENT_TYPE, "text/csv; charset=utf-8")], table(&entries)).into_response(),
     })
+}
+
+/// What is paid because a shift had promised it, of what begins in `[since, until)`.
+async fn promised(
+    state: &AppState,
+    agent: &AgentId,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<LedgerRecord>, ApiError> {
+    let mut shifts = state.store.list_shifts(since, until).await?;
+    shifts.retain(|shift| shift.agent_id == *agent && shift.released_at.is_some());
+    let (Some(from), Some(to)) =
+        (shifts.iter().map(|shift| shift.began_at).min(), shifts.iter().map(|shift| shift.ended_at).max())
+    else {
+        return Ok(Vec::new());
+    };
+    let worked = state.store.ledger_within(agent, from, to).await?;
+    let mut due = guaranteed(&shifts, &worked, Timestamp::now());
+    due.retain(|entry| entry.began_at >= since && entry.began_at < until);
+    Ok(due)
 }
 
 fn totals(entries: &[LedgerRecord]) -> BTreeMap<&'static str, u64> {

@@ -65,6 +65,7 @@ pub(super) async fn done(
     Path(id): Path<Uuid>,
 ) -> Result<Json<MessageRecord>, ApiError> {
     state.store.finish_message(id, &user.id, Timestamp::now()).await?;
+    state.callbacks.done(id).await;
     let message = find(&state, id).await?;
     if message.done_by.as_ref() != Some(&user.id) {
         return Err(ApiError::Conflict("somebody else has taken care of this message"));

@@ -16,7 +16,9 @@ mod recordings;
 mod review;
 mod session;
 mod setup;
+mod shifts;
 mod status;
+mod telephone;
 mod users;
 
 use std::sync::Arc;
@@ -83,6 +85,10 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(ledger::ledger))
         .routes(routes!(live::live))
         .routes(routes!(live::audit))
+        .routes(routes!(shifts::list, shifts::schedule))
+        .routes(routes!(shifts::release))
+        .routes(routes!(telephone::on))
+        .routes(routes!(telephone::off))
         .routes(routes!(metrics::live))
         .routes(routes!(metrics::intervals))
         .routes(routes!(metrics::agents))

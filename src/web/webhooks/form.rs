@@ -21,6 +21,7 @@ use super::dialled::DialOver;
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::xml::Element;
 use super::{Inner, WebhookState, now};
+use crate::call::input::{Missed, TransferNews};
 use crate::telephony::protocol::Transfer;
 use crate::telephony::signature::SignatureError;
 
@@ -112,6 +113,8 @@ pub(super) fn routes(spec: &'static FormProvider) -> Router<WebhookState> {
         .route(&path("after"), with(after))
         .route(&path("whisper"), with(whisper))
         .route(&path("accept"), with(accept))
+        .route(&path("answered"), with(answered))
+        .route(&path("dialled"), with(dialled))
         .route(&path("status"), with(status))
 }
 
@@ -141,6 +144,11 @@ fn after(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, Strin
         if !inner.dial_over(spec.provider, call_id, over) {
             return spec.goodbye(None).answer();
         }
+        let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
+        return spec.join(inner, call_id, inner.take_back(now(), call).expose()).answer();
+    }
+    if inner.admission.is_returning(spec.provider, call_id) {
+        // We were away and they are still there.
         let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
         return spec.join(inner, call_id, inner.take_back(now(), call).expose()).answer();
     }
@@ -175,6 +183,31 @@ fn accept(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, Stri
     } else {
         spec.goodbye(None).answer()
     }
+}
+
+/// Somebody whom we call has answered, or a machine has.
+fn answered(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let (key, call_id, by) = (field(CALL), field(spec.call_id), field("AnsweredBy"));
+    if by.starts_with("machine") || by == "fax" {
+        inner.admission.transferred(spec.provider, key, TransferNews::Missed(Missed::Voicemail));
+        return spec.goodbye(None).answer();
+    }
+    if call_id.is_empty() || !inner.admission.answered(spec.provider, key, call_id) {
+        // Whoever called them has given up.
+        return spec.goodbye(None).answer();
+    }
+    // They are the one we speak with, though it was us who called.
+    let call = Announcement { provider: spec.provider, call_id, from: field("To"), to: field("From") };
+    spec.join(inner, call_id, inner.grant(now(), call).expose()).answer()
+}
+
+/// A call of ours is over. Of interest only while nobody has answered.
+fn dialled(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let over = DialOver::of(field("CallStatus"));
+    inner.admission.transferred(spec.provider, field(CALL), TransferNews::Missed(over.missed));
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// Reports about calls and streams: only failures are of interest, for the log.

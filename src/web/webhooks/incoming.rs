@@ -73,7 +73,8 @@ impl Inner {
             counter!(metric::CALLS_REFUSED, "provider" => call.provider, "reason" => reason).increment(1);
             info!(reason, "Call refused: {reason}");
         };
-        if self.admission.is_away(call.provider, call.call_id) {
+        let knows = &self.admission;
+        if knows.is_away(call.provider, call.call_id) || knows.is_returning(call.provider, call.call_id) {
             return Ok(self.grant(now, call));
         }
         if self.gate.limit.check(call.from).is_err() {

@@ -51,6 +51,17 @@ pub trait Admission: Send + Sync {
         false
     }
 
+    /// Whether this caller's call was cut off when the process ended, and is awaited again.
+    fn is_returning(&self, _provider: &'static str, _call_id: &str) -> bool {
+        false
+    }
+
+    /// Somebody whom we call, under `key`, has answered: their stream is awaited under the provider's name. False when nobody
+    /// waits for them any more.
+    fn answered(&self, _provider: &'static str, _key: &str, _call_id: &str) -> bool {
+        false
+    }
+
     /// What became of a caller who was given to a telephone. Of no interest where nobody is given away.
     fn transferred(&self, _provider: &'static str, _call_id: &str, _news: TransferNews) {}
 }

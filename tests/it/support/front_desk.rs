@@ -116,14 +116,26 @@ impl FrontDesk {
         Self::open_with(tempfile::tempdir().expect("a temporary folder"), ENTRY, engines, more).await
     }
 
+    /// The same, calling out through Twilio's API at this address.
+    pub async fn open_calling_out(api: &str, more: &str) -> Self {
+        let engines = OwnEngines { vad: Arc::new(EnergyVad), stt: Arc::new(Ears), tts: Arc::new(Mouth) };
+        let account = format!("account_sid = \"AC1\"\nnumber = \"+15005550100\"\napi_url = {api:?}");
+        let sections = sections().replace("[twilio]\n", &format!("[twilio]\n{account}\n"));
+        Self::open_in(tempfile::tempdir().expect("a temporary folder"), ENTRY, engines, &sections, more).await
+    }
+
     /// The same with other engines and one other entry; the folder may hold files that `more` names.
     pub async fn open_with(folder: TempDir, entry: &str, engines: OwnEngines, more: &str) -> Self {
+        Self::open_in(folder, entry, engines, &sections(), more).await
+    }
+
+    async fn open_in(folder: TempDir, entry: &str, engines: OwnEngines, providers: &str, more: &str) -> Self {
         let text = format!(
             "[stt]\ndeadline_ms = 40000\n\
              [dialog]\nknowledge_dir = {:?}\nembedding = \"\"\n\
              greeting = \"You are speaking with an automated assistant. How can I help you?\"\n{}\n{more}",
             knowledge(&folder, entry),
-            sections()
+            providers
         );
         let (config, base) = configuration(&folder, &text);
         let app = App::start_with(config, engines).await.expect("starts");
@@ -143,7 +155,7 @@ impl FrontDesk {
         desk
     }
 
-    async fn post(&mut self, path: &str, body: &Value) {
+    pub async fn post(&mut self, path: &str, body: &Value) {
         let request = self.http.post(format!("{}/api/v1/{path}", self.base)).header("origin", &self.base);
         let response = request.header("cookie", &self.cookie).json(body).send().await.expect("answers");
         assert!(response.status().is_success(), "{path}: {}", response.status());

@@ -19,6 +19,7 @@ use warmline::call::CallId;
 use warmline::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
 use warmline::config::Config;
 use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart, Transfer};
+use warmline::telephony::signature::{TWILIO_HEADER, sign_twilio};
 use warmline::web::gate::Gate;
 use warmline::web::media::{self, MediaState};
 use warmline::web::webhooks::{self, Admission, WebhookState};
@@ -209,4 +210,16 @@ fn tone() -> AudioFrame {
     let pcm: Vec<i16> =
         (0..320).map(|n| (6_000.0 * (f64::from(n) * std::f64::consts::TAU / 40.0).sin()) as i16).collect();
     AudioFrame::new(Millis(0), SampleRate::WIDEBAND, pcm)
+}
+
+/// Asks the server at `base` as Twilio does, signed.
+pub async fn twilio(http: &reqwest::Client, base: &str, path: &str, form: &[(&str, &str)]) -> String {
+    let url = format!("{base}/voice/twilio/{path}");
+    let fields: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let signature = sign_twilio(secret_of("twilio"), &url, &fields);
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
+    let response = request.header(TWILIO_HEADER, signature).send().await.expect("answers");
+    assert!(response.status().is_success(), "{path}: {}", response.status());
+    response.text().await.expect("text")
 }

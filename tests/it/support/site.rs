@@ -115,6 +115,8 @@ impl Site {
             knowledge: Library::fixed(Knowledge::load(std::path::Path::new("")).expect("built in")),
             voice: Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), VoiceOptions::from(&TtsConfig::default())),
             desk,
+            phones: None,
+            callbacks: warmline::outbound::callbacks::Callbacks::nowhere(),
             recordings,
         };
         let parts = Parts {

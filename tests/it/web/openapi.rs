@@ -45,6 +45,9 @@ fn operations(document: &Value) -> Vec<Operation> {
                 "put_knowledge" => json!({ "text": "" }),
                 "hear_voice" => json!({ "text": "" }),
                 "reveal" => json!({ "field": "from", "reason": "" }),
+                "schedule_shift" => json!({
+                    "agent_id": "nobody", "began_at": "2027-01-01T08:00:00Z", "ended_at": "2027-01-01T16:00:00Z"
+                }),
                 "add_user" => json!({ "name": "not a name", "role": "agent" }),
                 _ => Value::Null,
             };
@@ -118,6 +121,7 @@ async fn the_document_lists_every_route() {
         "list_knowledge",
         "list_messages",
         "list_prompts",
+        "list_shifts",
         "list_users",
         "live",
         "mean_scores",
@@ -131,11 +135,15 @@ async fn the_document_lists_every_route() {
         "remove_user",
         "reset_password",
         "reveal",
+        "release_shift",
+        "schedule_shift",
         "search_knowledge",
         "setup",
         "sign_in",
         "sign_out",
         "status",
+        "telephone_off",
+        "telephone_on",
         "who_am_i",
         "widget",
     ];

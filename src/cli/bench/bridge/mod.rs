@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::{Instant, timeout};
 
+pub(super) use self::serve::SECRET;
 use super::Metric;
 use super::process::{Search, cpu_ms, helper, resident_kb};
 use crate::cli::{CliError, say_json};
@@ -82,10 +83,10 @@ enum Role {
 
 /// What the server tells callers and agents.
 #[derive(Debug, Serialize, Deserialize)]
-struct People {
-    base: String,
+pub(super) struct People {
+    pub(super) base: String,
     /// One an agent.
-    tokens: Vec<String>,
+    pub(super) tokens: Vec<String>,
 }
 
 /// What callers and agents measured.

@@ -17,13 +17,15 @@ use crate::telemetry::Secret;
 use crate::web::auth::Accounts;
 
 /// What callers' webhooks are signed with.
-pub(super) const SECRET: &str = "bench";
+pub(in crate::cli::bench) const SECRET: &str = "bench";
 
 /// Serves until the process is ended. Prints where, and the tokens of `people` agents, before that.
 pub(super) async fn serve(mut config: Config, folder: &Path, people: usize, record: bool) -> Result<(), CliError> {
     prepare(&mut config, folder, people)?;
     config.providers.twilio.auth_token = Secret::new(SECRET.to_owned());
     config.routing.resume_abandoned_s = 0;
+    // What it ends is looked at, not how long it is.
+    config.handoff.restart_patience_s = 5;
     config.recording.enabled = record;
     let failed =
         |error: &dyn std::fmt::Display| CliError::failed(format!("the agents' accounts can't be made: {error}"), "");
@@ -37,7 +39,10 @@ pub(super) async fn serve(mut config: Config, folder: &Path, people: usize, reco
         let id = AgentId(uuid::Uuid::now_v7().to_string());
         let user =
             UserRecord { id, name: name.clone(), password_hash, role: UserRole::Agent, must_change_password: false };
-        store.add_user(&user).await?;
+        // They are there already when it is started again on the same records.
+        if store.find_user(&name).await?.is_none() {
+            store.add_user(&user).await?;
+        }
         let token = accounts.api_token(&name, Duration::from_secs(86_400)).await.map_err(|error| failed(&error))?;
         tokens.push(token.expose().clone());
     }

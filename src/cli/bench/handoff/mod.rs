@@ -10,6 +10,8 @@
 //! - `lost_callers`: wanted a person, did not hang up, and had none within a minute.
 //! - `double_bridges`: two agents with one caller or two callers with one agent, by messages or by ear.
 //! - `stuck_agents`: not available again 20 s after the last caller had gone.
+//! - `restart_lost`: the server's process was killed while the caller waited, was offered or spoke with a person, and the caller
+//!   came back and reached nobody, or did not come back and is on no list (`restart.rs`).
 //! - `unclosed_records`: calls, handoffs and offers without an end in the database afterwards.
 //!
 //! What is decided by chance follows from the seed; what happens at the same time does not, because time is real.
@@ -17,6 +19,7 @@
 mod agent;
 mod caller;
 pub(super) mod ground;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,6 +54,9 @@ pub struct Args {
     /// Callers one after another whose waits are measured
     #[arg(long, default_value_t = 50)]
     measured: usize,
+    /// Times the server's process is killed under a caller and started again
+    #[arg(long, default_value_t = 6)]
+    restarts: usize,
 }
 
 /// Runs the benchmark.
@@ -85,6 +91,16 @@ pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
         for (name, count) in faults {
             push(name.to_owned(), count as f64, "", args.runs);
         }
+    }
+    if args.restarts > 0 {
+        let restart::Restarts { served, lost, on_the_list, unclosed } = restart::run(args.restarts).await?;
+        for one in &lost {
+            tracing::error!("lost with a restart: {one}");
+        }
+        push("restart_lost".to_owned(), lost.len() as f64, "", args.restarts);
+        push("restart_served".to_owned(), served as f64, "calls", args.restarts);
+        push("restart_on_the_list".to_owned(), on_the_list as f64, "calls", args.restarts);
+        push("restart_unclosed_records".to_owned(), unclosed as f64, "", args.restarts);
     }
     Ok(metrics)
 }
@@ -243,7 +259,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn among_faults_nobody_is_lost_doubled_or_stuck() {
-        let args = Args { runs: 24, seed: 7, callers: 6, agents: 4, measured: 3 };
+        let args = Args { runs: 24, seed: 7, callers: 6, agents: 4, measured: 3, restarts: 0 };
         let metrics = run(args, Config::default()).await.expect("runs");
         let value = |name: &str| metrics.iter().find(|metric| metric.metric == name).expect(name).value;
         for name in ["lost_callers", "double_bridges", "stuck_agents", "unclosed_records"] {

@@ -1,0 +1,89 @@
+//! An agent at a telephone, from end to end: the offer rings it through the provider's API, 1 takes the caller, and both hear
+//! each other through our own bridge; whoever does not answer has missed the offer.
+
+use serde_json::json;
+use warmline::audio::units::Millis;
+use warmline::cli::call::player::{CallPlayer, Dial};
+use warmline::telemetry::Secret;
+use warmline::telephony::protocol::Digit;
+
+use crate::callback::{Api, CALLED, dial, key};
+use crate::support::front_desk::{FrontDesk, PATIENCE, SENTENCE, until};
+use crate::support::house::twilio;
+use crate::support::tones::{best_share, tone};
+
+const TELEPHONES: &str = "[handoff]\ntelephones = { admin = \"+15005550006\" }\nwrap_up_s = 1\n";
+const CALLER: &str = "CA00000000000000000000000000000007";
+
+async fn at_the_telephone(api: &Api) -> FrontDesk {
+    let mut desk = FrontDesk::open_calling_out(&api.base, TELEPHONES).await;
+    desk.post("telephone/on", &json!(null)).await;
+    until("the agent is there", async || desk.get("live").await["agents"][0]["state"] == "available").await;
+    desk
+}
+
+/// A caller who wants a person.
+async fn calling(desk: &FrontDesk) -> CallPlayer {
+    let mut call = CallPlayer::connect(&dial(desk, CALLER)).await.expect("connects");
+    call.wait_reply_start(PATIENCE).await.expect("a greeting");
+    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    call
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_takes_a_caller_at_the_telephone() {
+    let api = Api::open().await;
+    let desk = at_the_telephone(&api).await;
+    let mut caller = calling(&desk).await;
+    let name = api.key(0).await;
+    let form = [("CallSid", CALLED), ("From", "+15005550100"), ("To", "+15005550006"), ("AnsweredBy", "human")];
+    let answer = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &form).await;
+    let token = answer.split_once("name=\"token\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let token = Secret::new(token.unwrap_or_else(|| panic!("no stream in {answer}")).0.to_owned());
+    let mut agent = CallPlayer::connect(&Dial { token: Some(token), ..dial(&desk, CALLED) }).await.expect("connects");
+    agent.wait_reply_start(PATIENCE).await.expect("what it is about");
+    agent.dtmf(key('1')).await.expect("pressed");
+    until("they are joined", async || desk.get("live").await["calls"][0]["stage"] == "agent").await;
+    let (from_caller, from_agent) = (agent.captured_audio().reply.len(), caller.captured_audio().reply.len());
+    until("each hears the other", async || {
+        agent.begin("tone", &tone(440.0, Millis(800))).await.expect("played");
+        caller.begin("tone", &tone(1_000.0, Millis(800))).await.expect("played");
+        agent.wait(std::time::Duration::from_millis(900)).await.expect("goes on");
+        caller.wait(std::time::Duration::from_millis(900)).await.expect("goes on");
+        best_share(&agent.captured_audio().reply[from_caller..], 1_000.0) > 0.8
+            && best_share(&caller.captured_audio().reply[from_agent..], 440.0) > 0.8
+    })
+    .await;
+    agent.hangup().await;
+    caller.wait_end(PATIENCE).await.expect("goodbye");
+    let calls = desk.get("calls").await;
+    assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1), "the agent's own line is no call: {calls}");
+    assert_eq!(calls["calls"][0]["outcome"], "spoke_with_agent");
+    until("available again", async || desk.get("live").await["agents"][0]["state"] == "available").await;
+    desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_at_the_agents_telephone_is_a_miss() {
+    let api = Api::open().await;
+    let mut desk = at_the_telephone(&api).await;
+    let caller = calling(&desk).await;
+    let name = api.key(0).await;
+    let form = [("CallSid", CALLED), ("AnsweredBy", "machine_start")];
+    let answer = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &form).await;
+    assert!(answer.contains("<Hangup/>") && !answer.contains("token"), "{answer}");
+    until("it is missed", async || desk.get("live").await["agents"][0]["state"] == "missed").await;
+    desk.post("telephone/on", &json!(null)).await;
+    // Back, and asked again, since nobody else is there.
+    api.key(1).await;
+    desk.post("telephone/off", &json!(null)).await;
+    until("signed out", async || {
+        desk.get("live").await["agents"]
+            .as_array()
+            .is_none_or(|agents| agents.iter().all(|agent| agent["state"] == "offline"))
+    })
+    .await;
+    caller.hangup().await;
+    desk.app.stop().await;
+}
