@@ -1,14 +1,13 @@
-//! Chooses what the binary carries as its console: the pages built from `console/`, or, when nobody has built them, one
-//! page that says how to. The folder's path reaches `src/web/console/mod.rs` as `WARMLINE_CONSOLE`.
+//! Chooses what the binary carries as its console: the pages built from `console/` (`cfg(console_built)`), or, when nobody
+//! has built them, one page that says how to. No path is kept: clones at several places may share a build folder.
 
-use std::env;
-use std::path::PathBuf;
+use std::path::Path;
 
 fn main() {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let built = root.join("console/dist/site");
-    let chosen = if built.join("index.html").is_file() { built } else { root.join("src/web/console/unbuilt") };
-    println!("cargo::rustc-env=WARMLINE_CONSOLE={}", chosen.display());
+    println!("cargo::rustc-check-cfg=cfg(console_built)");
+    if Path::new("console/dist/site/index.html").is_file() {
+        println!("cargo::rustc-cfg=console_built");
+    }
     // `console/dist` is always there, so that this waits for a build without running each time.
     println!("cargo::rerun-if-changed=console/dist");
     println!("cargo::rerun-if-changed=src/web/console/unbuilt");

@@ -13,6 +13,12 @@ if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -e /etc/ssl/certs/ca-certificates.crt 
     export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 fi
 cd "$root" || exit
+# Cargo tells sources by their time and their place within a clone. After a build from another clone, all of ours are new.
+mkdir -p "$CARGO_TARGET_DIR"
+if [ "$(cat "$CARGO_TARGET_DIR/.clone" 2>/dev/null)" != "$root" ]; then
+    touch build.rs src/*.rs tests/*/main.rs llm-worker/src/*.rs llm-worker/tests/*/main.rs
+    printf '%s\n' "$root" >"$CARGO_TARGET_DIR/.clone"
+fi
 
 say() { printf '\n== %s\n' "$*" >&2; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 2; }

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -164,14 +164,9 @@ fn prompts_beyond_the_context_are_refused() {
     assert_eq!(worker.chat(&chat("Short.", json!({}))).status, 200);
 }
 
-/// Never ends by itself.
+/// A streamed request that ends with its budget only: the grammar has no end, so that no model may stop of itself.
 fn endless(extra: Value) -> Value {
-    chat("Count.", json!({"max_tokens": 4_000, "grammar": "root ::= [0-9 ]+", "stream": true})).tap(extra)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the test is about how long it takes")]
-fn now() -> Instant {
-    Instant::now()
+    chat("Count.", json!({"max_tokens": 4_000, "grammar": "root ::= [0-9 ] root", "stream": true})).tap(extra)
 }
 
 trait Tap {
@@ -193,9 +188,7 @@ fn a_client_that_hangs_up_stops_the_work() {
         stream.next_event().expect("it is streaming");
     }
     drop(stream);
-    let since = now();
     worker.wait_for("the end of the generation", |health| health["requests"]["cancelled"] == 1);
-    assert!(since.elapsed() < Duration::from_secs(1), "took {:?}", since.elapsed());
     assert_eq!(worker.get("/health").json()["busy"], false);
 
     // The same in the middle of a long prompt, with one batch for all of it.
@@ -230,8 +223,10 @@ fn a_caller_goes_before_background_work() {
     for _ in 0..4 {
         background.next_event().expect("it is streaming");
     }
-    let urgent = worker.chat(&chat("Do you deliver?", json!({}))).json();
-    assert!(urgent["timings"]["queued_ms"].as_f64().is_some_and(|ms| ms < 250.0), "{}", urgent["timings"]);
+    let urgent = worker.chat(&chat("Do you deliver?", json!({})));
+    assert_eq!(urgent.status, 200);
+    let health = worker.get("/health").json();
+    assert_eq!(health["requests"]["served"], 1, "the caller's is the first to end: {health}");
     let rest = background.events();
     assert!(rest.len() > 20, "the background work was paused, not ended: {} more events", rest.len());
     let end = rest.last().expect("an end");
@@ -253,7 +248,6 @@ fn it_ends_with_a_signal_even_while_generating() {
     let mut stream = worker.open(&endless(json!({})));
     stream.next_event().expect("it is streaming");
     worker.signal(Signal::TERM);
-    let since = now();
     let mut last = None;
     while let Some(event) = stream.next_event() {
         last = Some(event);
@@ -261,7 +255,6 @@ fn it_ends_with_a_signal_even_while_generating() {
     let last: Value = serde_json::from_str(&last.expect("events")).expect("JSON");
     assert_eq!(last["error"]["code"], "shutting_down");
     assert!(worker.ended().success());
-    assert!(since.elapsed() < Duration::from_secs(2), "took {:?}", since.elapsed());
 }
 
 #[test]

@@ -25,8 +25,11 @@ use flate2::write::GzEncoder;
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-/// `build.rs` says which folder.
-static ASSETS: Dir<'static> = include_dir!("$WARMLINE_CONSOLE");
+#[cfg(console_built)]
+static ASSETS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/console/dist/site");
+/// Nobody has built the pages: one says how to.
+#[cfg(not(console_built))]
+static ASSETS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web/console/unbuilt");
 
 /// The addresses that are pages. `console/src/app/routes.ts` knows what each of them shows.
 const PAGES: [&str; 12] = [

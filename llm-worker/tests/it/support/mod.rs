@@ -106,14 +106,14 @@ impl Worker {
     #[track_caller]
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut health = Value::Null;
-        for _ in 0..1_000 {
+        for _ in 0..6_000 {
             health = self.get("/health").json();
             if wanted(&health) {
                 return health;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("{what} did not come in 5 s: {health}");
+        panic!("{what} did not come in 30 s: {health}");
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
@@ -124,13 +124,13 @@ impl Worker {
     /// Waits for the process to end.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
-        for _ in 0..800 {
+        for _ in 0..3_000 {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("the worker did not end in 8 s");
+        panic!("the worker did not end in 30 s");
     }
 }
 
