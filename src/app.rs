@@ -465,6 +465,7 @@ async fn agent_socket(
     upgrade
         .max_message_size(crate::web::agent::MAX_MESSAGE)
         .max_frame_size(crate::web::agent::MAX_MESSAGE)
+        .read_buffer_size(crate::web::media::READ_BUFFER)
         .on_upgrade(run)
 }
 

@@ -9,6 +9,7 @@ pub mod dtmf;
 pub mod frame;
 pub mod framer;
 pub mod g711;
+mod halfband;
 pub mod mix;
 pub mod resample;
 pub mod units;

@@ -1,8 +1,9 @@
 //! Changes of sample rate as a stream: any rate in, any rate out, a few milliseconds of delay.
 //!
-//! rubato's sinc resampler is used with one stored filter for each phase of the ratio, which makes it an exact
-//! polyphase filter: telephone to wideband has two phases, a 22.05 kHz voice to 16 kHz has 320. Its delay is half the
-//! filter, 4 ms. The same library's FFT resampler needs fixed blocks and twice the delay for the same pass band.
+//! Twice and half the rate, telephone and wideband, are [`super::halfband`]'s. For all else rubato's sinc resampler is used
+//! with one stored filter for each phase of the ratio, which makes it an exact polyphase filter: a 22.05 kHz voice to
+//! 16 kHz has 320. Its delay is half the filter, 4 ms. The same library's FFT resampler needs fixed blocks and twice the
+//! delay for the same pass band.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
@@ -10,6 +11,7 @@ use rubato::{
     WindowFunction,
 };
 
+use super::halfband::{HalfBand, Way};
 use super::units::SampleRate;
 
 /// Filter length in samples of the lower rate: 64 at 8 kHz are 8 ms, half of which is the delay.
@@ -31,16 +33,26 @@ pub struct Resampler {
 }
 
 struct Filter {
-    inner: Async<f32>,
-    input: Vec<f32>,
-    output: Vec<f32>,
+    kernel: Kernel,
     /// Converted and not yet given out: a sample or two, because the library counts in floating point and may be one
     /// short at times, while the stream promises an exact count.
     ready: Vec<i16>,
-    /// Zeros fed before the stream, which make for the sample or two in `ready`.
-    primer: usize,
     /// In output samples.
     delay: usize,
+}
+
+enum Kernel {
+    HalfBand(Box<HalfBand>),
+    Sinc(Box<Sinc>),
+}
+
+/// Any ratio, by the library.
+struct Sinc {
+    inner: Async<f32>,
+    input: Vec<f32>,
+    output: Vec<f32>,
+    /// Zeros fed before the stream, which make for the sample or two in `ready`.
+    primer: usize,
 }
 
 impl std::fmt::Debug for Resampler {
@@ -95,6 +107,61 @@ impl Resampler {
 
 impl Filter {
     fn new(from: SampleRate, to: SampleRate) -> Self {
+        let way = match (from.0, to.0) {
+            _ if from.0.checked_mul(2) == Some(to.0) => Some(Way::Double),
+            _ if to.0.checked_mul(2) == Some(from.0) => Some(Way::Halve),
+            _ => None,
+        };
+        let (kernel, delay) = match way.map(HalfBand::new) {
+            Some(filter) => {
+                let delay = filter.delay();
+                (Kernel::HalfBand(Box::new(filter)), delay)
+            }
+            None => {
+                let (sinc, delay) = Sinc::new(from, to);
+                (Kernel::Sinc(Box::new(sinc)), delay)
+            }
+        };
+        let mut filter = Self { kernel, ready: Vec::new(), delay };
+        filter.prime();
+        filter
+    }
+
+    fn prime(&mut self) {
+        if let Kernel::Sinc(sinc) = &mut self.kernel {
+            sinc.run(&vec![0; sinc.primer], &mut self.ready);
+        }
+    }
+
+    fn reset(&mut self) {
+        match &mut self.kernel {
+            Kernel::HalfBand(filter) => filter.reset(),
+            Kernel::Sinc(sinc) => sinc.inner.reset(),
+        }
+        self.ready.clear();
+        self.prime();
+    }
+
+    /// Moves `count` samples to `out`, feeding silence when there are not as many yet.
+    fn give(&mut self, count: usize, out: &mut Vec<i16>) {
+        while self.ready.len() < count {
+            self.run(&[0; 64]);
+        }
+        out.extend(self.ready.drain(..count));
+    }
+
+    /// Feeds at most [`CHUNK`] samples.
+    fn run(&mut self, pcm: &[i16]) {
+        match &mut self.kernel {
+            Kernel::HalfBand(filter) => filter.run(pcm, &mut self.ready),
+            Kernel::Sinc(sinc) => sinc.run(pcm, &mut self.ready),
+        }
+    }
+}
+
+impl Sinc {
+    /// And its delay in output samples.
+    fn new(from: SampleRate, to: SampleRate) -> (Self, usize) {
         let ratio = f64::from(to.0) / f64::from(from.0);
         let phases = to.0 / gcd(from.0, to.0);
         let (oversampling_factor, interpolation) = if phases <= MAX_PHASES {
@@ -117,32 +184,10 @@ impl Filter {
         let primer = 1 + (1.0 / ratio).ceil() as usize;
         // Half the filter and the primer; the library begins one output sample and one stored filter into the stream.
         let delay = (sinc_len / 2 + primer) as f64 * ratio - 1.0 - ratio / oversampling_factor as f64;
-        let delay = delay.round() as usize;
-        let mut filter = Self { inner, input: Vec::with_capacity(CHUNK), output, ready: Vec::new(), primer, delay };
-        filter.prime();
-        filter
+        (Self { inner, input: Vec::with_capacity(CHUNK), output, primer }, delay.round() as usize)
     }
 
-    fn prime(&mut self) {
-        self.run(&vec![0; self.primer]);
-    }
-
-    fn reset(&mut self) {
-        self.inner.reset();
-        self.ready.clear();
-        self.prime();
-    }
-
-    /// Moves `count` samples to `out`, feeding silence when there are not as many yet.
-    fn give(&mut self, count: usize, out: &mut Vec<i16>) {
-        while self.ready.len() < count {
-            self.run(&[0; 64]);
-        }
-        out.extend(self.ready.drain(..count));
-    }
-
-    /// Feeds at most [`CHUNK`] samples.
-    fn run(&mut self, pcm: &[i16]) {
+    fn run(&mut self, pcm: &[i16], ready: &mut Vec<i16>) {
         if pcm.is_empty() {
             return;
         }
@@ -154,7 +199,7 @@ impl Filter {
         let mut output = InterleavedSlice::new_mut(&mut self.output, 1, room).expect("one channel of that length");
         let (_, written) =
             self.inner.process_into_buffer(&input, &mut output, None).expect("buffers have the announced lengths");
-        self.ready.extend(self.output[..written].iter().map(|sample| sample.round() as i16)); // `as` saturates
+        ready.extend(self.output[..written].iter().map(|sample| sample.round() as i16)); // `as` saturates
     }
 }
 

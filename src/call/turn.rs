@@ -38,6 +38,8 @@ const RESUME: Millis = Millis(60);
 const HYSTERESIS: f32 = 0.15;
 /// From this share of the longest utterance on, any short pause ends it, so that it is not cut within a word: (times, by).
 const NEARLY_TOO_LONG: (u32, u32) = (4, 5);
+/// That short pause.
+const SHORT_PAUSE: Millis = Millis(180);
 /// What has gone on for longer than this is a caller's, whatever else is heard besides.
 const DISCARDED: Millis = Millis(1_500);
 /// A frame this far in the past means that the stream's clock began anew.
@@ -334,7 +336,7 @@ impl TurnDetector {
     /// Silence that ends this utterance.
     fn wait(&self, open: &Open, length: Millis) -> Millis {
         if length >= self.rules.nearly_too_long {
-            return self.rules.speculate;
+            return SHORT_PAUSE.max(self.rules.speculate);
         }
         match &open.speculation {
             Some(Speculation { looks: Some(looks), .. }) => self.patience.after(*looks),

@@ -91,9 +91,14 @@ fn check_with(config: &TurnConfig, script: &[Part], expected: &[&str]) -> Vec<Tu
     caller.events
 }
 
+/// Far enough from the other times that an order of events shows.
+fn config() -> TurnConfig {
+    TurnConfig { speculate_ms: 180, ..TurnConfig::default() }
+}
+
 #[track_caller]
 fn check(script: &[Part], expected: &[&str]) -> Vec<TurnEvent> {
-    check_with(&TurnConfig::default(), script, expected)
+    check_with(&config(), script, expected)
 }
 
 #[test]
@@ -196,7 +201,7 @@ fn a_sound_too_short_for_speech_stays_in_the_lead_in() {
 
 #[test]
 fn a_weaker_voice_goes_on_but_does_not_begin() {
-    let mut caller = Caller::new(&TurnConfig::default());
+    let mut caller = Caller::new(&config());
     caller.frames(400, 0.4);
     assert!(!caller.detector.caller_speaks());
     caller.frames(200, 0.6);
@@ -217,8 +222,8 @@ fn what_was_no_caller_is_dropped() {
 
 #[test]
 fn a_transcript_on_its_way_is_waited_for() {
-    let mut caller = Caller::new(&TurnConfig::default());
-    let patience = Patience { tail: Millis(900), ..Patience::new(&TurnConfig::default()) };
+    let mut caller = Caller::new(&config());
+    let patience = Patience { tail: Millis(900), ..Patience::new(&config()) };
     caller.detector.set_patience(patience);
     [Voice(600), Silence(1_000)].iter().for_each(|part| caller.play(*part));
     assert_eq!(lines(&caller.events)[2..], ["awaits 0"]);
@@ -272,7 +277,7 @@ fn a_turn_ends_without_any_frames_when_time_is_told() {
 
 #[test]
 fn late_and_repeated_frames_are_dropped() {
-    let mut caller = Caller::new(&TurnConfig::default());
+    let mut caller = Caller::new(&config());
     caller.frames(600, 0.9);
     caller.at = Millis(400);
     caller.frames(200, 0.9);
@@ -283,7 +288,7 @@ fn late_and_repeated_frames_are_dropped() {
 
 #[test]
 fn a_clock_that_begins_anew_ends_the_utterance_and_is_followed() {
-    let mut caller = Caller::new(&TurnConfig::default());
+    let mut caller = Caller::new(&config());
     caller.at = Millis(50_000);
     caller.frames(600, 0.9);
     caller.at = Millis::ZERO;
@@ -294,7 +299,7 @@ fn a_clock_that_begins_anew_ends_the_utterance_and_is_followed() {
 
 #[test]
 fn an_endless_utterance_is_cut_and_goes_on_as_the_next() {
-    let config = TurnConfig { max_utterance_s: 5, ..TurnConfig::default() };
+    let config = TurnConfig { max_utterance_s: 5, ..config() };
     check_with(
         &config,
         &[Voice(6_000), Finish],
@@ -309,7 +314,7 @@ fn an_endless_utterance_is_cut_and_goes_on_as_the_next() {
 
 #[test]
 fn a_nearly_endless_utterance_is_cut_at_its_next_pause() {
-    let config = TurnConfig { max_utterance_s: 5, ..TurnConfig::default() };
+    let config = TurnConfig { max_utterance_s: 5, ..config() };
     check_with(
         &config,
         &[Voice(4_200), Silence(200)],
@@ -339,7 +344,7 @@ proptest! {
     /// Turns begin and end in turn, speculations are void or used, audio and times agree, nothing is endless.
     #[test]
     fn events_are_always_consistent(parts in prop::collection::vec(part(), 1..60)) {
-        let config = TurnConfig { max_utterance_s: 5, ..TurnConfig::default() };
+        let config = TurnConfig { max_utterance_s: 5, ..config() };
         let mut caller = Caller::new(&config);
         parts.iter().chain([&Finish]).for_each(|part| caller.play(*part));
         prop_assert!(!caller.detector.caller_speaks());

@@ -331,12 +331,12 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn turns_are_ready_when_the_speculation_is() {
         let said = |text: &str, ms| Step::say(text).after(Duration::from_millis(ms));
-        let ears = fake([said("And", 100), said("And then.", 900), said("Yes.", 100), said("", 0)]);
+        let ears = fake([said("And", 100), said("And then.", 1_000), said("Yes.", 100), said("", 0)]);
         let turns = ears.listen(&sound(&[500, 300, 500, 2_000, 400])).await.expect("heard");
         let times: Vec<_> =
             turns.iter().map(|turn| (turn.transcript.text.as_str(), turn.ended_at.0, turn.ready_at.0)).collect();
         // The first speculation was void. The second took longer than the hangover and ended the turn; the third ended its own early.
-        assert_eq!(times, [("And then.", 1_480 + 900, 1_480 + 900), ("Yes.", 4_160, 4_160)]);
+        assert_eq!(times, [("And then.", 1_380 + 1_000, 1_380 + 1_000), ("Yes.", 4_160, 4_160)]);
         assert_eq!(turns[1].audio.last_voice_at, Millis(3_700));
     }
 

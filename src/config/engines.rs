@@ -107,7 +107,7 @@ impl Default for TurnConfig {
         Self {
             hangover_ms: 700,
             finished_hangover_ms: 450,
-            speculate_ms: 180,
+            speculate_ms: 80,
             min_speech_ms: 120,
             barge_in_ms: 200,
             max_utterance_s: 25,

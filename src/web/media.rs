@@ -55,8 +55,8 @@ use crate::telephony::providers::{PROVIDERS, ProviderSpec};
 
 /// Larger messages end the socket; protocols skip from 64 KiB on.
 const MAX_MESSAGE: usize = 256 * 1024;
-/// Room for a dozen frames; the library's 128 KiB would be most of a call's memory.
-const READ_BUFFER: usize = 8 * 1024;
+/// Room for a dozen frames; the library's 128 KiB would be most of a call's memory, and is zeroed for each read.
+pub(crate) const READ_BUFFER: usize = 8 * 1024;
 /// Sockets that have not been let in yet, all providers together. One more is turned away.
 const MAX_WAITING: usize = 256;
 /// Messages waiting for the socket before commands have to wait, too.

@@ -31,6 +31,10 @@ const FAINT_DBFS: f32 = -48.0;
 const INVENTED: f32 = -1.15;
 /// Letters a second that hurried speech reaches, and what is said twice with a breath between does not.
 const LETTERS_TWICE: f32 = 13.0;
+/// Letters a second of a phrase that fills its sound when said once.
+const LETTERS_ONCE: std::ops::RangeInclusive<f32> = 7.0..=22.0;
+/// A shorter phrase is said over and over by callers, too.
+const PHRASE: (usize, usize) = (2, 8);
 /// Kept around a sound.
 const MARGINS_S: f32 = 0.2;
 /// Mean log-probability of a text nobody should act on, whatever made it.
@@ -200,6 +204,16 @@ pub fn inspect(candidate: &Candidate<'_>) -> Option<Finding> {
     (of_hints >= 2 || (of_hints == 1 && no_speech > MAYBE_NO_SPEECH)).then_some(Finding::HintEcho)
 }
 
+/// How many words of `text` were said, when the recogniser wrote one phrase over and over (the last time perhaps not to its
+/// end) and the phrase, said once, fills the sound. Words here are those between spaces.
+pub fn said_once(text: &str, sound: Millis) -> Option<usize> {
+    let said: Vec<String> = text.split_whitespace().map(|word| words(word).concat()).collect();
+    let length = (PHRASE.0..=said.len() / 2).find(|length| said.iter().zip(&said[*length..]).all(|(a, b)| a == b))?;
+    let letters = said[..length].iter().map(|word| word.chars().count()).sum::<usize>();
+    let seconds = (sound.0 as f32 / 1_000.0 - MARGINS_S).max(0.1);
+    (letters >= PHRASE.1 && LETTERS_ONCE.contains(&(letters as f32 / seconds))).then_some(length)
+}
+
 /// Length of `text` over its length compressed with zlib, as Whisper's authors define it; 0 for no text.
 pub fn compression_ratio(text: &str) -> f32 {
     if text.is_empty() {
@@ -308,6 +322,23 @@ mod tests {
             "Yes, yes, hello? Hello?",
         ] {
             assert_eq!(inspect(&candidate(text)), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_phrase_written_over_and_over_that_fills_its_sound_once_was_said_once() {
+        let order = "Where's my order? Where's my order? Where's my order? Where's";
+        assert_eq!(said_once(order, Millis(1_135)), Some(3));
+        assert_eq!(said_once("When will I get it? When will I get it?", Millis(1_400)), Some(5));
+        for (text, sound) in [
+            (order, 3_000),                                     // time enough to say it again
+            (order, 500),                                       // nobody is that quick
+            ("No, no, no, no, no, no, no.", 1_000),             // callers do
+            ("Where's my order? And where's my order?", 1_135), // not the same
+            ("one two one two one two", 900),                   // dictated
+            ("", 1_000),
+        ] {
+            assert_eq!(said_once(text, Millis(sound)), None, "{text:?} in {sound} ms");
         }
     }
 

@@ -40,6 +40,8 @@ const LEAST_CONTEXT: usize = 320;
 const CONTEXT_STEP: usize = 64;
 /// A second decode has at least this much context.
 const RETRY_CONTEXT: usize = 768;
+/// Words at least this probable are taken from a text that loops; with a less sure one it is decoded again.
+const SURE_WORD: f32 = 0.5;
 /// whisper.cpp does nothing for less than a tenth of a second.
 const SHORTEST_SEARCH: Millis = Millis(120);
 /// Whisper wants a second of input.
@@ -197,6 +199,12 @@ impl Whisper {
         let first = self.decode(&pcm, span, Size { context, end, threads }, &prompt, cancel)?;
         let candidate = first.candidate(span, sound, &utterance.hints);
         let Some(finding) = guard::inspect(&candidate) else { return Ok((first, None)) };
+        if matches!(finding, Finding::Loop | Finding::Doubled)
+            && let Some(length) = guard::said_once(&first.text, span)
+            && first.is_sure_of(length)
+        {
+            return Ok((first.first_words(length), Some("halved".to_owned())));
+        }
         if !candidate.another_decode_may_help() {
             return Ok((first.without_text(), Some(finding.label().to_owned())));
         }
@@ -206,7 +214,10 @@ impl Whisper {
         Ok(match guard::inspect(&second.candidate(span, sound, &utterance.hints)) {
             None => (second, Some(format!("retried:{}", finding.label()))),
             // Twice in the time of once, whatever the context: it was said, and said once.
-            Some(Finding::Doubled) => (second.first_half(), Some("halved".to_owned())),
+            Some(Finding::Doubled) => {
+                let half = second.words.len().div_ceil(2);
+                (second.first_words(half), Some("halved".to_owned()))
+            }
             Some(finding) => (second.without_text(), Some(finding.label().to_owned())),
         })
     }
@@ -225,9 +236,14 @@ impl Decoded {
         }
     }
 
-    /// What is left of a text that says everything twice.
-    fn first_half(mut self) -> Self {
-        self.words.truncate(self.words.len().div_ceil(2));
+    /// No word of its first `length` is much of a guess.
+    fn is_sure_of(&self, length: usize) -> bool {
+        self.words.len() >= length && self.words[..length].iter().all(|word| word.probability.get() >= SURE_WORD)
+    }
+
+    /// What is left of a text that says everything more than once.
+    fn first_words(mut self, length: usize) -> Self {
+        self.words.truncate(length);
         self.text = self.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         self
     }

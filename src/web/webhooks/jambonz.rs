@@ -246,7 +246,10 @@ async fn upgrade(
         counter!(metric::CALLS_REFUSED, "provider" => "jambonz", "reason" => "sockets").increment(1);
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    let upgrade = upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(crate::web::media::READ_BUFFER);
     upgrade.protocols([app::SUBPROTOCOL]).on_upgrade(move |socket| {
         let tracker = state.0.tracker.clone();
         let span = info_span!("control", call.provider = "jambonz");
