@@ -41,7 +41,7 @@ fn it_answers_whole_and_streamed_alike() {
     assert_eq!(whole.status, 200, "{}", whole.body);
     let whole = whole.json();
     let text = whole["choices"][0]["message"]["content"].as_str().expect("text");
-    assert!(text.len() > 5, "{text:?}");
+    assert!(!text.is_empty());
     let tokens = whole["choices"][0]["logprobs"]["content"].as_array().expect("log-probabilities");
     assert!(tokens.iter().all(|token| token["logprob"].as_f64().is_some_and(|p| p <= 0.0)));
     let joined: String = tokens.iter().filter_map(|token| token["token"].as_str()).collect();
@@ -156,7 +156,7 @@ fn prompts_beyond_the_context_are_refused() {
     let long = worker.chat(&chat(&"word ".repeat(300), json!({})));
     assert_eq!((long.status, long.json()["error"]["code"].as_str()), (400, Some("context_length_exceeded")));
     let endless = json!({
-        "messages": [{"role": "user", "content": "Count."}], "max_tokens": 5_000, "grammar": "root ::= [0-9 ]+",
+        "messages": [{"role": "user", "content": "Count."}], "max_tokens": 5_000, "grammar": "root ::= [0-9 ] root",
     });
     let answer = worker.chat(&endless).json();
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
