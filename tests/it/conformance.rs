@@ -24,7 +24,8 @@ use warmline::telephony::providers::PROVIDERS;
 use crate::support::house::{House, secret_of};
 
 async fn findings(dial: Dial) -> Vec<Finding> {
-    play(&Subject { dial, question: tone() }).await
+    // Many of them are joined: on the heap, or they would not fit on a thread's stack.
+    Box::pin(play(&Subject { dial, question: tone() })).await
 }
 
 fn rules(findings: &[Finding], verdict: Verdict) -> BTreeSet<&'static str> {
@@ -77,6 +78,10 @@ struct Faults {
     dies_of_keys: bool,
     ignores_stop: bool,
     closes_with_1011: bool,
+    /// Deaf, it speaks by itself after a silence, for longer than a clear may take.
+    talks_to_itself: bool,
+    /// Its first answer has to be heard.
+    insists_once: bool,
 }
 
 /// A server with these faults, which lets in everybody.
@@ -125,6 +130,7 @@ async fn bad_call(faults: Faults, socket: TcpStream) -> Result<(), Failure> {
     }
     let mut sid: Option<String> = None;
     let (mut loud, mut playing_until) = (0, Instant::now());
+    let (mut answers, mut silence) = (0, 0);
     while let Some(message) = socket.next().await {
         let message = message?;
         let Some(text) = message.to_text().ok().filter(|text| message.is_text() && !text.is_empty()) else { continue };
@@ -153,17 +159,27 @@ async fn bad_call(faults: Faults, socket: TcpStream) -> Result<(), Failure> {
                 socket.close(Some(frame)).await?;
             }
             "media" if faults.ignores_caller => {}
-            "media" => {
-                let payload = message["media"]["payload"].as_str().unwrap_or_default();
-                let is_loud = BASE64.decode(payload)?.iter().filter(|byte| **byte & 0x7f < 0x30).count() > 40;
+            "media" if faults.talks_to_itself => {
+                // Each message is 20 ms.
+                let is_still = !is_loud(&message)? && Instant::now() >= playing_until;
+                silence = if is_still { silence + 1 } else { 0 };
                 let Some(sid) = &sid else { continue };
-                if is_loud {
+                if silence == 150 {
+                    speak(&mut socket, faults, sid, 200).await?;
+                    playing_until = Instant::now() + Duration::from_secs(4);
+                }
+            }
+            "media" => {
+                let Some(sid) = &sid else { continue };
+                if is_loud(&message)? {
                     loud += 1;
-                    if loud == 5 && Instant::now() < playing_until && !faults.never_clears {
+                    let insists = faults.never_clears || (faults.insists_once && answers == 1);
+                    if loud == 5 && Instant::now() < playing_until && !insists {
                         socket.send(Message::text(json!({"event": "clear", "streamSid": sid}).to_string())).await?;
                     }
                 } else if std::mem::take(&mut loud) >= 10 {
-                    let frames = if faults.never_clears { 200 } else { 40 };
+                    answers += 1;
+                    let frames = if faults.never_clears || faults.insists_once { 200 } else { 40 };
                     speak(&mut socket, faults, sid, frames).await?;
                     playing_until = Instant::now() + Duration::from_millis(20 * frames as u64);
                 }
@@ -172,6 +188,12 @@ async fn bad_call(faults: Faults, socket: TcpStream) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether a message of audio holds voice.
+fn is_loud(message: &Value) -> Result<bool, Failure> {
+    let audio = BASE64.decode(message["media"]["payload"].as_str().unwrap_or_default())?;
+    Ok(audio.iter().filter(|byte| **byte & 0x7f < 0x30).count() > 40)
 }
 
 /// So many frames of a tone, at once.
@@ -195,8 +217,10 @@ async fn speak(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_fault_breaks_its_rule() {
     let ok = Faults::default();
-    let cases: [(&str, Faults, &[&str]); 11] = [
+    let cases: [(&str, Faults, &[&str]); 13] = [
         ("none", ok, &[]),
+        ("deaf", Faults { talks_to_itself: true, ..ok }, &[]),
+        ("insists", Faults { insists_once: true, ..ok }, &[]),
         ("extensions", Faults { takes_extensions: true, ..ok }, &["handshake.no-extensions"]),
         ("speaks first", Faults { speaks_first: true, ..ok }, &["start.silence", "audio.well-formed"]),
         ("forgets ids", Faults { forgets_ids: true, ..ok }, &["audio.well-formed", "audio.first"]),
@@ -218,9 +242,16 @@ async fn each_fault_breaks_its_rule() {
         for rule in ["credential.missing", "credential.wrong"].iter().chain(expected) {
             assert!(broken.contains(rule), "{name}: `{rule}` should be broken: {findings:#?}");
         }
+        let (kept, skipped) = (rules(&findings, Verdict::Kept), rules(&findings, Verdict::Skipped));
+        match name {
+            // What it says was no answer: nothing shows that it could have heard the interruption.
+            "deaf" => assert!(skipped.contains("barge-in.clear") && skipped.contains("audio.answer"), "{findings:#?}"),
+            "insists" => assert!(kept.contains("barge-in.clear"), "{findings:#?}"),
+            _ => {}
+        }
         if name == "none" {
             assert_eq!(broken.len(), 2, "{broken:?} {findings:#?}");
-            assert!(rules(&findings, Verdict::Kept).contains("barge-in.clear"), "{findings:#?}");
+            assert!(kept.contains("barge-in.clear"), "{findings:#?}");
         }
     }
 }

@@ -43,6 +43,12 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 const GREETING_PATIENCE: Duration = Duration::from_secs(20);
 /// Silence that ends a reply.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Silence that ends a greeting, which may be several sentences.
+const GREETING_PAUSE: Duration = Duration::from_millis(1_500);
+/// How much longer than for its answer a server is watched for speaking without being asked.
+const UNASKED_MARGIN: Duration = Duration::from_secs(3);
+/// Why an answer that is none proves nothing.
+const UNASKED: &str = "it speaks as soon without being asked; --audio gives a question that is speech";
 /// A frame each way and a tick may be on their way beside what a server may queue.
 const SLACK: Duration = Duration::from_millis(100);
 /// More text than any honest message has.
@@ -68,7 +74,8 @@ pub async fn play(subject: &Subject) -> Vec<Finding> {
     if trial.handshake().await {
         trial.credentials().await;
         trial.before_start().await;
-        trial.conversation().await;
+        // Boxed, as it is far larger than the rest.
+        Box::pin(trial.conversation()).await;
         trial.token_once_more().await;
         trial.mischief().await;
     }
@@ -239,7 +246,7 @@ impl Trial<'_> {
         if let Some(at) = greeted {
             self.note(Finding::kept(Rule::AudioFirst, format!("after {at} ms")));
             // A greeting without end is no reason not to speak.
-            unless_over(player.wait_reply_end(PAUSE, GREETING_PATIENCE).await)?;
+            unless_over(player.wait_reply_end(GREETING_PAUSE, GREETING_PATIENCE).await)?;
         }
         let key = async {
             player.dtmf(Digit::new('5').expect("a key")).await?;
@@ -261,10 +268,13 @@ impl Trial<'_> {
         let answered = unless_over(player.wait_reply_start(patience).await)?;
         match answered {
             Some(after) => {
-                let after = after.as_millis();
                 self.note(Finding::kept(Rule::AudioFirst, "once the caller had spoken"));
-                self.note(Finding::kept(Rule::AudioAnswer, format!("after {after} ms")));
-                self.interrupt(player).await?;
+                let interrupted = self.interrupt(player, after).await;
+                self.note(match interrupted {
+                    Ok(false) => Finding::skipped(Rule::AudioAnswer, UNASKED),
+                    _ => Finding::kept(Rule::AudioAnswer, format!("after {} ms", after.as_millis())),
+                });
+                interrupted?;
             }
             None if greeted.is_some() => {
                 let reason = "nothing answered; --audio gives a question that is speech";
@@ -280,30 +290,51 @@ impl Trial<'_> {
         self.marks(player).await
     }
 
-    /// The caller speaks over the reply.
-    async fn interrupt(&mut self, player: &mut CallPlayer) -> Result<(), CallError> {
+    /// The caller speaks over the reply, which took so long to begin. False when the server would have spoken anyway, so that
+    /// nothing shows that it hears the caller.
+    async fn interrupt(&mut self, player: &mut CallPlayer, answered: Duration) -> Result<bool, CallError> {
+        let has_clear = find(&self.subject.dial.provider).is_some_and(|spec| spec.clear);
+        let mut overlap = self.speak_over(player).await?;
+        if has_clear && overlap.cleared.is_none() && overlap.went_on {
+            if speaks_unasked(player, answered + UNASKED_MARGIN).await? {
+                self.note(Finding::skipped(Rule::BargeInClear, UNASKED));
+                self.note(Finding::skipped(Rule::BargeInSilence, UNASKED));
+                return Ok(false);
+            }
+            // Some of what a server says has to be heard: the next reply decides.
+            player.play("question", &self.subject.question).await?;
+            if unless_over(player.wait_reply_start(self.subject.dial.patience).await)?.is_some() {
+                overlap = self.speak_over(player).await?;
+            }
+        }
+        let Overlap { cleared, went_on, watched, silent } = overlap;
+        self.note(match (has_clear, cleared) {
+            (false, _) => Finding::skipped(Rule::BargeInClear, "the dialect has no such message"),
+            (true, Some(after)) => Finding::kept(Rule::BargeInClear, format!("after {} ms", after.as_millis())),
+            (true, None) if went_on => {
+                Finding::broken(Rule::BargeInClear, format!("not in {} ms", CLEAR_PATIENCE.as_millis()))
+            }
+            (true, None) => Finding::skipped(Rule::BargeInClear, "the reply was over by itself"),
+        });
+        self.note(Finding::of(Rule::BargeInSilence, silent, format!("after {} ms", watched.as_millis())));
+        Ok(true)
+    }
+
+    /// Speaks over what is being said, and lets it and what answers it come to its end.
+    async fn speak_over(&mut self, player: &mut CallPlayer) -> Result<Overlap, CallError> {
         let since = player.events(0).len();
         player.begin("interruption", &self.subject.question).await?;
         let spoke = Instant::now();
         let cleared = unless_over(player.wait_event(since, CLEAR_PATIENCE, |event| *event == Event::Cleared).await)?;
-        let took = spoke.elapsed().as_millis();
-        let has_clear = find(&self.subject.dial.provider).is_some_and(|spec| spec.clear);
-        let hearing = player.is_hearing(Millis(100));
-        self.note(match (has_clear, cleared.is_some(), hearing) {
-            (false, ..) => Finding::skipped(Rule::BargeInClear, "the dialect has no such message"),
-            (true, true, _) => Finding::kept(Rule::BargeInClear, format!("after {took} ms")),
-            (true, false, true) => Finding::broken(Rule::BargeInClear, format!("not in {took} ms")),
-            (true, false, false) => Finding::skipped(Rule::BargeInClear, "the reply was over by itself"),
-        });
+        let cleared = cleared.map(|_| spoke.elapsed());
+        let went_on = player.is_hearing(Millis(100));
         let deadline = Instant::now() + CLEAR_PATIENCE;
         while player.is_hearing(Millis(100)) && Instant::now() < deadline {
             player.wait(Duration::from_millis(20)).await?;
         }
-        let silent = !player.is_hearing(Millis(100));
-        let after = spoke.elapsed().as_millis();
-        self.note(Finding::of(Rule::BargeInSilence, silent, format!("after {after} ms")));
-        // Let what is being said and what answers it come to its end.
-        unless_over(player.wait_reply_end(PAUSE, GREETING_PATIENCE).await).map(drop)
+        let (watched, silent) = (spoke.elapsed(), !player.is_hearing(Millis(100)));
+        unless_over(player.wait_reply_end(PAUSE, GREETING_PATIENCE).await)?;
+        Ok(Overlap { cleared, went_on, watched, silent })
     }
 
     /// Marks that came back already, and marks nobody sent.
@@ -464,6 +495,29 @@ async fn watch_refusal(rule: Rule, announced: Announced, manners: Manners) -> Fi
     };
     player.hangup().await;
     finding
+}
+
+/// What became of a reply that the caller spoke over.
+struct Overlap {
+    /// When it was cleared.
+    cleared: Option<Duration>,
+    /// It could still be heard when the time for that was over, or when it was cleared.
+    went_on: bool,
+    /// How long it was listened to.
+    watched: Duration,
+    /// It was silent in the end.
+    silent: bool,
+}
+
+/// Whether the server begins to speak though nobody asks it anything.
+async fn speaks_unasked(player: &mut CallPlayer, patience: Duration) -> Result<bool, CallError> {
+    let since = player.events(0).len();
+    let spoke = player.wait_event(since, patience, |event| *event == Event::ReplyStarted).await;
+    let spoke = unless_over(spoke)?.is_some();
+    if spoke {
+        unless_over(player.wait_reply_end(PAUSE, GREETING_PATIENCE).await)?;
+    }
+    Ok(spoke)
 }
 
 /// Waits for voice, or for silence that took too long.
