@@ -2,8 +2,9 @@
 """Usage: tests/official/check.py WARMLINE
 
 Lets the providers' own libraries be the other side: they sign the webhooks that the program WARMLINE verifies, and know
-every element, attribute and field of what it answers. Needs the packages of requirements.txt; starts its own server on
-the loopback, without models. Exits with 1 when something does not fit.
+every element, attribute and field of what it answers. What it asks the providers' APIs for stands in requests.json, which its
+own tests hold it to; the libraries are made to ask for the same here, and have to agree. Needs the packages of requirements.txt;
+starts its own servers on the loopback, without models. Exits with 1 when something does not fit.
 """
 
 import base64
@@ -11,6 +12,7 @@ import hashlib
 import http.server
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -27,17 +29,27 @@ import xml.etree.ElementTree as ElementTree
 import jwt
 import telnyx
 from nacl.signing import SigningKey
+from plivo.rest import client as plivo_client
 from plivo.utils import signature_v3
 from plivo.xml import streamElement
+from requests.adapters import HTTPAdapter
 from telnyx.types.calls import action_answer_params, action_start_streaming_params
 from twilio.request_validator import RequestValidator
+from twilio.rest import Client as TwilioClient
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+from vonage_http_client.auth import Auth
+from vonage_http_client.http_client import HttpClient
 from vonage_jwt.verify_jwt import verify_signature
 from vonage_voice.models import connect_endpoints, ncco
+from vonage_voice.models.requests import CreateCallRequest
+from vonage_voice.voice import Voice
 
 CALL = {"From": "+15005550006", "To": "+15005550001", "CallStatus": "ringing", "Direction": "inbound"}
 VONAGE_SECRET = "a secret of Vonage, of 32 bytes or more"
 KEY = SigningKey(bytes(range(32)))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+REQUESTS = json.loads((TESTS / "official/requests.json").read_text())
+VONAGE_KEY = (TESTS / "fixtures/vonage/application.pem").read_text()
 failures = []
 
 
@@ -80,6 +92,138 @@ class Api(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Any provider's API: keeps each request whole, and says yes to all of them."""
+
+    asked: typing.ClassVar[list] = []
+    # Each library looks for its own.
+    answer: typing.ClassVar[dict] = {
+        "sid": "c9",
+        "request_uuid": "c9",
+        "message": "call fired",
+        "api_id": "x",
+        "uuid": "c9",
+        "status": "started",
+        "direction": "outbound",
+        "conversation_uuid": "CON-1",
+        "data": {"call_control_id": "c9", "call_leg_id": "l", "call_session_id": "s", "record_type": "call", "is_alive": True},
+    }
+
+    def keep(self):
+        body = self.rfile.read(int(self.headers["content-length"] or 0)).decode()
+        self.asked.append((self.command, self.path, self.headers["authorization"], body))
+        silent = self.command in ("PUT", "DELETE")
+        self.send_response(204 if silent else 201)
+        self.send_header("content-type", "application/json")
+        said = b"" if silent else json.dumps(self.answer).encode()
+        self.send_header("content-length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    do_POST = do_PUT = do_DELETE = keep
+
+    def log_message(self, *_):
+        pass
+
+
+class ToLoopback(HTTPAdapter):
+    """For libraries that know one address only."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+
+    def send(self, request, **more):
+        parts = urllib.parse.urlsplit(request.url)
+        request.url = self.base + parts.path + (f"?{parts.query}" if parts.query else "")
+        return super().send(request, **{**more, "proxies": {}})
+
+
+def agree(provider, what, ask, more_is_fine=False):
+    """The library's request, made by `ask`, is the one of requests.json."""
+    wanted = REQUESTS[provider][what]
+    before = len(Recorder.asked)
+    ask()
+    sent = Recorder.asked[before:]
+    # SignalWire's is Twilio's with another address.
+    name = f"{provider}: the library asks for `{what}` as we do"
+    if len(sent) != 1:
+        return expect(name, len(sent), 1)
+    method, target, authorization, body = sent[0]
+    expect(f"{name}: method and path", (method, target), (wanted["method"], wanted["target"]))
+    if wanted["authorization"] == "Bearer JWT":
+        scheme, token = authorization.split()
+        claims = jwt.decode(token, options={"verify_signature": False})
+        found = (scheme, jwt.get_unverified_header(token)["alg"], sorted(claims))
+        expect(f"{name}: a token of the application", found, ("Bearer", "RS256", ["application_id", "exp", "iat", "jti"]))
+    else:
+        expect(f"{name}: credentials", authorization, wanted["authorization"])
+    if "form" in wanted:
+        found, ours = dict(urllib.parse.parse_qsl(body)), wanted["form"]
+    else:
+        found, ours = json.loads(body or "null"), wanted.get("json")
+    if more_is_fine:
+        found = {field: found.get(field) for field in ours}
+    expect(f"{name}: body", found, ours)
+
+
+def twilio_api(base):
+    for provider, account, secret, path in (("twilio", "AC1", "12345", ""), ("signalwire", "p-1", "PT1", "/api/laml")):
+        client = TwilioClient(account, secret)
+        client.api.base_url = base + path
+        ours = lambda name: f"https://voice.example.com/voice/{provider}/{name}"
+        agree(provider, "move", lambda: client.calls("c1").update(url=ours("after"), method="POST"))
+        call = {
+            "to": "+15005550006",
+            "from_": "+15005550100",
+            "url": ours("answered?call=k1"),
+            "status_callback": ours("dialled?call=k1"),
+            "timeout": 25,
+            "machine_detection": "Enable",
+        }
+        agree(provider, "call", lambda: client.calls.create(**call))
+        agree(provider, "end", lambda: client.calls("c9").update(status="completed"))
+
+
+def plivo_api(base):
+    plivo_client.API_VOICE_BASE_URI = f"{base}/v1/Account"
+    client = plivo_client.Client("MA" + "X" * 18, "12345")
+    client.session.auth = ("MA1", "12345")
+    ours = lambda what: dict(REQUESTS["plivo"][what]["json"])
+    # It repeats the call in the body.
+    agree("plivo", "move", lambda: client.calls.transfer("c1", **ours("move")), more_is_fine=True)
+    call = ours("call")
+    call["from_"], call["to_"] = call.pop("from"), call.pop("to")
+    # It sends its defaults besides.
+    agree("plivo", "call", lambda: client.calls.create(**call), more_is_fine=True)
+    agree("plivo", "end", lambda: client.calls.cancel("c9"))
+
+
+def telnyx_api(base):
+    client = telnyx.Telnyx(api_key="KEY", base_url=f"{base}/v2", max_retries=0)
+    call = dict(REQUESTS["telnyx"]["call"]["json"])
+    call["from_"] = call.pop("from")
+    agree("telnyx", "call", lambda: client.calls.dial(**call))
+    agree("telnyx", "end", lambda: client.calls.actions.hangup("c9", command_id="c9-end"))
+
+
+def vonage_api(base):
+    client = HttpClient(Auth(application_id="app-1", private_key=VONAGE_KEY))
+    client._session.mount("https://", ToLoopback(base))
+    client._session.trust_env = False
+    voice = Voice(client)
+    actions = {"stream": ncco.Stream, "notify": ncco.Notify, "conversation": ncco.Conversation}
+    for what in ("move", "join"):
+        wanted = REQUESTS["vonage"][what]["json"]["destination"]["ncco"]
+        theirs = [actions[action["action"]](**{k: v for k, v in action.items() if k != "action"}) for action in wanted]
+        agree("vonage", what, lambda theirs=theirs: voice.transfer_call_ncco("c3", theirs))
+    for what in ("person", "call"):
+        call = dict(REQUESTS["vonage"][what]["json"])
+        call["from_"] = call.pop("from")
+        agree("vonage", what, lambda call=call: voice.create_call(CreateCallRequest(**call)))
+    agree("vonage", "end", lambda: voice.hangup("c9"))
 
 
 def twilio(base):
@@ -181,10 +325,14 @@ def vonage(base):
 
 
 def main(program):
-    port, api_port = free_port(), free_port()
+    port, api_port, recorder_port = free_port(), free_port(), free_port()
     base = f"http://127.0.0.1:{port}"
-    api = http.server.ThreadingHTTPServer(("127.0.0.1", api_port), Api)
-    threading.Thread(target=api.serve_forever, daemon=True).start()
+    for at, handler in ((api_port, Api), (recorder_port, Recorder)):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", at), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    os.environ["NO_PROXY"] = "127.0.0.1"
+    for check in (twilio_api, plivo_api, telnyx_api, vonage_api):
+        check(f"http://127.0.0.1:{recorder_port}")
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,
