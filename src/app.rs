@@ -406,14 +406,13 @@ fn routes(surface: Surface) -> Router {
         stop,
     } = surface;
     let auth = Auth::new(store.clone(), &config.server);
-    let media = MediaState::new(gate.clone(), directory.clone(), sockets.clone(), stop.clone());
+    let hooks = WebhookState::new(&config, gate.clone(), directory.clone())
+        .with_voice(voice.clone())
+        .with_sockets(sockets.clone(), stop.clone());
+    let media = MediaState::new(gate, directory.clone(), sockets.clone(), stop.clone());
     let parts = Parts {
-        media: media::routes(media),
-        webhooks: webhooks::routes(
-            WebhookState::new(&config, gate, directory.clone())
-                .with_voice(voice.clone())
-                .with_sockets(sockets.clone(), stop.clone()),
-        ),
+        media: media::routes(media.with_mover(Arc::new(hooks.clone()))),
+        webhooks: webhooks::routes(hooks),
         agent: agent_routes(AgentState { desk: desk.clone(), auth: auth.clone(), sockets, stop }),
         console: console::routes(&config.browser.widget_origins),
     };

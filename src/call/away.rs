@@ -1,7 +1,7 @@
 //! RUNTIME: callers who were given to a telephone outside and have no leg with us meanwhile. Their calls wait here for what
 //! the provider says, and for the caller to come back on a new stream.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use tokio::sync::mpsc;
@@ -22,6 +22,8 @@ pub struct Away {
 struct Waiting {
     handle: CallHandle,
     commands: mpsc::Sender<CallCommand>,
+    /// The name they got later.
+    renamed: Arc<OnceLock<String>>,
 }
 
 impl Away {
@@ -34,9 +36,9 @@ impl Away {
         commands: mpsc::Sender<CallCommand>,
     ) -> AwayEntry {
         let key = (provider, provider_call_id.to_owned());
-        let call = handle.id;
-        self.calls.insert(key.clone(), Waiting { handle, commands });
-        AwayEntry { all: self.clone(), key, call }
+        let (call, renamed) = (handle.id, Arc::<OnceLock<String>>::default());
+        self.calls.insert(key.clone(), Waiting { handle, commands, renamed: renamed.clone() });
+        AwayEntry { all: self.clone(), key, call, renamed }
     }
 
     /// Whether this caller is away.
@@ -48,6 +50,8 @@ impl Away {
     pub fn rename(&self, provider: &'static str, from: &str, to: &str) -> bool {
         match self.calls.remove(&(provider, from.to_owned())) {
             Some((_, waiting)) => {
+                // Once: who has answered has a name of the provider's already.
+                let _ = waiting.renamed.set(to.to_owned());
                 self.calls.insert((provider, to.to_owned()), waiting);
                 true
             }
@@ -81,6 +85,14 @@ pub struct AwayEntry {
     all: Arc<Away>,
     key: Key,
     call: CallId,
+    renamed: Arc<OnceLock<String>>,
+}
+
+impl AwayEntry {
+    /// The name the provider gave them when they answered.
+    pub fn renamed(&self) -> Option<&str> {
+        self.renamed.get().map(String::as_str)
+    }
 }
 
 impl Drop for AwayEntry {
@@ -127,7 +139,9 @@ mod tests {
         let (commands, mut inbox) = mpsc::channel(1);
         let handle = CallHandle { id: CallId::generate(), cancel: CancellationToken::new() };
         let entry = away.enter("twilio", "key", handle, commands);
+        assert_eq!(entry.renamed(), None);
         assert!(away.rename("twilio", "key", "CA9") && !away.rename("twilio", "key", "CA9"), "once");
+        assert_eq!(entry.renamed(), Some("CA9"));
         assert!(away.back("twilio", "CA9", leg()).is_ok() && inbox.try_recv().is_ok());
         drop(entry);
         let (commands, _inbox) = mpsc::channel(1);

@@ -25,9 +25,9 @@ pub use engines::{
 pub use knowledge::KnowledgeConfig;
 pub use problems::{ConfigError, Problem, Problems};
 pub use providers::{
-    AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, ExotelConfig, FreeswitchConfig, JambonzConfig,
-    PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig, TelnyxCodec, TelnyxConfig,
-    TwilioConfig, VonageConfig,
+    AriMove, AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, ExotelConfig, FreeswitchConfig,
+    JambonzConfig, PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig, TelnyxCodec,
+    TelnyxConfig, TwilioConfig, VonageConfig, rsa_key,
 };
 pub use routing::RoutingConfig;
 pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};

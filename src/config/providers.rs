@@ -2,6 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ring::rsa::KeyPair;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
@@ -50,7 +53,8 @@ fn check_pair(problems: &mut Problems, section: &str, username: &str, password: 
 pub struct TwilioConfig {
     /// The account's Auth Token, which signs webhooks. Without it Twilio's webhooks are refused.
     pub auth_token: Secret<String>,
-    /// The account's SID, as which calls are made. Without it nobody is called: callbacks wait for an agent to dial.
+    /// The account's SID, as which Twilio's API is asked. Without it callers are moved by closing their stream, and nobody is
+    /// called: callbacks wait for an agent to dial.
     pub account_sid: String,
     /// The number people are called from, one of the account's.
     pub number: String,
@@ -112,6 +116,15 @@ impl SignalwireCodec {
 pub struct SignalwireConfig {
     /// The project's signing key, which signs webhooks. Without it SignalWire's webhooks are refused.
     pub signing_key: Secret<String>,
+    /// The project's id, as which the API is asked.
+    pub project_id: String,
+    /// An API token of the project with the scope Voice.
+    pub api_token: Secret<String>,
+    /// The space, `https://NAME.signalwire.com`, where the API is. Without it, project or token callers are moved by closing
+    /// their stream, and nobody is called.
+    pub api_url: String,
+    /// The number people are called from, one of the project's.
+    pub number: String,
     /// Audio both ways: `PCMU@8000h`, `L16@16000h` or `L16@24000h`.
     pub codec: SignalwireCodec,
     /// Which way round L16 samples are: `auto` (the audio tells), `big` or `little`.
@@ -120,8 +133,11 @@ pub struct SignalwireConfig {
 
 impl Section for SignalwireConfig {
     const NAME: &'static str = "signalwire";
-    const SECRETS: &'static [&'static str] = &["signing_key"];
-    fn check(&self, _: &mut Problems) {}
+    const SECRETS: &'static [&'static str] = &["signing_key", "api_token"];
+    fn check(&self, problems: &mut Problems) {
+        check_optional_url(problems, "signalwire.api_url", &self.api_url);
+        check_id(problems, "signalwire.project_id", &self.project_id);
+    }
 }
 
 /// Audio on Telnyx' streams.
@@ -161,6 +177,10 @@ pub struct TelnyxConfig {
     pub api_key: Secret<String>,
     /// Where Telnyx' API is.
     pub api_url: String,
+    /// The Call Control application people are called by. Without it, key or number nobody is called back.
+    pub connection_id: String,
+    /// The number people are called from, one of the account's.
+    pub number: String,
     /// Audio both ways: `PCMU`, `PCMA`, `G722` or `L16`.
     pub codec: TelnyxCodec,
     /// Which way round L16 samples are: `auto` (the audio tells), `big` or `little`.
@@ -173,6 +193,8 @@ impl Default for TelnyxConfig {
             public_key: String::new(),
             api_key: Secret::default(),
             api_url: "https://api.telnyx.com".to_owned(),
+            connection_id: String::new(),
+            number: String::new(),
             codec: TelnyxCodec::default(),
             l16_byte_order: ByteOrder::default(),
         }
@@ -187,6 +209,7 @@ impl Section for TelnyxConfig {
             problems.add("telnyx.public_key", &self.public_key, "must be 32 bytes in base64");
         }
         check_url(problems, "telnyx.api_url", &self.api_url);
+        check_id(problems, "telnyx.connection_id", &self.connection_id);
     }
 }
 
@@ -194,6 +217,20 @@ impl Section for TelnyxConfig {
 fn check_url(problems: &mut Problems, key: &str, url: &str) {
     if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
         problems.add(key, url, "must start with https:// (or http:// for tests) and end without a slash");
+    }
+}
+
+/// The same where the API need not be known.
+fn check_optional_url(problems: &mut Problems, key: &str, url: &str) {
+    if !url.is_empty() {
+        check_url(problems, key, url);
+    }
+}
+
+/// An id becomes part of a path.
+fn check_id(problems: &mut Problems, key: &str, id: &str) {
+    if !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        problems.add(key, id, "must be letters, digits and dashes");
     }
 }
 
@@ -224,35 +261,95 @@ impl PlivoAudio {
 }
 
 /// Plivo.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlivoConfig {
     /// The account's Auth Token, which signs webhooks. Without it Plivo's webhooks are refused.
     pub auth_token: Secret<String>,
+    /// The account's Auth ID, as which the API is asked. Without it callers are moved by closing their stream, and nobody is
+    /// called.
+    pub auth_id: String,
+    /// The number people are called from, one of the account's.
+    pub number: String,
+    /// Where Plivo's API is.
+    pub api_url: String,
     /// Audio both ways: `audio/x-mulaw;rate=8000`, `audio/x-l16;rate=8000` or `audio/x-l16;rate=16000`.
     pub content_type: PlivoAudio,
+}
+
+impl Default for PlivoConfig {
+    fn default() -> Self {
+        Self {
+            auth_token: Secret::default(),
+            auth_id: String::new(),
+            number: String::new(),
+            api_url: "https://api.plivo.com".to_owned(),
+            content_type: PlivoAudio::default(),
+        }
+    }
 }
 
 impl Section for PlivoConfig {
     const NAME: &'static str = "plivo";
     const SECRETS: &'static [&'static str] = &["auth_token"];
-    fn check(&self, _: &mut Problems) {}
+    fn check(&self, problems: &mut Problems) {
+        check_url(problems, "plivo.api_url", &self.api_url);
+        check_id(problems, "plivo.auth_id", &self.auth_id);
+    }
 }
 
 /// Vonage.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VonageConfig {
     /// The account's signature secret, which signs webhooks and sockets. Without it they are refused.
     pub signature_secret: Secret<String>,
     /// The application whose calls are taken; empty: any of the account.
     pub application_id: String,
+    /// The application's private key in PEM, with which the API is asked. Without it or `application_id` callers are moved by
+    /// closing their stream, a person is joined without a question, and nobody is called.
+    pub private_key: Secret<String>,
+    /// The number people are called from, one of the application's.
+    pub number: String,
+    /// Where Vonage's API is.
+    pub api_url: String,
+}
+
+impl Default for VonageConfig {
+    fn default() -> Self {
+        Self {
+            signature_secret: Secret::default(),
+            application_id: String::new(),
+            private_key: Secret::default(),
+            number: String::new(),
+            api_url: "https://api.nexmo.com".to_owned(),
+        }
+    }
 }
 
 impl Section for VonageConfig {
     const NAME: &'static str = "vonage";
-    const SECRETS: &'static [&'static str] = &["signature_secret"];
-    fn check(&self, _: &mut Problems) {}
+    const SECRETS: &'static [&'static str] = &["signature_secret", "private_key"];
+    fn check(&self, problems: &mut Problems) {
+        check_url(problems, "vonage.api_url", &self.api_url);
+        let key = self.private_key.expose();
+        if !key.is_empty() && rsa_key(key).is_none() {
+            problems.add("vonage.private_key", "<secret>", "must be an RSA private key of 2048 bits or more in PEM");
+        }
+        if !key.is_empty() && self.application_id.is_empty() {
+            problems.add("vonage.private_key", "<secret>", "is of use with `vonage.application_id` only");
+        }
+    }
+}
+
+/// The key in a PEM document, `BEGIN PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`. Environments that can't hold line ends have
+/// `\n` instead.
+pub fn rsa_key(pem: &str) -> Option<KeyPair> {
+    match PrivateKeyDer::from_pem_slice(pem.replace("\\n", "\n").as_bytes()).ok()? {
+        PrivateKeyDer::Pkcs8(key) => KeyPair::from_pkcs8(key.secret_pkcs8_der()).ok(),
+        PrivateKeyDer::Pkcs1(key) => KeyPair::from_der(key.secret_pkcs1_der()).ok(),
+        _ => None,
+    }
 }
 
 /// Exotel.
@@ -273,6 +370,17 @@ impl Section for ExotelConfig {
     }
 }
 
+/// Where ARI sends a caller who is to be given to somebody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AriMove {
+    /// On in the dialplan, which asks `after`.
+    #[default]
+    Continue,
+    /// Away, to the target's own endpoint. Nobody comes back.
+    Redirect,
+}
+
 /// Asterisk.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,13 +389,32 @@ pub struct AsteriskConfig {
     pub username: String,
     /// Its `password`. Without it Asterisk's streams are refused.
     pub password: Secret<String>,
+    /// Where ARI is, `http://HOST:8088/ari`, for callers who are in a Stasis application. Without it they are moved by ending
+    /// their stream.
+    pub ari_url: String,
+    /// A user of `ari.conf`.
+    pub ari_username: String,
+    /// Its password.
+    pub ari_password: Secret<String>,
+    /// `continue` in the dialplan, or `redirect` to the target's endpoint.
+    pub ari_move: AriMove,
+    /// The context `continue` goes to, at `s`, priority 1; empty: on behind `Stasis`.
+    pub ari_context: String,
 }
 
 impl Section for AsteriskConfig {
     const NAME: &'static str = "asterisk";
-    const SECRETS: &'static [&'static str] = &["password"];
+    const SECRETS: &'static [&'static str] = &["password", "ari_password"];
     fn check(&self, problems: &mut Problems) {
         check_pair(problems, Self::NAME, &self.username, &self.password);
+        if self.ari_username.is_empty() != self.ari_password.expose().is_empty() {
+            problems.add(
+                "asterisk.ari_username",
+                &self.ari_username,
+                "name and password are set together or not at all",
+            );
+        }
+        check_optional_url(problems, "asterisk.ari_url", &self.ari_url);
     }
 }
 

@@ -408,7 +408,7 @@ impl Runner {
         let answered = Answered {
             call: ringing.call,
             provider: self.provider,
-            provider_call_id: ringing.call_id.clone(),
+            provider_call_id: ringing.name().to_owned(),
             number: self.booking.number.clone(),
             cancel: ringing.cancel.clone(),
         };

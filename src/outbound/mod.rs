@@ -57,14 +57,14 @@ pub struct Ringing {
     pub key: String,
     /// Through which provider.
     pub provider: &'static str,
-    /// The provider's name for the call.
+    /// The provider's name for what was asked for.
     pub call_id: String,
     /// The call this will be.
     pub call: CallId,
     /// Ends it.
     pub cancel: CancellationToken,
     news: mpsc::Receiver<CallCommand>,
-    _entry: AwayEntry,
+    entry: AwayEntry,
 }
 
 /// What became of a telephone that rang.
@@ -90,10 +90,15 @@ pub async fn ring(
     // Before the provider knows of it: whoever answers may be quicker than the answer to our request.
     let entry = away.enter(provider, &key, CallHandle { id: call, cancel: cancel.clone() }, commands);
     let call_id = dialler.dial(provider, &key, to).await?;
-    Ok(Ringing { key, provider, call_id, call, cancel, news, _entry: entry })
+    Ok(Ringing { key, provider, call_id, call, cancel, news, entry })
 }
 
 impl Ringing {
+    /// The provider's name for the call, which it may have made up only when somebody answered.
+    pub fn name(&self) -> &str {
+        self.entry.renamed().unwrap_or(&self.call_id)
+    }
+
     /// What becomes of it. Dropping the future loses nothing.
     pub async fn answer(&mut self) -> Answer {
         loop {

@@ -1,8 +1,16 @@
-//! Asking providers' APIs: one client for all, with time limits and careful retries.
+//! Asking providers' APIs: one client for all, with time limits and careful retries. Below: each API's requests.
 //!
 //! A request is repeated only when repeating it does no harm: it is idempotent by its method or carries an id by which the
 //! provider tells repetitions apart. What is never repeated is a request that may have been carried out and would be
 //! carried out twice. Secrets are in no error and no log line.
+
+pub mod ari;
+pub mod laml;
+#[cfg(test)]
+pub(crate) mod played;
+pub mod plivo;
+pub mod telnyx;
+pub mod vonage;
 
 use std::time::Duration;
 
@@ -70,6 +78,12 @@ pub enum CarrierError {
         #[source]
         source: reqwest::Error,
     },
+    /// A yes that can't be read: nobody knows what was done.
+    #[error("the provider's API answers {status} with something that is no JSON")]
+    Unreadable {
+        /// HTTP status.
+        status: StatusCode,
+    },
     /// An answer that is a no.
     #[error("the provider's API answers {status}{}{code}", if code.is_empty() { "" } else { ", code " })]
     Refused {
@@ -78,6 +92,22 @@ pub enum CarrierError {
         /// The provider's own code for it, if there is one.
         code: String,
     },
+}
+
+impl CarrierError {
+    /// Whether the provider says that there is no such call, or none any more.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. } => true,
+            Self::Refused { code, .. } => CALL_IS_OVER.contains(&code.as_str()),
+            Self::Unreachable { .. } | Self::Unreadable { .. } => false,
+        }
+    }
+}
+
+/// An id as one segment of a path.
+fn segment(id: &str) -> String {
+    form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// The client.
@@ -97,7 +127,7 @@ impl Carrier {
         Self { http: builder.build().expect("a client of fixed settings can be built") }
     }
 
-    /// Sends the request, again where that does no harm. The answer's JSON, or null when it has none.
+    /// Sends the request, again where that does no harm. The answer's JSON, or null when it has no body.
     pub async fn ask(&self, ask: Ask<'_>) -> Result<Value, CarrierError> {
         let mut pause = PAUSE;
         for attempt in 1.. {
@@ -140,8 +170,13 @@ impl Carrier {
                 break;
             }
         }
-        let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_success() { Ok(answer) } else { Err(CarrierError::Refused { status, code: code_of(&answer) }) }
+        let answer = serde_json::from_slice(&body);
+        match answer {
+            Ok(answer) if status.is_success() => Ok(answer),
+            Err(_) if status.is_success() && body.is_empty() => Ok(Value::Null),
+            Err(_) if status.is_success() => Err(CarrierError::Unreadable { status }),
+            answer => Err(CarrierError::Refused { status, code: code_of(&answer.unwrap_or_default()) }),
+        }
     }
 
     /// The same for those who can do nothing about a failure but say so.
@@ -149,8 +184,7 @@ impl Carrier {
         match self.ask(ask).await {
             Ok(_) => true,
             // Whoever hung up first was quicker than our command.
-            Err(CarrierError::Refused { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. }) => true,
-            Err(CarrierError::Refused { code, .. }) if code == CALL_IS_OVER => true,
+            Err(error) if error.is_gone() => true,
             Err(error) => {
                 warn!("A provider did not {what}: {error}");
                 false
@@ -165,92 +199,55 @@ impl Default for Carrier {
     }
 }
 
-/// Telnyx: the call has ended already.
-const CALL_IS_OVER: &str = "90018";
+/// Telnyx: the call has ended already. Twilio: the call is not in progress.
+const CALL_IS_OVER: [&str; 2] = ["90018", "21220"];
 
 fn may_repeat(error: &CarrierError, repeatable: bool) -> bool {
     match error {
         // Nothing was sent yet.
         CarrierError::Unreachable { source } if source.is_connect() => true,
-        CarrierError::Unreachable { .. } => repeatable,
+        CarrierError::Unreachable { .. } | CarrierError::Unreadable { .. } => repeatable,
         // The provider says that it did nothing.
         CarrierError::Refused { status: StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, .. } => true,
         CarrierError::Refused { status, .. } => repeatable && status.is_server_error(),
     }
 }
 
-/// The code in an error's body, where the providers put it.
+/// The code in an error's body, where the providers put it; Vonage's is the end of an address.
 fn code_of(answer: &Value) -> String {
-    let places = [&answer["errors"][0]["code"], &answer["code"], &answer["error_code"]];
+    let places = [&answer["errors"][0]["code"], &answer["code"], &answer["error_code"], &answer["type"]];
     let text = |value: &Value| value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|n| n.to_string()));
-    places.into_iter().find_map(text).unwrap_or_default().chars().take(40).collect()
+    let code = places.into_iter().find_map(text).unwrap_or_default();
+    let word = code.rsplit(['#', '/']).next().unwrap_or_default();
+    word.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(40).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use axum::Router;
-    use axum::body::Bytes;
-    use axum::extract::{Request, State};
-    use axum::http::HeaderMap;
-    use axum::response::IntoResponse as _;
     use serde_json::json;
-    use tokio::net::TcpListener;
-    use tokio::task::JoinSet;
 
+    use super::played::{Api, SILENCE};
     use super::*;
 
-    type Seen = Arc<Mutex<Vec<(Method, String, HeaderMap, String)>>>;
-
-    struct Api {
-        base: String,
-        seen: Seen,
-        _server: JoinSet<()>,
-    }
-
-    /// An API that answers with each of `answers` in turn, then with 200.
-    async fn api(answers: &'static [(u16, &'static str)]) -> Api {
-        async fn take(
-            State((seen, answers)): State<(Seen, &'static [(u16, &'static str)])>,
-            request: Request,
-        ) -> axum::response::Response {
-            let (parts, body) = request.into_parts();
-            let body: Bytes = axum::body::to_bytes(body, 100_000).await.expect("short");
-            let body = String::from_utf8(body.to_vec()).expect("text");
-            let mut seen = seen.lock().expect("not poisoned");
-            seen.push((parts.method, parts.uri.to_string(), parts.headers, body));
-            let (status, said) = answers.get(seen.len() - 1).copied().unwrap_or((200, r#"{"data":{"ok":true}}"#));
-            (StatusCode::from_u16(status).expect("a status"), said).into_response()
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let seen = Seen::default();
-        let app = Router::new().fallback(take).with_state((seen.clone(), answers));
-        let mut server = JoinSet::new();
-        server.spawn(async move { drop(axum::serve(listener, app).await) });
-        Api { base, seen, _server: server }
-    }
-
-    fn ask<'a>(api: &Api, credentials: Credentials<'a>, content: Content, repeatable: bool) -> Ask<'a> {
-        Ask { method: Method::POST, url: format!("{}/v2/calls/x", api.base), credentials, content, repeatable }
+    fn ask<'a>(base: &str, credentials: Credentials<'a>, content: Content, repeatable: bool) -> Ask<'a> {
+        Ask { method: Method::POST, url: format!("{base}/v2/calls/x"), credentials, content, repeatable }
     }
 
     #[tokio::test]
     async fn method_path_credentials_and_body_are_sent() {
-        let (api, carrier) = (api(&[]).await, Carrier::new());
-        let key = Secret::new("KEY".to_owned());
-        let answer = carrier.ask(ask(&api, Credentials::Bearer(&key), Content::Json(json!({"a": 1})), true)).await;
+        let api = Api::answering(&[(200, r#"{"data":{"ok":true}}"#)]).await;
+        let (carrier, key) = (Carrier::new(), Secret::new("KEY".to_owned()));
+        let json = Content::Json(json!({"a": 1}));
+        let answer = carrier.ask(ask(&api.base, Credentials::Bearer(&key), json, true)).await;
         assert_eq!(answer.expect("200"), json!({"data": {"ok": true}}));
         let form = Content::Form(vec![("Twiml", "<a b=\"c&d\"/>".to_owned())]);
-        carrier.ask(ask(&api, Credentials::Basic("AC1", &key), form, false)).await.expect("200");
-        let seen = api.seen.lock().expect("not poisoned");
-        let header =
-            |n: usize, name: &str| seen[n].2.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        assert_eq!((&seen[0].0, seen[0].1.as_str()), (&Method::POST, "/v2/calls/x"));
-        assert_eq!((header(0, "authorization"), header(0, "content-type")), ("Bearer KEY", "application/json"));
-        assert_eq!((seen[0].3.as_str(), seen[1].3.as_str()), (r#"{"a":1}"#, "Twiml=%3Ca+b%3D%22c%26d%22%2F%3E"));
-        assert_eq!(header(1, "authorization"), "Basic QUMxOktFWQ==");
+        carrier.ask(ask(&api.base, Credentials::Basic("AC1", &key), form, false)).await.expect("200");
+        let [first, second] = api.asked().try_into().expect("two requests");
+        assert_eq!((first.method, first.target.as_str()), (Method::POST, "/v2/calls/x"));
+        assert_eq!((first.authorization.as_str(), first.content_type.as_str()), ("Bearer KEY", "application/json"));
+        assert_eq!((first.body.as_str(), second.body.as_str()), (r#"{"a":1}"#, "Twiml=%3Ca+b%3D%22c%26d%22%2F%3E"));
+        assert_eq!(second.authorization, "Basic QUMxOktFWQ==");
+        assert_eq!(second.content_type, "application/x-www-form-urlencoded");
     }
 
     #[tokio::test]
@@ -263,10 +260,28 @@ mod tests {
             (&[(500, "{}"), (502, "{}"), (504, "{}"), (200, "{}")], true, 3, false),
             (&[(401, "{}")], true, 1, false),
             (&[(302, "")], true, 1, false),
+            (&[(200, "<html>")], true, 2, true),
+            (&[(200, "<html>")], false, 1, false),
+            (&[(SILENCE, "")], false, 1, false),
+            (&[(204, "")], false, 1, true),
         ] {
-            let (api, carrier) = (api(answers).await, Carrier::new());
-            let result = carrier.ask(ask(&api, Credentials::Bearer(&key), Content::Empty, repeatable)).await;
-            assert_eq!((result.is_ok(), api.seen.lock().expect("not poisoned").len()), (good, tries), "{answers:?}");
+            let (api, carrier) = (Api::answering(answers).await, Carrier::new());
+            let result = carrier.ask(ask(&api.base, Credentials::Bearer(&key), Content::Empty, repeatable)).await;
+            assert_eq!((result.is_ok(), api.asked().len()), (good, tries), "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn codes_are_found_where_each_provider_puts_them() {
+        for (body, code) in [
+            (json!({"errors": [{"code": "10009", "title": "Authentication failed"}]}), "10009"),
+            (json!({"code": 20003, "message": "Authenticate", "status": 401}), "20003"),
+            (json!({"type": "https://developer.vonage.com/api-errors#jwt-expired", "title": "x"}), "jwt-expired"),
+            (json!({"type": "UNAUTHORIZED", "error_title": "Unauthorized"}), "UNAUTHORIZED"),
+            (json!({"error": "not found"}), ""),
+            (json!(["+1500 5550006"]), ""),
+        ] {
+            assert_eq!(code_of(&body), code);
         }
     }
 
@@ -277,14 +292,15 @@ mod tests {
         for (answers, good) in [
             (&[(404, "{}")][..], true),
             (&[(422, r#"{"errors":[{"code":"90018","title":"Call has already ended"}]}"#)], true),
+            (&[(400, r#"{"code":21220,"message":"Call is not in-progress"}"#)], true),
             (&[(422, r#"{"errors":[{"code":"90015"}]}"#)], false),
         ] {
-            let api = api(answers).await;
+            let api = Api::answering(answers).await;
             let credentials = Credentials::Bearer(&key);
-            assert_eq!(carrier.command("hang up", ask(&api, credentials, Content::Empty, true)).await, good);
+            assert_eq!(carrier.command("hang up", ask(&api.base, credentials, Content::Empty, true)).await, good);
         }
-        let gone = Api { base: "http://127.0.0.1:1".to_owned(), seen: Seen::default(), _server: JoinSet::new() };
-        let error = carrier.ask(ask(&gone, Credentials::Bearer(&key), Content::Empty, true)).await.expect_err("nobody");
+        let nobody = ask("http://127.0.0.1:1", Credentials::Bearer(&key), Content::Empty, true);
+        let error = carrier.ask(nobody).await.expect_err("nobody");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("can't be reached") && !shown.contains("KEY") && !shown.contains("/v2"), "{shown}");
     }

@@ -12,12 +12,13 @@
 //! that takes nothing for [`WRITE_PATIENCE`] is given up. Not here: what a call does (`call/`), what a message means
 //! (`telephony/`).
 
-use std::collections::VecDeque;
+mod departing;
+mod leg;
+mod outbox;
+
 use std::fmt::Display;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -28,23 +29,23 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use metrics::counter;
-use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use self::departing::Departure;
+use self::leg::{Inbound, Leg};
+use self::outbox::Outbox;
 use super::gate::{Gate, unix_s};
-use super::live::LiveStream;
+use super::moving::{Moved, Mover};
 use super::tokens::StreamGrant;
 use super::webhooks::outcomes::StreamOutcome;
-use crate::audio::frame::AudioFrame;
-use crate::audio::framer::Framer;
 use crate::audio::resample::Resampler;
-use crate::audio::units::{Millis, SampleRate};
+use crate::audio::units::SampleRate;
 use crate::call::CallId;
-use crate::call::handle::{AdmitError, CallHandle, CallOpener, INBOUND_FRAMES, LEG_COMMANDS, LEG_EVENTS, LegIo};
+use crate::call::handle::{AdmitError, CallOpener, INBOUND_FRAMES, LEG_COMMANDS, LEG_EVENTS, LegIo};
 use crate::telemetry::{Secret, metric};
 use crate::telephony::handshake::{Arrival, Handshake, LetIn, Opening, Refusal};
 use crate::telephony::protocol::{
@@ -79,6 +80,7 @@ const LOG_EVERY: Duration = Duration::from_secs(5);
 pub struct MediaState {
     gate: Arc<Gate>,
     opener: Arc<dyn CallOpener>,
+    mover: Option<Arc<dyn Mover>>,
     tracker: TaskTracker,
     cancel: CancellationToken,
     waiting: Arc<Semaphore>,
@@ -88,7 +90,13 @@ impl MediaState {
     /// `gate` lets streams in and remembers how they ended, `opener` starts their calls. Every socket runs under
     /// `tracker`; `cancel` hangs up all of them and is meant for the very end of a shutdown, after calls said goodbye.
     pub fn new(gate: Arc<Gate>, opener: Arc<dyn CallOpener>, tracker: TaskTracker, cancel: CancellationToken) -> Self {
-        Self { gate, opener, tracker, cancel, waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+        Self { gate, opener, mover: None, tracker, cancel, waiting: Arc::new(Semaphore::new(MAX_WAITING)) }
+    }
+
+    /// Callers who go to somebody else are moved by their providers' APIs, where there are any.
+    pub fn with_mover(mut self, mover: Arc<dyn Mover>) -> Self {
+        self.mover = Some(mover);
+        self
     }
 }
 
@@ -205,6 +213,7 @@ where
                 driver.lost().await;
             },
             command = next_command(&mut driver.leg), if driver.outbox.has_room() => driver.command(command).await,
+            moved = departing::answered(&mut driver.departure) => driver.departed(moved).await,
             () = sleep_until(deadline.into()) => driver.time_passed().await,
             // Once: some dialects say goodbye first and wait for the answer.
             () = cancel.cancelled(), if !driver.cancelled => {
@@ -242,6 +251,8 @@ struct Driver {
     protocol: Box<dyn MediaProtocol>,
     outbox: Outbox,
     leg: Option<Leg>,
+    /// The caller is on the way to somebody else.
+    departure: Option<Departure>,
     let_in: LetIn,
     /// A token in the handshake, for dialects whose start has no place for one.
     token: Option<Secret<String>>,
@@ -253,22 +264,6 @@ struct Driver {
     /// Everything is hung up.
     cancelled: bool,
     skipped: Skipped,
-}
-
-/// The call's end of the channels.
-struct Leg {
-    provider_call_id: String,
-    handle: CallHandle,
-    frames: mpsc::Sender<AudioFrame>,
-    events: mpsc::Sender<MediaEvent>,
-    commands: mpsc::Receiver<MediaCommand>,
-    inbound: Inbound,
-    /// From 16 kHz to the provider's rate.
-    outbound: Resampler,
-    rate: SampleRate,
-    outcome: Option<StreamOutcome>,
-    /// Lets webhooks find the call.
-    _live: LiveStream,
 }
 
 impl Driver {
@@ -284,6 +279,7 @@ impl Driver {
             protocol,
             outbox: Outbox::default(),
             leg: None,
+            departure: None,
             let_in,
             token: token.map(|token| Secret::new(token.to_owned())),
             permit: Some(permit),
@@ -337,6 +333,10 @@ impl Driver {
                 MediaCommand::Clear
             }
             (Some(MediaCommand::Transfer(transfer)), Some(leg)) => {
+                if let Some(mover) = self.state.mover.as_ref().filter(|mover| mover.can_move(self.spec.name)) {
+                    self.departure = Some(leg.depart(&self.state.gate, mover.clone(), self.spec.name, transfer));
+                    return;
+                }
                 leg.outcome = Some(StreamOutcome::Transfer(transfer.clone()));
                 MediaCommand::Transfer(transfer)
             }
@@ -346,10 +346,27 @@ impl Driver {
         self.settle(result).await;
     }
 
+    /// What the provider's API said about a caller who is to go. Unless it has the caller, the stream is closed, and the
+    /// provider asks what comes next.
+    async fn departed(&mut self, moved: Moved) {
+        match (moved, &mut self.departure) {
+            (Moved::Yes, Some(departure)) => departure.moved(now()),
+            (Moved::Gone | Moved::No, _) => self.close_for_departure().await,
+            (Moved::Yes, None) => {}
+        }
+    }
+
+    async fn close_for_departure(&mut self) {
+        let Some(departure) = self.departure.take() else { return };
+        let result = self.protocol.handle_command(now(), MediaCommand::Transfer(departure.into_transfer()));
+        self.settle(result).await;
+    }
+
     /// The next moment something is due, within a day.
     fn deadline(&self) -> Instant {
         let silence = if self.pinged { LOST_AFTER } else { PING_AFTER };
-        let due = [self.protocol.poll_timeout(), self.outbox.give_up_at, Some(self.heard_at + silence)];
+        let parting = self.departure.as_ref().and_then(Departure::until);
+        let due = [self.protocol.poll_timeout(), self.outbox.give_up_at, parting, Some(self.heard_at + silence)];
         due.into_iter().flatten().min().unwrap_or(self.heard_at + LOST_AFTER)
     }
 
@@ -366,6 +383,9 @@ impl Driver {
         if now >= self.heard_at + PING_AFTER && !self.pinged {
             self.pinged = true;
             self.outbox.push(Message::Ping(Vec::new().into()));
+        }
+        if self.departure.as_ref().and_then(Departure::until).is_some_and(|at| now >= at) {
+            return self.close_for_departure().await;
         }
         if self.protocol.poll_timeout().is_some_and(|at| now >= at) {
             self.protocol.handle_timeout(now);
@@ -465,6 +485,7 @@ impl Driver {
             start.stream_id = start.provider_call_id.clone();
         }
         let (rate, provider_call_id) = (start.plays_at, start.provider_call_id.clone());
+        let number = start.to.as_ref().map(|number| number.reveal().clone()).unwrap_or_default();
         let unusable = |_| (CloseReason::Protocol, "rate");
         let inbound = Inbound::new(start.rate).map_err(unusable)?;
         let outbound = Resampler::new(SampleRate::WIDEBAND, rate).map_err(unusable)?;
@@ -475,18 +496,37 @@ impl Driver {
         let busy = |error: AdmitError| (CloseReason::Busy, error.label());
         let handle = self.state.opener.open(self.spec.name, start, io).map_err(busy)?;
         let live = self.state.gate.live.enter(&provider_call_id, events.clone());
-        let outcome = None;
-        Ok(Leg { provider_call_id, handle, frames, events, commands, inbound, outbound, rate, outcome, _live: live })
+        Ok(Leg {
+            provider_call_id,
+            handle,
+            frames,
+            events,
+            commands,
+            inbound,
+            outbound,
+            rate,
+            number,
+            outcome: None,
+            departed: false,
+            _live: live,
+        })
     }
 
     /// The stream ended: the actor hears it once, and the provider's next question finds an answer.
     async fn stop(&mut self, reason: StopReason) {
         let Some(mut leg) = self.leg.take() else { return };
-        let outcome = leg.outcome.take().unwrap_or(match reason {
-            StopReason::Provider | StopReason::Hangup => StreamOutcome::Ended,
-            StopReason::SocketLost | StopReason::Protocol => StreamOutcome::Failed,
-        });
-        self.state.gate.outcomes.record(now(), &leg.provider_call_id, outcome);
+        let reason = match self.departure.take() {
+            Some(departure) => departure.ended(reason).await,
+            None => reason,
+        };
+        // What became of a caller on the way to somebody else is noted already, and more by now.
+        if !leg.departed {
+            let outcome = leg.outcome.take().unwrap_or(match reason {
+                StopReason::Provider | StopReason::Hangup => StreamOutcome::Ended,
+                StopReason::SocketLost | StopReason::Protocol => StreamOutcome::Failed,
+            });
+            self.state.gate.outcomes.record(now(), &leg.provider_call_id, outcome);
+        }
         info!(call.id = %leg.handle.id, ?reason, "Stream ended: {reason:?}");
         if !leg.tell(MediaEvent::Stopped(reason)).await {
             leg.handle.cancel.cancel();
@@ -508,118 +548,6 @@ impl Driver {
     async fn finish(&mut self) {
         self.stop(StopReason::SocketLost).await;
         self.skipped.log();
-    }
-}
-
-impl Leg {
-    /// Caller audio, on its way to the call: never waits.
-    fn heard(&mut self, frame: AudioFrame) {
-        let frames = &self.frames;
-        self.inbound.push(&frame, |frame| match frames.try_send(frame) {
-            // A closed channel is a call that ends: its commands say the rest.
-            Ok(()) | Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                counter!(metric::FRAMES_DROPPED, "leg" => "caller", "reason" => "full").increment(1);
-            }
-        });
-    }
-
-    /// The call's audio at the provider's rate.
-    fn convert(&mut self, frame: AudioFrame) -> AudioFrame {
-        if frame.rate == self.rate {
-            return frame;
-        }
-        let mut pcm = Vec::with_capacity(self.rate.samples_in(frame.span()) + 1);
-        self.outbound.push(&frame.pcm, &mut pcm);
-        AudioFrame::new(frame.at, self.rate, pcm)
-    }
-
-    /// Hands an event to the call, waiting a bounded time for room. False when the call does not take it.
-    async fn tell(&mut self, event: MediaEvent) -> bool {
-        if let MediaEvent::Gap(frames) = event {
-            counter!(metric::FRAMES_DROPPED, "leg" => "caller", "reason" => "gap").increment(frames.into());
-            // Frames carry their place, so the gap shows there as well: not worth waiting for.
-            return !matches!(self.events.try_send(event), Err(TrySendError::Closed(_)));
-        }
-        match self.events.try_send(event) {
-            Ok(()) => true,
-            Err(TrySendError::Closed(_)) => true, // the call ends, and its commands are about to say so
-            Err(TrySendError::Full(event)) => {
-                matches!(timeout(EVENT_PATIENCE, self.events.send(event)).await, Ok(Ok(())))
-            }
-        }
-    }
-}
-
-/// From the provider's audio to 16 kHz frames of 20 ms.
-struct Inbound {
-    resampler: Resampler,
-    framer: Framer,
-    converted: Vec<i16>,
-}
-
-impl Inbound {
-    fn new(rate: SampleRate) -> Result<Self, crate::audio::resample::ResampleError> {
-        let resampler = Resampler::new(rate, SampleRate::WIDEBAND)?;
-        Ok(Self { resampler, framer: Framer::new(SampleRate::WIDEBAND), converted: Vec::new() })
-    }
-
-    fn push(&mut self, frame: &AudioFrame, mut take: impl FnMut(AudioFrame)) {
-        // A provider's clock jitters by milliseconds; a frame's worth or more is a gap.
-        if frame.at >= self.framer.end() + Millis::FRAME {
-            self.framer.skip_to(frame.at);
-        }
-        self.converted.clear();
-        self.resampler.push(&frame.pcm, &mut self.converted);
-        self.framer.push(&self.converted);
-        while let Some(frame) = self.framer.pop() {
-            take(frame);
-        }
-    }
-}
-
-/// What waits to be written, and since when nothing could be.
-#[derive(Default)]
-struct Outbox {
-    queue: VecDeque<Message>,
-    unflushed: bool,
-    give_up_at: Option<Instant>,
-}
-
-impl Outbox {
-    fn push(&mut self, message: Message) {
-        self.give_up_at.get_or_insert_with(|| now() + WRITE_PATIENCE);
-        self.queue.push_back(message);
-    }
-
-    fn has_room(&self) -> bool {
-        self.queue.len() < OUTBOX
-    }
-
-    fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.unflushed
-    }
-
-    /// Writes everything. What was handed over is remembered here, so that dropping the future loses nothing.
-    async fn pump<K, E>(&mut self, sink: &mut K) -> Result<(), E>
-    where
-        K: Sink<Message, Error = E> + Unpin,
-    {
-        poll_fn(|cx| {
-            while !self.queue.is_empty() {
-                ready!(sink.poll_ready_unpin(cx))?;
-                if let Some(message) = self.queue.pop_front() {
-                    sink.start_send_unpin(message)?;
-                    self.unflushed = true;
-                    // Slow is not stuck.
-                    self.give_up_at = Some(now() + WRITE_PATIENCE);
-                }
-            }
-            ready!(sink.poll_flush_unpin(cx))?;
-            (self.unflushed, self.give_up_at) = (false, None);
-            Poll::Ready(Ok(()))
-        })
-        .await
     }
 }
 

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod health;
 pub mod live;
 pub mod media;
+pub mod moving;
 pub mod outbound;
 pub mod router;
 pub mod tokens;

@@ -1,15 +1,14 @@
-//! Calls we make: each provider's request that lets a telephone ring. What becomes of it comes by its webhooks, `answered` and
-//! `dialled` in `webhooks/form.rs`.
+//! Calls we make: each provider's request that lets a telephone ring. What becomes of it comes by its webhooks: `answered` and
+//! `dialled` in `webhooks/form.rs`, `calling` of Telnyx and Vonage.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Method;
+use serde_json::Value;
 use tracing::warn;
 
-use super::carrier::{Ask, Carrier, Content, Credentials};
+use super::carrier::{Ask, Carrier, laml, plivo, telnyx, vonage};
 use super::gate::Gate;
-use crate::config::TwilioConfig;
 use crate::outbound::{DialError, Dialler};
 use crate::telemetry::Pii;
 
@@ -22,65 +21,87 @@ pub struct Outbound {
     carrier: Carrier,
 }
 
+/// A provider's API, with a number to call from.
+enum Line<'a> {
+    Laml(laml::Account<'a>),
+    Telnyx(telnyx::Account<'a>),
+    Plivo(plivo::Account<'a>),
+    Vonage(vonage::Application<'a>),
+}
+
+/// Where the provider's name for the call stands in the answer.
+type Name = fn(&Value) -> Option<&str>;
+
 impl Outbound {
     /// By the configuration `gate` has.
     pub fn new(gate: Arc<Gate>) -> Self {
         Self { gate, carrier: Carrier::new() }
     }
 
-    fn twilio(&self, provider: &str) -> Option<&TwilioConfig> {
-        let twilio = &self.gate.providers.twilio;
-        let whole =
-            !(twilio.account_sid.is_empty() || twilio.number.is_empty() || twilio.auth_token.expose().is_empty());
-        (provider == "twilio" && whole).then_some(twilio)
+    fn line(&self, provider: &str) -> Option<Line<'_>> {
+        let providers = &self.gate.providers;
+        match provider {
+            "twilio" | "signalwire" => {
+                laml::Account::of(provider, providers).filter(laml::Account::can_call).map(Line::Laml)
+            }
+            "telnyx" => telnyx::Account::of(&providers.telnyx).filter(telnyx::Account::can_call).map(Line::Telnyx),
+            "plivo" => plivo::Account::of(&providers.plivo).filter(plivo::Account::can_call).map(Line::Plivo),
+            "vonage" if vonage::can_call(&providers.vonage) => {
+                vonage::Application::of(&providers.vonage).map(Line::Vonage)
+            }
+            _ => None,
+        }
     }
 }
 
-fn calls(twilio: &TwilioConfig) -> String {
-    format!("{}/2010-04-01/Accounts/{}/Calls", twilio.api_url.trim_end_matches('/'), twilio.account_sid)
+impl Line<'_> {
+    fn call(&self, to: &str, key: &str, url: impl Fn(&str) -> String) -> (Ask<'_>, Name) {
+        let about = |name: &str| url(&format!("{name}?call={key}"));
+        match self {
+            Self::Laml(account) => (account.call(to, RING_S, about("answered"), about("dialled")), laml::call_id),
+            Self::Telnyx(account) => (account.call_out(to, RING_S, key, &url("incoming")), telnyx::call_id),
+            Self::Plivo(account) => {
+                (account.call(to, RING_S, &about("answered"), &about("dialled")), plivo::request_id)
+            }
+            Self::Vonage(application) => {
+                let events = format!("{}&leg=out", about("event"));
+                (application.call_out(to, RING_S, &about("answered"), &events), vonage::call_id)
+            }
+        }
+    }
+
+    fn end(&self, call_id: &str) -> Ask<'_> {
+        match self {
+            Self::Laml(account) => account.end(call_id),
+            Self::Telnyx(account) => account.end(call_id),
+            Self::Plivo(account) => account.cancel(call_id),
+            Self::Vonage(application) => application.end(call_id),
+        }
+    }
 }
 
 #[async_trait]
 impl Dialler for Outbound {
     fn can_dial(&self, provider: &'static str) -> bool {
-        self.twilio(provider).is_some()
+        self.line(provider).is_some()
     }
 
     async fn dial(&self, provider: &'static str, key: &str, to: &Pii<String>) -> Result<String, DialError> {
-        let twilio = self.twilio(provider).ok_or(DialError::Unconfigured)?;
-        let url = |name: &str| format!("{}/voice/twilio/{name}?call={key}", self.gate.base_url);
-        let ask = Ask {
-            method: Method::POST,
-            url: format!("{}.json", calls(twilio)),
-            credentials: Credentials::Basic(&twilio.account_sid, &twilio.auth_token),
-            content: Content::Form(vec![
-                ("To", to.reveal().clone()),
-                ("From", twilio.number.clone()),
-                ("Url", url("answered")),
-                ("StatusCallback", url("dialled")),
-                ("Timeout", RING_S.to_string()),
-                ("MachineDetection", "Enable".to_owned()),
-            ]),
-            // Whoever is called twice is called once too often.
-            repeatable: false,
-        };
+        let line = self.line(provider).ok_or(DialError::Unconfigured)?;
+        let (ask, name) = line.call(to.reveal(), key, |path| format!("{}/voice/{provider}/{path}", self.gate.base_url));
         let answer = self.carrier.ask(ask).await.map_err(|error| {
             warn!("A provider did not make a call: {error}");
             DialError::Refused
         })?;
-        answer["sid"].as_str().filter(|sid| !sid.is_empty()).map(str::to_owned).ok_or(DialError::Refused)
+        name(&answer).filter(|id| !id.is_empty()).map(str::to_owned).ok_or(DialError::Refused)
     }
 
     async fn hang_up(&self, provider: &'static str, call_id: &str) {
-        let Some(twilio) = self.twilio(provider) else { return };
-        let call: String = form_urlencoded::byte_serialize(call_id.as_bytes()).collect();
-        let ask = Ask {
-            method: Method::POST,
-            url: format!("{}/{call}.json", calls(twilio)),
-            credentials: Credentials::Basic(&twilio.account_sid, &twilio.auth_token),
-            content: Content::Form(vec![("Status", "completed".to_owned())]),
-            repeatable: true,
-        };
-        self.carrier.command("end a call", ask).await;
+        if let Some(line) = self.line(provider) {
+            self.carrier.command("end a call", line.end(call_id)).await;
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,85 +1,25 @@
-//! A callback from end to end: booked by key with the number read back, kept in line, taken by an agent, rung through the
-//! provider's API, answered or not, and over exactly once.
+//! A callback from end to end, through each provider that can make calls: booked by key with the number read back, kept in line,
+//! taken by an agent, rung through the provider's API, answered or not, and over exactly once.
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::{Request, State};
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use serde_json::json;
 use warmline::audio::units::Millis;
-use warmline::cli::call::player::{CallPlayer, Dial};
-use warmline::telemetry::Secret;
+use warmline::cli::call::player::CallPlayer;
 use warmline::telephony::protocol::Digit;
 
 use crate::support::agent::Agent;
+use crate::support::calling::{Api, dial};
 use crate::support::front_desk::{FrontDesk, PATIENCE, SENTENCE, said, until};
-use crate::support::house::{secret_of, twilio};
 use crate::support::tones::{best_share, tone};
 
 const BOOKED_IN: &str = "CA00000000000000000000000000000001";
-pub const CALLED: &str = "CA00000000000000000000000000000002";
-
-type Requests = Arc<Mutex<Vec<(String, String)>>>;
-
-/// Twilio's API: makes every call it is asked for.
-pub struct Api {
-    pub base: String,
-    /// Paths and forms.
-    requests: Requests,
-    _server: JoinSet<()>,
-}
-
-impl Api {
-    pub async fn open() -> Self {
-        async fn take(State(requests): State<Requests>, request: Request) -> axum::Json<Value> {
-            let path = request.uri().path().to_owned();
-            let body = axum::body::to_bytes(request.into_body(), 100_000).await.expect("short");
-            let form = String::from_utf8(body.to_vec()).expect("text");
-            requests.lock().expect("not poisoned").push((path, form));
-            axum::Json(json!({ "sid": CALLED }))
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let requests = Requests::default();
-        let app = Router::new().fallback(take).with_state(requests.clone());
-        let mut server = JoinSet::new();
-        server.spawn(async move { drop(axum::serve(listener, app).await) });
-        Self { base, requests, _server: server }
-    }
-
-    /// The key under which the `nth` call was asked for.
-    pub async fn key(&self, nth: usize) -> String {
-        let form = async || {
-            let requests = self.requests.lock().expect("not poisoned");
-            let mut dials = requests.iter().filter(|(path, _)| path.ends_with("/Accounts/AC1/Calls.json"));
-            dials.nth(nth).map(|(_, form)| form.clone())
-        };
-        until("a call is asked for", async || form().await.is_some()).await;
-        let form = form().await.expect("just seen");
-        assert!(form.contains("To=%2B15005550006") && form.contains("From=%2B15005550100"), "{form}");
-        let url = form_urlencoded::parse(form.as_bytes()).find(|(name, _)| name == "Url").expect("an address").1;
-        url.split_once("answered?call=").expect("a key").1.to_owned()
-    }
-}
-
-pub fn dial(desk: &FrontDesk, call: &str) -> Dial {
-    let auth_token = Secret::new(secret_of("twilio").to_owned());
-    Dial { auth_token, call_id: Some(call.to_owned()), patience: PATIENCE, ..Dial::new(desk.base.as_str(), "twilio") }
-}
 
 pub fn key(digit: char) -> Digit {
     Digit::new(digit).expect("a key")
 }
 
-async fn open(api: &Api, more: &str) -> FrontDesk {
-    FrontDesk::open_calling_out(&api.base, more).await
-}
-
 /// A caller wants a person, and then to be called back: the number is read back and confirmed.
-async fn booked(desk: &FrontDesk) -> String {
-    let mut call = CallPlayer::connect(&dial(desk, BOOKED_IN)).await.expect("connects");
+async fn booked(desk: &FrontDesk, provider: &str) -> String {
+    let mut call = CallPlayer::connect(&dial(desk, provider, BOOKED_IN)).await.expect("connects");
     call.wait_reply_start(PATIENCE).await.expect("a greeting");
     call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
     call.dtmf(key('0')).await.expect("pressed");
@@ -114,21 +54,18 @@ async fn open_messages(desk: &FrontDesk) -> usize {
     desk.get("messages").await.as_array().map_or(0, Vec::len)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_booked_a_callback_is_rung_when_an_agent_is_free_and_joined() {
-    let api = Api::open().await;
-    let desk = open(&api, "").await;
-    booked(&desk).await;
+/// Who booked a callback is rung when an agent is free, and joined.
+async fn rung_and_joined(provider: &'static str) {
+    let api = Api::open(provider).await;
+    let desk = FrontDesk::open_with_account(provider, &api.account(), "").await;
+    booked(&desk, provider).await;
     assert_eq!(open_messages(&desk).await, 1, "agents see it meanwhile");
     let mut agent = available(&desk).await;
     taken(&mut agent).await;
 
     let name = api.key(0).await;
-    let form = [("CallSid", CALLED), ("From", "+15005550100"), ("To", "+15005550006"), ("AnsweredBy", "human")];
-    let answer = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &form).await;
-    let token = answer.split_once("name=\"token\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
-    let token = Secret::new(token.unwrap_or_else(|| panic!("no stream in {answer}")).0.to_owned());
-    let mut call = CallPlayer::connect(&Dial { token: Some(token), ..dial(&desk, CALLED) }).await.expect("connects");
+    let token = api.answered(&desk, &name).await.expect("they are joined");
+    let mut call = CallPlayer::connect(&api.dial(&desk, token)).await.expect("connects");
     let connected = agent.expect("connected").await;
     let id = connected["call_id"].as_str().expect("an id").to_owned();
     let before = call.captured_audio().reply.len();
@@ -154,27 +91,80 @@ async fn who_booked_a_callback_is_rung_when_an_agent_is_free_and_joined() {
         (1, &json!("callback"), &json!("bridged"))
     );
     until("it is off the list", async || open_messages(&desk).await == 0).await;
-    // Twilio asks once more: there is nobody to be called any more.
-    let again = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &form).await;
-    assert!(again.contains("<Hangup/>") && !again.contains("token"), "{again}");
-    let dials = api.requests.lock().expect("not poisoned").len();
-    assert_eq!(dials, 1, "rung once");
+    let before = api.count();
+    // The provider asks once more: there is nobody to be called any more.
+    assert!(api.answered(&desk, &name).await.is_none());
+    // Nor is anybody rung; all that is said to a provider that takes commands is to hang up.
+    assert!(api.count() - before <= 1, "rung once");
     desk.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_answer_lets_the_agent_go_and_stays_on_the_list() {
-    let api = Api::open().await;
-    let desk = open(&api, "[handoff]\ncallback_attempts = 1\nwrap_up_s = 60\n").await;
-    booked(&desk).await;
+async fn who_booked_a_callback_is_rung_by_twilio() {
+    rung_and_joined("twilio").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_signalwire() {
+    rung_and_joined("signalwire").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_telnyx() {
+    rung_and_joined("telnyx").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_plivo() {
+    rung_and_joined("plivo").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_vonage() {
+    rung_and_joined("vonage").await;
+}
+
+/// Who does not answer, or whose machine does, lets the agent go and stays on the list.
+async fn not_reached(provider: &'static str, by_machine: bool) {
+    let api = Api::open(provider).await;
+    let more = "[handoff]\ncallback_attempts = 1\nwrap_up_s = 60\n";
+    let desk = FrontDesk::open_with_account(provider, &api.account(), more).await;
+    booked(&desk, provider).await;
     let mut agent = available(&desk).await;
     taken(&mut agent).await;
     let name = api.key(0).await;
-    let form = [("CallSid", CALLED), ("CallStatus", "no-answer")];
-    twilio(&desk.http, &desk.base, &format!("dialled?call={name}"), &form).await;
+    if by_machine {
+        api.machine(&desk, &name).await;
+    } else {
+        api.unanswered(&desk, &name).await;
+    }
     assert_eq!(agent.expect("call_ended").await["reason"], "not_reached");
-    let late = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &[("CallSid", CALLED)]).await;
-    assert!(late.contains("<Hangup/>"), "{late}");
+    assert!(api.answered(&desk, &name).await.is_none(), "too late");
     assert_eq!(open_messages(&desk).await, 1, "an agent may still try");
     desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_twilio_lets_the_agent_go_and_stays_on_the_list() {
+    not_reached("twilio", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_answers_signalwire_is_nobody() {
+    not_reached("signalwire", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_answers_telnyx_is_nobody() {
+    not_reached("telnyx", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_plivo_lets_the_agent_go() {
+    not_reached("plivo", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_answers_vonage_is_nobody() {
+    not_reached("vonage", true).await;
 }

@@ -3,45 +3,40 @@
 
 use serde_json::json;
 use warmline::audio::units::Millis;
-use warmline::cli::call::player::{CallPlayer, Dial};
-use warmline::telemetry::Secret;
+use warmline::cli::call::player::CallPlayer;
 use warmline::telephony::protocol::Digit;
 
-use crate::callback::{Api, CALLED, dial, key};
+use crate::callback::key;
+use crate::support::calling::{Api, dial};
 use crate::support::front_desk::{FrontDesk, PATIENCE, SENTENCE, until};
-use crate::support::house::twilio;
 use crate::support::tones::{best_share, tone};
 
 const TELEPHONES: &str = "[handoff]\ntelephones = { admin = \"+15005550006\" }\nwrap_up_s = 1\n";
 const CALLER: &str = "CA00000000000000000000000000000007";
 
-async fn at_the_telephone(api: &Api) -> FrontDesk {
-    let mut desk = FrontDesk::open_calling_out(&api.base, TELEPHONES).await;
+async fn at_the_telephone(provider: &str, api: &Api) -> FrontDesk {
+    let mut desk = FrontDesk::open_with_account(provider, &api.account(), TELEPHONES).await;
     desk.post("telephone/on", &json!(null)).await;
     until("the agent is there", async || desk.get("live").await["agents"][0]["state"] == "available").await;
     desk
 }
 
 /// A caller who wants a person.
-async fn calling(desk: &FrontDesk) -> CallPlayer {
-    let mut call = CallPlayer::connect(&dial(desk, CALLER)).await.expect("connects");
+async fn calling(desk: &FrontDesk, provider: &str) -> CallPlayer {
+    let mut call = CallPlayer::connect(&dial(desk, provider, CALLER)).await.expect("connects");
     call.wait_reply_start(PATIENCE).await.expect("a greeting");
     call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
     call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
     call
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_takes_a_caller_at_the_telephone() {
-    let api = Api::open().await;
-    let desk = at_the_telephone(&api).await;
-    let mut caller = calling(&desk).await;
+async fn takes_a_caller(provider: &'static str) {
+    let api = Api::open(provider).await;
+    let desk = at_the_telephone(provider, &api).await;
+    let mut caller = calling(&desk, provider).await;
     let name = api.key(0).await;
-    let form = [("CallSid", CALLED), ("From", "+15005550100"), ("To", "+15005550006"), ("AnsweredBy", "human")];
-    let answer = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &form).await;
-    let token = answer.split_once("name=\"token\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
-    let token = Secret::new(token.unwrap_or_else(|| panic!("no stream in {answer}")).0.to_owned());
-    let mut agent = CallPlayer::connect(&Dial { token: Some(token), ..dial(&desk, CALLED) }).await.expect("connects");
+    let token = api.answered(&desk, &name).await.expect("they are joined");
+    let mut agent = CallPlayer::connect(&api.dial(&desk, token)).await.expect("connects");
     agent.wait_reply_start(PATIENCE).await.expect("what it is about");
     agent.dtmf(key('1')).await.expect("pressed");
     until("they are joined", async || desk.get("live").await["calls"][0]["stage"] == "agent").await;
@@ -65,14 +60,27 @@ async fn an_agent_takes_a_caller_at_the_telephone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_takes_a_caller_at_the_telephone() {
+    takes_a_caller("twilio").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whom_telnyx_calls_takes_a_caller() {
+    takes_a_caller("telnyx").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_whom_vonage_calls_takes_a_caller() {
+    takes_a_caller("vonage").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_at_the_agents_telephone_is_a_miss() {
-    let api = Api::open().await;
-    let mut desk = at_the_telephone(&api).await;
-    let caller = calling(&desk).await;
+    let api = Api::open("plivo").await;
+    let mut desk = at_the_telephone("plivo", &api).await;
+    let caller = calling(&desk, "plivo").await;
     let name = api.key(0).await;
-    let form = [("CallSid", CALLED), ("AnsweredBy", "machine_start")];
-    let answer = twilio(&desk.http, &desk.base, &format!("answered?call={name}"), &form).await;
-    assert!(answer.contains("<Hangup/>") && !answer.contains("token"), "{answer}");
+    api.machine(&desk, &name).await;
     until("it is missed", async || desk.get("live").await["agents"][0]["state"] == "missed").await;
     desk.post("telephone/on", &json!(null)).await;
     // Back, and asked again, since nobody else is there.

@@ -1,7 +1,7 @@
 //! A telephone outside, from end to end: the caller is given to the provider, which calls a person. Nobody takes the call,
 //! and the caller is back in the same call; or somebody does, and it is over for us.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use warmline::audio::resample::resample_all;
 use warmline::audio::units::{Millis, SampleRate};
 use warmline::cli::call::player::{CallPlayer, Dial, Event};
@@ -9,10 +9,11 @@ use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 use warmline::telephony::providers::{PROVIDERS, ProviderSpec, TransferBy};
 
+use crate::support::calling::{self, Api, CALLED};
 use crate::support::front_desk::{
     ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, SENTENCE, VOICE_HZ, said, until,
 };
-use crate::support::house::secret_of;
+use crate::support::house::{secret_of, vonage_json};
 use crate::support::tones::{best_share, tone};
 
 const TELEPHONE: &str = "[handoff]\ntelephone = \"+15005550123\"\n";
@@ -126,10 +127,10 @@ async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
     assert!(best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8);
     let mut agent = desk.agent().await;
     agent.expect("hello").await;
-    agent.say(serde_json::json!({ "type": "set_state", "state": "available" })).await;
+    agent.say(json!({ "type": "set_state", "state": "available" })).await;
     let offer = agent.expect("offer").await;
     assert!(offer["summary"].to_string().contains(QUESTION), "what was said before is known: {offer}");
-    agent.say(serde_json::json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
+    agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
     assert_eq!(agent.expect("connected").await["call_id"], id.as_str());
     let before = call.captured_audio().reply.len();
     until("the caller hears the agent", async || {
@@ -152,6 +153,98 @@ async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
     assert!(offers.contains(&(&"rejected".into(), &"declined".into())), "{offers:?}");
     assert!(offers.contains(&(&"accepted".into(), &Value::Null)), "{offers:?}");
     assert_eq!((&detail["handoffs"][0]["outcome"], &detail["handoffs"][1]), (&"bridged".into(), &Value::Null));
+    desk.app.stop().await;
+}
+
+/// Until the caller is to go: the question was asked, and `0` pressed.
+async fn wants_a_person(desk: &FrontDesk) -> CallPlayer {
+    let mut call = CallPlayer::connect(&dial(desk)).await.expect("connects");
+    call.wait_reply_start(PATIENCE).await.expect("a greeting");
+    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    call
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_is_moved_by_twilios_api_while_the_stream_is_open() {
+    let api = Api::open("twilio").await;
+    let desk = FrontDesk::open_with_account("twilio", &api.account(), TELEPHONE).await;
+    let call = wants_a_person(&desk).await;
+    let (path, form) = api.request(&format!("/Calls/{CALL}.json"), 0).await;
+    assert_eq!(path, format!("/2010-04-01/Accounts/AC1/Calls/{CALL}.json"));
+    let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+    let after = format!("{}/voice/twilio/after", desk.base);
+    assert_eq!(fields, [("Url".to_owned(), after), ("Method".to_owned(), "POST".to_owned())]);
+    // Twilio does as it is told: the stream ends, and it asks what comes next.
+    call.hangup().await;
+    let document = twilio(&desk, "after", &[("CallSid", CALL), ("CallStatus", "in-progress")]).await;
+    assert!(document.contains(">+15005550123</Number>"), "{document}");
+    let calls = desk.get("calls").await;
+    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(desk.call(&id).await["call"]["outcome"], "live", "the call waits for what becomes of it");
+    let heard = twilio(&desk, &format!("whisper?call={CALL}"), &[("CallSid", "CA9")]).await;
+    assert!(heard.contains("Press 1 to take the call."), "{heard}");
+    let joined = twilio(&desk, &format!("accept?call={CALL}"), &[("CallSid", "CA9"), ("Digits", "1")]).await;
+    assert!(joined.ends_with("<Response/>"), "{joined}");
+    until("the call is over", async || desk.call(&id).await["call"]["outcome"] == "transferred").await;
+    desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_whom_the_api_does_not_move_goes_by_the_closed_stream() {
+    let account = "account_sid = \"AC1\"\napi_url = \"http://127.0.0.1:1\"";
+    let desk = FrontDesk::open_with_account("twilio", account, TELEPHONE).await;
+    let mut call = wants_a_person(&desk).await;
+    let ended = call.wait_end(PATIENCE).await.expect("our socket is closed");
+    let Event::Ended { reason, .. } = ended.event else { panic!("{ended:?}") };
+    assert_eq!(reason, "put through to +15005550123");
+    desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_called_by_vonage_is_asked_first_and_a_key_brings_the_caller_back() {
+    const UUID: &str = "63f61863-0000-4000-8000-000000000007";
+    let api = Api::open("vonage").await;
+    let desk = FrontDesk::open_with_account("vonage", &api.account(), TELEPHONE).await;
+    let dial = calling::dial(&desk, "vonage", UUID);
+    let mut call = CallPlayer::connect(&dial).await.expect("connects");
+    call.wait_reply_start(PATIENCE).await.expect("a greeting");
+    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    let (_, person) = api.request("/v1/calls", 0).await;
+    assert!(person.contains("15005550123") && person.contains("leg=person"), "{person}");
+    let (_, moved) = api.request(&format!("/v1/calls/{UUID}"), 0).await;
+    assert!(moved.contains("/voice/hold.wav"), "the caller hears music: {moved}");
+    // Vonage leaves the socket open, so it is ours to close.
+    call.wait_end(PATIENCE).await.expect("closed");
+    let calls = desk.get("calls").await;
+    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+
+    let tell = async |path: &str, body: Value| {
+        vonage_json(&desk.http, &desk.base, &format!("{path}?call={UUID}&as=15005550001&leg=person"), &body).await
+    };
+    let heard = tell("person", json!({ "uuid": CALLED })).await;
+    assert!(heard.contains("Press 1 to take the call."), "{heard}");
+    let refused = tell("accept", json!({ "dtmf": { "digits": "2", "timed_out": false } })).await;
+    assert_eq!(refused, "[]", "their call ends");
+    tell("event", json!({ "status": "completed", "uuid": CALLED })).await;
+
+    // The same caller on a new stream of the same call.
+    let (_, back) = api.request(&format!("/v1/calls/{UUID}"), 1).await;
+    let back: Value = serde_json::from_str(&back).expect("JSON");
+    let token = back.pointer("/destination/ncco/0/endpoint/0/headers/token").and_then(Value::as_str);
+    let token = Secret::new(token.unwrap_or_else(|| panic!("no stream in {back}")).to_owned());
+    let call = CallPlayer::connect(&Dial { token: Some(token), ..dial }).await.expect("connects");
+    until("the caller hears that nobody was reached", async || {
+        said(&desk.call(&id).await, "assistant", "I could not reach anybody there.")
+            && best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8
+    })
+    .await;
+    call.hangup().await;
+    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] != "live").await;
+    let detail = desk.call(&id).await;
+    let offer = &detail["offers"][0];
+    assert_eq!((&offer["result"], &offer["reason"]), (&"rejected".into(), &"declined".into()), "{offer}");
     desk.app.stop().await;
 }
 

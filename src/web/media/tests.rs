@@ -1,20 +1,26 @@
 //! The driver between a socket and a call that are both made up, on a clock that stands still unless told.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use futures::channel::mpsc as pipe;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audio::frame::AudioFrame;
+use crate::audio::units::Millis;
 use crate::call::CallId;
+use crate::call::handle::CallHandle;
 use crate::config::Config;
 use crate::telemetry::{Pii, Secret};
 use crate::telephony::protocol::{Digit, MarkId, Transfer};
 use crate::telephony::providers::find;
 use crate::web::tokens::TOKEN_LIFETIME;
+
+mod departing;
 
 /// Our end of a socket: what the peer sent, and a narrow pipe towards it.
 struct Socket {
@@ -89,6 +95,17 @@ fn connect_with(provider: &str, refuse: Option<AdmitError>, gate: Arc<Gate>) -> 
 
 /// `rest` follows the row's path in the handshake.
 fn connect_through(provider: &str, refuse: Option<AdmitError>, gate: Arc<Gate>, rest: &str, let_in: LetIn) -> Peer {
+    connect_moving(provider, refuse, gate, rest, let_in, None)
+}
+
+fn connect_moving(
+    provider: &str,
+    refuse: Option<AdmitError>,
+    gate: Arc<Gate>,
+    rest: &str,
+    let_in: LetIn,
+    mover: Option<Arc<dyn Mover>>,
+) -> Peer {
     let spec = find(provider).expect("a provider of the table");
     let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
     let metrics = recorder.handle();
@@ -98,6 +115,7 @@ fn connect_through(provider: &str, refuse: Option<AdmitError>, gate: Arc<Gate>, 
     let opener = Arc::new(Opener { refuse, ..Opener::default() });
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     let state = MediaState::new(gate.clone(), opener.clone(), tracker.clone(), cancel.clone());
+    let state = mover.into_iter().fold(state, MediaState::with_mover);
     let permit = state.waiting.clone().try_acquire_owned().expect("nobody else waits");
     let handshake = Handshake::to(spec.path, &format!("{}{rest}", spec.path));
     tracker.spawn(drive(spec, Socket { incoming, outgoing }, state, Door { handshake, let_in, permit }));

@@ -2,8 +2,8 @@
 //! the caller comes back to us. The same for all providers; what they call it is in their files.
 //!
 //! ```text
-//! our socket closes ──▶ what next? call TARGET ──▶ answered: brief, "press 1" ──▶ 1: joined, and over when they are done
-//!                                    └─▶ busy, no answer, another key, nothing ──▶ a new stream: back with us
+//! our socket closes, or the API moves the call ──▶ what next? call TARGET ──▶ answered: brief, "press 1" ──▶ 1: joined, and over when they are done
+//!                        └─▶ busy, no answer, a machine, another key, nothing ──▶ a new stream: back with us
 //! ```
 
 use std::time::Instant;
@@ -94,10 +94,7 @@ impl Inner {
 
     /// The same with more to it than a yes.
     pub(super) fn note_value(&self, call_id: &str, what: &str, value: &str) {
-        if let Some(StreamOutcome::Transfer(mut transfer)) = self.gate.outcomes.known(call_id) {
-            transfer.variables.insert(what.to_owned(), value.to_owned().into());
-            self.gate.outcomes.record(super::now(), call_id, StreamOutcome::Transfer(transfer));
-        }
+        self.gate.outcomes.note(call_id, what, value);
     }
 
     /// What was noted.
@@ -116,6 +113,12 @@ impl Inner {
     /// Whether a person is being called for this caller, and nobody has taken the call yet.
     pub(super) fn is_given_away(&self, call_id: &str) -> bool {
         matches!(self.gate.outcomes.known(call_id), Some(StreamOutcome::Transfer(_)))
+    }
+
+    /// Whether nobody took this caller, whose next stream is awaited or has come.
+    pub(super) fn is_on_the_way_back(&self, provider: &'static str, call_id: &str) -> bool {
+        let is_awaited = self.admission.is_away(provider, call_id) || self.gate.live.is_open(call_id);
+        self.gate.outcomes.known(call_id).is_none() && is_awaited
     }
 
     /// The person has pressed these keys, or none. Whether they have the caller now.

@@ -51,6 +51,8 @@ pub(super) struct FormProvider {
     pub(super) whisper: fn(&str, &str) -> Element,
     /// Whether a status report says that caller and person are joined. Only where no key is asked for at `accept`.
     pub(super) joined: fn(&HashMap<String, String>) -> bool,
+    /// Whether a machine has answered a call of ours.
+    pub(super) machine: fn(&HashMap<String, String>) -> bool,
     /// What went wrong, if a status report says so.
     pub(super) failure: fn(&HashMap<String, String>) -> Option<String>,
 }
@@ -188,8 +190,8 @@ fn accept(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, Stri
 /// Somebody whom we call has answered, or a machine has.
 fn answered(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
     let field = |name: &str| form.get(name).map_or("", String::as_str);
-    let (key, call_id, by) = (field(CALL), field(spec.call_id), field("AnsweredBy"));
-    if by.starts_with("machine") || by == "fax" {
+    let (key, call_id) = (field(CALL), field(spec.call_id));
+    if (spec.machine)(&form) {
         inner.admission.transferred(spec.provider, key, TransferNews::Missed(Missed::Voicemail));
         return spec.goodbye(None).answer();
     }
@@ -206,7 +208,8 @@ fn answered(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, St
 fn dialled(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, String>) -> Response {
     let field = |name: &str| form.get(name).map_or("", String::as_str);
     let over = DialOver::of(field("CallStatus"));
-    inner.admission.transferred(spec.provider, field(CALL), TransferNews::Missed(over.missed));
+    let missed = if (spec.machine)(&form) { Missed::Voicemail } else { over.missed };
+    inner.admission.transferred(spec.provider, field(CALL), TransferNews::Missed(missed));
     StatusCode::NO_CONTENT.into_response()
 }
 

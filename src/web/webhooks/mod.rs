@@ -7,9 +7,11 @@ pub mod browser;
 mod dialled;
 mod exotel;
 mod form;
+mod hold;
 pub mod incoming;
 pub mod jambonz;
 pub mod limit;
+mod moving;
 pub mod outcomes;
 mod pbx;
 mod plivo;
@@ -131,6 +133,7 @@ pub fn routes(state: WebhookState) -> Router {
         .merge(form::routes(&signalwire::SIGNALWIRE))
         .merge(form::routes(&plivo::PLIVO))
         .merge(telnyx::routes())
+        .merge(hold::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }

@@ -71,6 +71,14 @@ impl StreamOutcomes {
         inner.outcomes.get(provider_call_id).cloned()
     }
 
+    /// Notes something about a caller who goes to somebody else; nothing of others.
+    pub fn note(&self, provider_call_id: &str, what: &str, value: &str) {
+        let mut inner = self.inner.lock().expect("nothing panics while holding the outcomes");
+        if let Some(StreamOutcome::Transfer(transfer)) = inner.outcomes.get_mut(provider_call_id) {
+            transfer.variables.insert(what.to_owned(), value.to_owned().into());
+        }
+    }
+
     /// Whether the stream of `provider_call_id` has ended, lately.
     pub fn is_known(&self, provider_call_id: &str) -> bool {
         self.inner.lock().expect("nothing panics while holding the outcomes").outcomes.contains_key(provider_call_id)

@@ -168,7 +168,7 @@ async fn dialled(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap
 }
 
 /// Only what numbers and addresses are made of: the answer lands in the middle of somebody's dialplan.
-fn dialable(target: &str) -> String {
+pub(super) fn dialable(target: &str) -> String {
     target.chars().filter(|c| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(*c)).take(128).collect()
 }
 

@@ -21,6 +21,7 @@ pub(super) static PLIVO: FormProvider = FormProvider {
     dial,
     whisper: |text, _| response().child(Element::new("Speak").text(text)),
     joined: |form| form.get("DialAction").is_some_and(|action| action == "connected"),
+    machine: |form| form.get("Machine").is_some_and(|is_machine| is_machine.eq_ignore_ascii_case("true")),
     failure: |form| form.get("Event").filter(|event| *event == "DroppedStream").cloned(),
 };
 

@@ -29,5 +29,6 @@ pub(super) static SIGNALWIRE: FormProvider = FormProvider {
     dial: twiml::dial,
     whisper: twiml::whisper,
     joined: |_| false,
+    machine: twiml::machine,
     failure: |form| form.get("StreamError").filter(|error| !error.is_empty()).cloned(),
 };

@@ -13,6 +13,7 @@
 //! `client_state`. The command `answer` could open the stream itself, but takes neither token nor rate. Commands carry an id
 //! made from the event's, so a redelivered webhook does nothing twice.
 
+mod calling;
 mod person;
 
 use axum::Router;
@@ -20,10 +21,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{debug, warn};
@@ -32,11 +32,12 @@ use super::dialled::{DialOver, RING_S};
 use super::form::{self, FormProvider};
 use super::incoming::{APOLOGY_SENTENCE, Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::{Inner, WebhookState, now, twiml};
+use crate::call::input::Missed;
 use crate::telephony::protocol::Transfer;
 use crate::telephony::signature::SignatureError;
 use crate::telephony::signature::ed25519::{SIGNATURE_HEADER, TIMESTAMP_HEADER, verify};
 use crate::telephony::telnyx::played;
-use crate::web::carrier::{Ask, Content, Credentials};
+use crate::web::carrier::telnyx::{Account, OUT};
 use crate::web::gate::unix_s;
 
 /// Call ids longer than this are no call ids.
@@ -69,6 +70,7 @@ pub(super) static TEXML: FormProvider = FormProvider {
     dial: twiml::dial,
     whisper: twiml::whisper,
     joined: |_| false,
+    machine: twiml::machine,
     failure: |form| {
         let failed = form.get("StreamEvent").is_some_and(|event| event == "stream-failed" || event == "stream-error");
         failed.then(|| form.get("StreamError").cloned().unwrap_or_default())
@@ -77,7 +79,7 @@ pub(super) static TEXML: FormProvider = FormProvider {
 
 /// Both ways.
 pub(super) fn routes() -> Router<WebhookState> {
-    form::routes(&TEXML).route("/voice/telnyx/incoming", post(event)).route(person::MUSIC, get(person::music))
+    form::routes(&TEXML).route("/voice/telnyx/incoming", post(event))
 }
 
 fn verify_request(inner: &Inner, timestamp: &str, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
@@ -171,6 +173,28 @@ fn caller_of(word: &str, client_state: Option<&str>) -> Option<String> {
     decoded(word, client_state).filter(|call_id| is_call_id(call_id))
 }
 
+/// Why nobody has taken a call that ended so.
+fn missed(hangup_cause: &str) -> Missed {
+    match hangup_cause {
+        "user_busy" => Missed::Busy,
+        "call_rejected" => Missed::Declined,
+        // Who answered and hung up has not taken the call either.
+        "timeout" | "no_answer" | "normal_clearing" => Missed::NoAnswer,
+        _ => Missed::Failed,
+    }
+}
+
+/// Whether an event says that a machine has answered.
+fn is_machine(data: &Data) -> bool {
+    match data.event_type.as_str() {
+        "call.machine.premium.detection.ended" | "call.machine.detection.ended" => {
+            matches!(data.payload.result.as_str(), "machine" | "fax_detected")
+        }
+        "call.machine.premium.greeting.ended" => data.payload.result == "beep_detected",
+        _ => false,
+    }
+}
+
 /// It becomes part of a path.
 fn is_call_id(call_id: &str) -> bool {
     let in_a_path = |c: char| c.is_ascii_alphanumeric() || "-_:.".contains(c);
@@ -203,6 +227,9 @@ async fn handle(inner: &Inner, data: &Data) {
     if let Some(caller) = caller_of(PERSON, state) {
         return joined(inner, data, &caller).await;
     }
+    if let Some(key) = decoded(OUT, state) {
+        return calling::event(inner, data, &key).await;
+    }
     let farewell = Farewell::of(state);
     let talk = decoded(TALK, state).unwrap_or_default();
     let (token, called) = talk.split_once(' ').unwrap_or((&talk, ""));
@@ -211,7 +238,7 @@ async fn handle(inner: &Inner, data: &Data) {
         ("call.initiated", _) if payload.direction == "incoming" => initiated(inner, data).await,
         ("call.answered", Some(farewell)) => speak(inner, data, farewell).await,
         ("call.answered", None) if !token.is_empty() => {
-            start_stream(inner, data, &payload.call_control_id, token).await;
+            start_stream(inner, data, &payload.call_control_id, token, None).await;
         }
         ("call.speak.ended", Some(_)) => command(inner, data, "hangup", json!({})).await,
         ("call.hangup", _) => person::caller_left(inner, data).await,
@@ -260,7 +287,7 @@ async fn joined(inner: &Inner, data: &Data, caller: &str) {
             });
             if inner.dial_over("telnyx", caller, over) {
                 let call = Announcement { provider: "telnyx", call_id: caller, from: "", to: "" };
-                start_stream(inner, data, caller, inner.take_back(now(), call).expose()).await;
+                start_stream(inner, data, caller, inner.take_back(now(), call).expose(), None).await;
             } else {
                 // Telnyx hangs up the other one too, as far as we know.
                 command_about(inner, data, caller, "hangup", json!({})).await;
@@ -286,11 +313,11 @@ async fn initiated(inner: &Inner, data: &Data) {
     }
 }
 
-/// Joins an answered call to its stream.
-async fn start_stream(inner: &Inner, data: &Data, call_id: &str, token: &str) {
+/// Joins an answered call to its stream. `state` comes back with all later events, instead of the one before.
+async fn start_stream(inner: &Inner, data: &Data, call_id: &str, token: &str, state: Option<String>) {
     let settings = &inner.gate.providers.telnyx;
     let codec = settings.codec.as_str();
-    let start = json!({
+    let mut start = json!({
         "stream_url": inner.media_url("telnyx"),
         "stream_track": "inbound_track",
         "stream_codec": codec,
@@ -305,6 +332,9 @@ async fn start_stream(inner: &Inner, data: &Data, call_id: &str, token: &str) {
             {"name": "call_id", "value": call_id},
         ],
     });
+    if let Some(state) = state {
+        start["client_state"] = state.into();
+    }
     command_about(inner, data, call_id, "streaming_start", start).await;
 }
 
@@ -326,22 +356,12 @@ async fn command(inner: &Inner, data: &Data, action: &'static str, body: Value) 
 
 /// Sends one command about a call, because of an event. Whether it was carried out, or the call is over.
 async fn command_about(inner: &Inner, data: &Data, call_id: &str, action: &'static str, mut body: Value) -> bool {
-    let settings = &inner.gate.providers.telnyx;
-    if settings.api_key.expose().is_empty() {
+    let Some(account) = Account::of(&inner.gate.providers.telnyx) else {
         if inner.gate.first_warning("telnyx.api_key") {
             warn!("Telnyx' calls can't be answered: `telnyx.api_key` is not set");
         }
         return false;
-    }
-    body["command_id"] = Value::from(format!("{}-{action}", data.id));
-    let url = format!("{}/v2/calls/{}/actions/{action}", settings.api_url, call_id);
-    let ask = Ask {
-        method: Method::POST,
-        url,
-        credentials: Credentials::Bearer(&settings.api_key),
-        content: Content::Json(body),
-        // Telnyx knows a repeated command by its id.
-        repeatable: true,
     };
-    inner.carrier.command(action, ask).await
+    body["command_id"] = Value::from(format!("{}-{action}", data.id));
+    inner.carrier.command(action, account.command(call_id, action, body)).await
 }

@@ -20,6 +20,8 @@ use crate::telephony::signature::{TWILIO_HEADER, sign_twilio};
 use crate::web::error::Problem;
 
 const BASE: &str = "https://voice.example.com";
+/// The key of the only call of ours that is awaited.
+const AWAITED: &str = "k1";
 
 struct House(Mutex<Result<(), AdmitError>>, Mutex<Vec<TransferNews>>);
 
@@ -39,6 +41,10 @@ impl Admission for House {
         *self.0.lock().expect("not poisoned")
     }
 
+    fn answered(&self, _: &'static str, key: &str, call_id: &str) -> bool {
+        key == AWAITED && !call_id.is_empty()
+    }
+
     fn transferred(&self, _: &'static str, call_id: &str, news: TransferNews) {
         assert!(!call_id.is_empty());
         self.1.lock().expect("not poisoned").push(news);
@@ -52,13 +58,18 @@ struct Server {
 }
 
 fn server(configuration: &str) -> Server {
+    server_and_state(configuration).0
+}
+
+/// The same, and what its webhooks share with the rest of the server.
+fn server_and_state(configuration: &str) -> (Server, WebhookState) {
     let text = format!("[twilio]\nauth_token = \"12345\"\n{configuration}");
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
     let house = House::open();
     let gate = Arc::new(Gate::new(&config));
     let state = WebhookState::new(&config, gate.clone(), house.clone());
     let peer = SocketAddr::from(([192, 0, 2, 7], 4_711));
-    Server { routes: routes(state).layer(MockConnectInfo(peer)), house, gate }
+    (Server { routes: routes(state.clone()).layer(MockConnectInfo(peer)), house, gate }, state)
 }
 
 fn public() -> Server {
@@ -224,7 +235,10 @@ async fn a_page_is_told_why_there_is_no_call() {
 }
 
 mod bandwidth;
+mod calling;
 mod dialled;
 mod exotel;
+mod moving;
 mod providers;
 mod vonage;
+mod vonage_person;

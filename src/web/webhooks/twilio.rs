@@ -17,5 +17,6 @@ pub(super) static TWILIO: FormProvider = FormProvider {
     dial: twiml::dial,
     whisper: twiml::whisper,
     joined: |_| false,
+    machine: twiml::machine,
     failure: |form| form.get("StreamError").filter(|error| !error.is_empty()).cloned(),
 };

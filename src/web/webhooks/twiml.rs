@@ -1,6 +1,8 @@
 //! TwiML and its dialects, the XML by which a webhook tells a provider what to do with a caller. The parts that Twilio,
 //! SignalWire and Telnyx have in common.
 
+use std::collections::HashMap;
+
 use super::dialled::{ACCEPT_S, RING_S};
 use super::form::{DialUrls, Offer, response};
 use super::xml::Element;
@@ -29,6 +31,11 @@ pub(super) fn whisper(text: &str, accept: &str) -> Element {
     let gather = Element::new("Gather").with("numDigits", "1").with("timeout", &ACCEPT_S.to_string());
     let gather = gather.with("action", accept).child(Element::new("Say").text(text));
     response().child(gather).child(Element::new("Hangup"))
+}
+
+/// Whether a form says that a machine has answered.
+pub(super) fn machine(form: &HashMap<String, String>) -> bool {
+    form.get("AnsweredBy").is_some_and(|by| by.starts_with("machine") || by == "fax")
 }
 
 /// Turns the call away with the network's busy tone, unanswered and free of charge.

@@ -7,6 +7,11 @@
 //!     │               └── event `busy`, `timeout` …: nobody took it, back with us ◀──┘
 //!     └─▶ too many from this number: [] · all lines busy: [talk]
 //! ```
+//!
+//! That is how a person is called without the application's key; with it they are asked first (`person`).
+
+mod calling;
+pub(super) mod person;
 
 use std::collections::HashMap;
 
@@ -24,6 +29,7 @@ use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::{Inner, WebhookState, now};
 use crate::telephony::signature::{SignatureError, jwt};
 use crate::telephony::vonage::{CONTENT_TYPE, SECRET_KEY, is_for_us};
+use crate::web::carrier::vonage::endpoint;
 use crate::web::gate::unix_s;
 
 pub(super) fn routes() -> Router<WebhookState> {
@@ -31,6 +37,8 @@ pub(super) fn routes() -> Router<WebhookState> {
         .route("/voice/vonage/incoming", get(incoming).post(incoming))
         .route("/voice/vonage/event", get(event).post(event))
         .route("/voice/vonage/whisper", get(whisper).post(whisper))
+        .merge(person::routes())
+        .merge(calling::routes())
 }
 
 async fn incoming(
@@ -123,8 +131,21 @@ async fn event(
     let ours = query(&uri);
     let of = |name: &str| ours.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.as_str());
     let (status, reason) = (field("status"), field("reason"));
-    if of("leg") == "dialled" {
-        return dialled(inner, of("call"), of("as"), status);
+    match of("leg") {
+        "dialled" => return dialled(inner, of("call"), of("as"), status),
+        "person" => {
+            person::event(inner, of("call"), of("as"), status).await;
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        "out" => {
+            calling::event(inner, of("call"), status, &fields).await;
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        "" if status == "completed" => {
+            person::caller_left(inner, field("uuid")).await;
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        _ => {}
     }
     let ended = matches!(status, "disconnected" | "failed" | "unanswered" | "rejected" | "timeout" | "busy");
     if of("leg") != "stream" || !ended {
@@ -134,20 +155,28 @@ async fn event(
     if status != "disconnected" {
         warn!("Vonage could not open the stream: {status:?} {reason:?}");
     }
+    if inner.is_on_the_way_back("vonage", of("call")) {
+        // The stream before the one that is about to come, or has come.
+        return StatusCode::NO_CONTENT.into_response();
+    }
     match inner.next(of("call")) {
         // No action is left in the NCCO, so the call ends.
         Next::Hangup(None) => StatusCode::NO_CONTENT.into_response(),
         Next::Hangup(Some(sentence)) => ncco(talk(sentence)),
-        Next::Transfer(transfer) => {
-            let target = transfer.target.reveal();
-            let endpoint = if target.starts_with("sip:") {
-                json!({"type": "sip", "uri": target})
+        Next::Transfer(transfer) if person::call(inner, of("call"), of("as"), &transfer).await => {
+            if inner.is_given_away(of("call")) {
+                ncco(person::waiting(inner, of("call"), of("as")))
             } else {
+                // The caller has left, or is on the way back.
+                StatusCode::NO_CONTENT.into_response()
+            }
+        }
+        Next::Transfer(transfer) => {
+            let mut endpoint = endpoint(transfer.target.reveal());
+            if endpoint["type"] == "phone" {
                 let whisper: String = form_urlencoded::byte_serialize(of("call").as_bytes()).collect();
-                let whisper = inner.url(&format!("/voice/vonage/whisper?call={whisper}"));
-                let number = target.trim_start_matches('+');
-                json!({"type": "phone", "number": number, "onAnswer": {"url": whisper}})
-            };
+                endpoint["onAnswer"] = json!({"url": inner.url(&format!("/voice/vonage/whisper?call={whisper}"))});
+            }
             ncco(json!([{
                 "action": "connect",
                 "eventType": "synchronous",
@@ -163,9 +192,14 @@ async fn event(
 /// Where events go, with what the events themselves don't say: the stream is a leg with an id of its own. `number` is
 /// ours, as which others are called.
 fn event_url(inner: &Inner, call_id: &str, number: &str, leg: &str) -> String {
+    format!("{}&leg={leg}", leg_url(inner, "event", call_id, number))
+}
+
+/// The address of a request that concerns the caller and comes from another leg.
+fn leg_url(inner: &Inner, name: &str, call_id: &str, number: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("call", call_id).append_pair("as", number).append_pair("leg", leg);
-    inner.url(&format!("/voice/vonage/event?{}", query.finish()))
+    query.append_pair("call", call_id).append_pair("as", number);
+    inner.url(&format!("/voice/vonage/{name}?{}", query.finish()))
 }
 
 fn talk(sentence: &str) -> Value {

@@ -116,11 +116,14 @@ impl FrontDesk {
         Self::open_with(tempfile::tempdir().expect("a temporary folder"), ENTRY, engines, more).await
     }
 
-    /// The same, calling out through Twilio's API at this address.
-    pub async fn open_calling_out(api: &str, more: &str) -> Self {
+    /// The same, with an account at a provider: more lines of its section.
+    pub async fn open_with_account(provider: &str, account: &str, more: &str) -> Self {
         let engines = OwnEngines { vad: Arc::new(EnergyVad), stt: Arc::new(Ears), tts: Arc::new(Mouth) };
-        let account = format!("account_sid = \"AC1\"\nnumber = \"+15005550100\"\napi_url = {api:?}");
-        let sections = sections().replace("[twilio]\n", &format!("[twilio]\n{account}\n"));
+        let sections = sections()
+            .replace(&format!("[{provider}]\n"), &format!("[{provider}]\n{account}\n"))
+            // Who is called gets a stream that nobody has told of anything but the default.
+            .replace("codec = \"G722\"", "codec = \"PCMU\"")
+            .replace("content_type = \"audio/x-l16;rate=16000\"", "content_type = \"audio/x-mulaw;rate=8000\"");
         Self::open_in(tempfile::tempdir().expect("a temporary folder"), ENTRY, engines, &sections, more).await
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +20,8 @@ use warmline::call::CallId;
 use warmline::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
 use warmline::config::Config;
 use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart, Transfer};
-use warmline::telephony::signature::{TWILIO_HEADER, sign_twilio};
-use warmline::web::gate::Gate;
+use warmline::telephony::signature::{TWILIO_HEADER, ed25519, jwt, plivo, sign_twilio};
+use warmline::web::gate::{Gate, unix_s};
 use warmline::web::media::{self, MediaState};
 use warmline::web::webhooks::{self, Admission, WebhookState};
 
@@ -214,12 +215,65 @@ fn tone() -> AudioFrame {
 
 /// Asks the server at `base` as Twilio does, signed.
 pub async fn twilio(http: &reqwest::Client, base: &str, path: &str, form: &[(&str, &str)]) -> String {
-    let url = format!("{base}/voice/twilio/{path}");
+    signed_form(http, base, "twilio", path, form).await
+}
+
+/// Asks as a provider does whose webhooks are forms.
+pub async fn signed_form(
+    http: &reqwest::Client,
+    base: &str,
+    provider: &str,
+    path: &str,
+    form: &[(&str, &str)],
+) -> String {
+    let url = format!("{base}/voice/{provider}/{path}");
     let fields: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let signature = sign_twilio(secret_of("twilio"), &url, &fields);
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let secret = secret_of(provider);
+    let headers = match provider {
+        "plivo" => {
+            let nonce = uuid::Uuid::new_v4().simple().to_string();
+            vec![
+                (plivo::SIGNATURE_HEADER, plivo::sign(secret, &url, Some(&fields), &nonce)),
+                (plivo::NONCE_HEADER, nonce),
+            ]
+        }
+        _ => vec![(TWILIO_HEADER, sign_twilio(secret, &url, &fields))],
+    };
     let request = http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
-    let response = request.header(TWILIO_HEADER, signature).send().await.expect("answers");
+    said_to(path, headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))).await
+}
+
+/// Tells of an event as Telnyx' Call Control does.
+pub async fn telnyx_event(http: &reqwest::Client, base: &str, event: &str, payload: Value) {
+    let id = uuid::Uuid::new_v4().to_string();
+    let body = json!({"data": {"id": id, "event_type": event, "payload": payload}}).to_string();
+    let stamp = unix_s().to_string();
+    let key = ed25519::SigningKey::from_seed(secret_of("telnyx")).expect("a seed");
+    let signature = key.sign(&stamp, body.as_bytes());
+    let request = http.post(format!("{base}/voice/telnyx/incoming")).header("content-type", "application/json");
+    let request = request.header(ed25519::TIMESTAMP_HEADER, stamp).header(ed25519::SIGNATURE_HEADER, signature);
+    said_to(event, request.body(body)).await;
+}
+
+/// Posts JSON as Vonage does.
+pub async fn vonage_json(http: &reqwest::Client, base: &str, path: &str, body: &Value) -> String {
+    let (application, secret) = secret_of("vonage").split_once(':').expect("an application and its secret");
+    let body = body.to_string();
+    let claims = jwt::Claims {
+        iat: unix_s(),
+        jti: uuid::Uuid::new_v4().to_string(),
+        iss: "Vonage".to_owned(),
+        payload_hash: Some(jwt::payload_hash(body.as_bytes())),
+        api_key: None,
+        application_id: Some(application.to_owned()),
+    };
+    let request = http.post(format!("{base}/voice/vonage/{path}")).bearer_auth(jwt::sign(secret, &claims));
+    said_to(path, request.header("content-type", "application/json").body(body)).await
+}
+
+async fn said_to(path: &str, request: reqwest::RequestBuilder) -> String {
+    let response = request.send().await.expect("answers");
     assert!(response.status().is_success(), "{path}: {}", response.status());
     response.text().await.expect("text")
 }

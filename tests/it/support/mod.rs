@@ -1,6 +1,7 @@
 //! What several test files need.
 
 pub mod agent;
+pub mod calling;
 pub mod front_desk;
 pub mod house;
 pub mod office;

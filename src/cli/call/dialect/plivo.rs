@@ -19,7 +19,7 @@ use crate::telephony::signature::plivo::{NONCE_HEADER, SIGNATURE_HEADER, sign};
 
 /// Asks the webhook as Plivo does.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let call_id = Uuid::new_v4().to_string();
+    let call_id = dial.call_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let instructions = match &dial.token {
         Some(token) => Instructions {
             stream: Some(format!("{}/media/plivo", dial.base.replacen("http", "ws", 1))),

@@ -21,11 +21,14 @@ use crate::web::gate::unix_s;
 
 /// Asks the webhook as Telnyx does.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let call_sid = format!("v3:{}", Uuid::new_v4().simple());
+    let call_sid = dial.call_id.clone().unwrap_or_else(|| format!("v3:{}", Uuid::new_v4().simple()));
     let instructions = match &dial.token {
         Some(token) => Instructions {
             stream: Some(format!("{}/media/telnyx", dial.base.replacen("http", "ws", 1))),
-            parameters: vec![("token".to_owned(), token.expose().clone())],
+            parameters: [("token".to_owned(), token.expose().clone())]
+                .into_iter()
+                .chain(dial.call_id.clone().map(|call_id| ("call_id".to_owned(), call_id)))
+                .collect(),
             ..Instructions::default()
         },
         None => {

@@ -20,12 +20,16 @@ const LONGEST_QUEUE: Millis = Millis(20_480);
 
 /// Asks the webhook as Vonage does.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let (call, conversation) = (Uuid::new_v4().to_string(), format!("CON-{}", Uuid::new_v4()));
+    let call = dial.call_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+    let conversation = format!("CON-{}", Uuid::new_v4());
     let number = |number: &str| number.trim_start_matches('+').to_owned();
     let ncco = match &dial.token {
         Some(token) => Ncco {
             url: Some(format!("{}/media/vonage", dial.base.replacen("http", "ws", 1))),
-            headers: Map::from_iter([("token".to_owned(), Value::from(token.expose().as_str()))]),
+            headers: [("token", Some(token.expose())), ("call_uuid", dial.call_id.as_ref())]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?.as_str()))))
+                .collect(),
             ..Ncco::default()
         },
         None => {

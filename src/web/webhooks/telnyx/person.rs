@@ -8,52 +8,26 @@
 //!                                        the caller: playback_stop, streaming_start ◀──┘
 //! ```
 
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use reqwest::Method;
 use serde_json::json;
 use tracing::{debug, warn};
 
-use super::{DIALLED, Data, command_about, encoded, is_call_id, start_stream};
-use crate::audio::resample::resample_all;
-use crate::audio::units::{Millis, SampleRate};
-use crate::audio::wav;
-use crate::call::hold::HoldMusic;
+use super::{DIALLED, Data, command_about, encoded, is_call_id, is_machine, missed, start_stream};
 use crate::call::input::Missed;
 use crate::telephony::protocol::Transfer;
-use crate::web::carrier::{Ask, Content, Credentials};
+use crate::web::carrier::telnyx::{Account, call_id};
 use crate::web::webhooks::dialled::{ACCEPT_KEY, ACCEPT_S, DialOver, RING_S};
+use crate::web::webhooks::hold;
 use crate::web::webhooks::incoming::Announcement;
 use crate::web::webhooks::{Inner, now};
 
-/// Where the music is for callers who wait.
-pub(super) const MUSIC: &str = "/voice/telnyx/hold.wav";
-/// One turn of its figure; Telnyx repeats it.
-const MUSIC_SPAN: Millis = Millis(7_200);
 /// The variable with the person's call.
 const PERSON: &str = "person";
-
-/// The music.
-pub(super) async fn music() -> Response {
-    static FILE: std::sync::OnceLock<Bytes> = std::sync::OnceLock::new();
-    let file = FILE.get_or_init(|| {
-        let mut pcm = Vec::new();
-        HoldMusic::default().fill(SampleRate::WIDEBAND.samples_in(MUSIC_SPAN), &mut pcm);
-        let narrow = resample_all(&pcm, SampleRate::WIDEBAND, SampleRate::NARROWBAND).unwrap_or_default();
-        wav::bytes(SampleRate::NARROWBAND, &narrow).into()
-    });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("audio/wav")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400")),
-    ];
-    (headers, file.clone()).into_response()
-}
 
 /// Calls somebody for the caller of this event, as `from`. False when that can't be asked for: the application's id is
 /// missing, or the number that was called.
 pub(super) async fn dial(inner: &Inner, data: &Data, transfer: &Transfer, from: &str) -> bool {
-    let (settings, payload) = (&inner.gate.providers.telnyx, &data.payload);
+    let payload = &data.payload;
+    let Some(account) = Account::of(&inner.gate.providers.telnyx) else { return false };
     if payload.connection_id.is_empty() || from.is_empty() {
         return false;
     }
@@ -68,19 +42,11 @@ pub(super) async fn dial(inner: &Inner, data: &Data, transfer: &Transfer, from: 
         "client_state": encoded(DIALLED, caller),
         "command_id": format!("{}-dial", data.id),
     });
-    let ask = Ask {
-        method: Method::POST,
-        url: format!("{}/v2/calls", settings.api_url),
-        credentials: Credentials::Bearer(&settings.api_key),
-        content: Content::Json(body),
-        // Telnyx knows a repeated command by its id.
-        repeatable: true,
-    };
-    match inner.carrier.ask(ask).await {
+    match inner.carrier.ask(account.call(body)).await {
         Ok(answer) => {
-            let person = answer["data"]["call_control_id"].as_str().filter(|person| is_call_id(person));
+            let person = call_id(&answer).filter(|person| is_call_id(person));
             inner.note_value(caller, PERSON, person.unwrap_or_default());
-            let music = json!({"audio_url": inner.url(MUSIC), "loop": "infinity"});
+            let music = json!({"audio_url": inner.url(hold::PATH), "loop": "infinity"});
             command_about(inner, data, caller, "playback_start", music).await;
         }
         Err(error) => {
@@ -97,25 +63,10 @@ pub(super) async fn event(inner: &Inner, data: &Data, caller: &str) {
     match data.event_type.as_str() {
         "call.answered" => asked(inner, data, caller).await,
         "call.gather.ended" if payload.status != "call_hangup" => gathered(inner, data, caller).await,
-        "call.machine.premium.detection.ended" | "call.machine.detection.ended"
-            if matches!(payload.result.as_str(), "machine" | "fax_detected") =>
-        {
+        "call.hangup" => over(inner, data, caller, missed(&payload.hangup_cause)).await,
+        _ if is_machine(data) => {
             inner.voicemail(caller);
             command_about(inner, data, person, "hangup", json!({})).await;
-        }
-        "call.machine.premium.greeting.ended" if payload.result == "beep_detected" => {
-            inner.voicemail(caller);
-            command_about(inner, data, person, "hangup", json!({})).await;
-        }
-        "call.hangup" => {
-            let missed = match payload.hangup_cause.as_str() {
-                "user_busy" => Missed::Busy,
-                "call_rejected" => Missed::Declined,
-                // Who answered and hung up instead of pressing a key has not taken the call either.
-                "timeout" | "no_answer" | "normal_clearing" => Missed::NoAnswer,
-                _ => Missed::Failed,
-            };
-            over(inner, data, caller, missed).await;
         }
         event => debug!(event, "Telnyx reports about the person called"),
     }
@@ -169,7 +120,7 @@ async fn over(inner: &Inner, data: &Data, caller: &str, missed: Missed) {
     if inner.dial_over("telnyx", caller, over) {
         command_about(inner, data, caller, "playback_stop", json!({})).await;
         let call = Announcement { provider: "telnyx", call_id: caller, from: "", to: "" };
-        start_stream(inner, data, caller, inner.take_back(now(), call).expose()).await;
+        start_stream(inner, data, caller, inner.take_back(now(), call).expose(), None).await;
     } else {
         command_about(inner, data, caller, "hangup", json!({})).await;
     }

@@ -8,19 +8,19 @@ use crate::call::input::{Missed, TransferNews};
 use crate::telephony::signature::{ed25519, plivo};
 use crate::web::gate::unix_s;
 
-const KEYS: &str = "[server]\npublic_url = \"https://voice.example.com\"\n[signalwire]\nsigning_key = \"12345\"\n\
+pub(super) const KEYS: &str = "[server]\npublic_url = \"https://voice.example.com\"\n[signalwire]\nsigning_key = \"12345\"\n\
                     [plivo]\nauth_token = \"12345\"\n\
                     [telnyx]\npublic_key = \"A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\"\n";
 
 /// One provider whose forms are Twilio's or nearly so.
 #[derive(Clone, Copy, Debug)]
-struct Way {
-    path: &'static str,
-    call_id: &'static str,
+pub(super) struct Way {
+    pub(super) path: &'static str,
+    pub(super) call_id: &'static str,
     dialled: &'static str,
 }
 
-const WAYS: [Way; 4] = [
+pub(super) const WAYS: [Way; 4] = [
     Way { path: "/voice/twilio", call_id: "CallSid", dialled: "DialCallStatus" },
     Way { path: "/voice/signalwire", call_id: "CallSid", dialled: "DialCallStatus" },
     Way { path: "/voice/telnyx/texml", call_id: "CallSid", dialled: "DialCallStatus" },
@@ -33,7 +33,7 @@ impl Way {
     }
 
     /// Posts a signed form.
-    async fn post(self, server: &Server, what: &str, fields: &[(&str, &str)]) -> String {
+    pub(super) async fn post(self, server: &Server, what: &str, fields: &[(&str, &str)]) -> String {
         let path = if what.starts_with('/') { what.to_owned() } else { format!("{}/{what}", self.path) };
         let owned: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

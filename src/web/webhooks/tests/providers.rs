@@ -13,7 +13,7 @@ use crate::telephony::signature::{ed25519, plivo};
 use crate::web::gate::unix_s;
 
 /// The public half of the vectors' key.
-const PUBLIC_KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+pub(super) const PUBLIC_KEY: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
 
 fn telnyx_key() -> ed25519::SigningKey {
     ed25519::SigningKey::from_seed(&BASE64.encode((0..32).collect::<Vec<u8>>())).expect("a seed")
@@ -211,7 +211,7 @@ async fn tell(server: &Server, event: &str, payload: Value) -> StatusCode {
 }
 
 /// The same about any call.
-async fn tell_of(server: &Server, call_id: &str, event: &str, mut payload: Value) -> StatusCode {
+pub(super) async fn tell_of(server: &Server, call_id: &str, event: &str, mut payload: Value) -> StatusCode {
     payload["call_control_id"] = call_id.into();
     let body = json!({"data": {"id": "e1", "event_type": event, "payload": payload}}).to_string();
     let stamp = unix_s().to_string();
@@ -330,7 +330,7 @@ impl Outside {
         });
         assert_eq!(asked[0], ("POST /v2/calls".to_owned(), expected));
         let music = json!({
-            "audio_url": "https://voice.example.com/voice/telnyx/hold.wav",
+            "audio_url": "https://voice.example.com/voice/hold.wav",
             "loop": "infinity",
             "command_id": "e1-playback_start",
         });
@@ -464,7 +464,7 @@ async fn a_person_who_cannot_be_called_brings_the_caller_back_at_once() {
 #[tokio::test]
 async fn the_music_for_callers_who_wait_is_a_file_telnyx_can_play() {
     let server = server_of(&format!("[telnyx]\npublic_key = \"{PUBLIC_KEY}\""));
-    let request = Request::get("/voice/telnyx/hold.wav").body(Body::empty()).expect("a request");
+    let request = Request::get("/voice/hold.wav").body(Body::empty()).expect("a request");
     let response = server.routes.clone().oneshot(request).await.expect("routes never fail");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "audio/wav");
     let file = to_bytes(response.into_body(), 1_000_000).await.expect("a file");

@@ -8,7 +8,7 @@ use crate::call::input::{Missed, TransferNews};
 use crate::telephony::signature::jwt::{Claims, payload_hash, sign};
 use crate::web::gate::unix_s;
 
-const APPLICATION: &str = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab";
+pub(super) const APPLICATION: &str = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab";
 const UUID: &str = "63f61863-0000-4000-8000-000000000001";
 
 fn house() -> Server {
@@ -35,7 +35,7 @@ async fn ask(server: &Server, method: Method, target: &str, body: &str, token: &
 }
 
 /// A signed POST; each has an id of its own.
-async fn post(server: &Server, target: &str, body: &Value) -> (StatusCode, String) {
+pub(super) async fn post(server: &Server, target: &str, body: &Value) -> (StatusCode, String) {
     let body = body.to_string();
     let token = sign("hush", &claims(&uuid::Uuid::new_v4().to_string(), &body));
     ask(server, Method::POST, target, &body, &token).await
@@ -45,7 +45,7 @@ fn call() -> Value {
     json!({"from": "15005550006", "to": "15005550001", "uuid": UUID, "conversation_uuid": "CON-1"})
 }
 
-fn parsed(text: &str) -> Value {
+pub(super) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).expect("an NCCO is JSON")
 }
 

@@ -1,0 +1,40 @@
+//! Moving a caller who is still on their stream to somebody else by the provider's API. Where there is no API, or it fails, the
+//! stream is closed and the provider asks what comes next.
+
+use async_trait::async_trait;
+
+use crate::telephony::protocol::Transfer;
+
+/// A caller who is about to leave.
+#[derive(Clone, Debug)]
+pub struct Departing {
+    /// Row name.
+    pub provider: &'static str,
+    /// The provider's name for the call.
+    pub call_id: String,
+    /// Our number, as far as it is known.
+    pub number: String,
+    /// Where to, and what is to be told there.
+    pub transfer: Transfer,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// The provider has the caller, and ends the stream.
+    Yes,
+    /// The provider knows no such call, or none any more.
+    Gone,
+    /// It did not happen, as far as we know: the other way.
+    No,
+}
+
+/// Moves callers.
+#[async_trait]
+pub trait Mover: Send + Sync {
+    /// Whether callers can be moved by this provider's API.
+    fn can_move(&self, provider: &'static str) -> bool;
+
+    /// Moves one. Answers within seconds: the caller hears nothing meanwhile.
+    async fn move_call(&self, caller: &Departing) -> Moved;
+}

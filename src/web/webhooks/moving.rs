@@ -1,0 +1,82 @@
+//! Moving a caller by the provider's API while their stream is open: the provider is told to ask us at once what becomes of the
+//! call, or what that is. The answers are those of a stream that was closed, so a move that fails is made good by closing it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::{Inner, WebhookState, pbx, plivo, signalwire, twilio, vonage};
+use crate::web::carrier::ari::Ari;
+use crate::web::carrier::laml;
+use crate::web::carrier::{self, Ask, CarrierError};
+use crate::web::moving::{Departing, Moved, Mover};
+
+/// How long a caller waits in silence for the API before the stream is closed instead.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl Mover for WebhookState {
+    fn can_move(&self, provider: &'static str) -> bool {
+        let providers = &self.0.gate.providers;
+        match provider {
+            "twilio" | "signalwire" => laml::Account::of(provider, providers).is_some(),
+            "plivo" => carrier::plivo::Account::of(&providers.plivo).is_some(),
+            "vonage" => carrier::vonage::is_configured(&providers.vonage),
+            "asterisk" => Ari::of(&providers.asterisk).is_some(),
+            _ => false,
+        }
+    }
+
+    async fn move_call(&self, caller: &Departing) -> Moved {
+        let moved = timeout(PATIENCE, self.0.move_call(caller)).await.unwrap_or_else(|_| {
+            warn!("{} did not say in time whether a caller was moved", caller.provider);
+            Moved::No
+        });
+        info!(?moved, "A caller is moved by the API of {}: {moved:?}", caller.provider);
+        moved
+    }
+}
+
+impl Inner {
+    async fn move_call(&self, caller: &Departing) -> Moved {
+        let (providers, call_id) = (&self.gate.providers, caller.call_id.as_str());
+        match caller.provider {
+            "twilio" | "signalwire" => {
+                let spec = if caller.provider == "twilio" { &twilio::TWILIO } else { &signalwire::SIGNALWIRE };
+                let Some(account) = laml::Account::of(caller.provider, providers) else { return Moved::No };
+                self.moved(account.redirect(call_id, self.url(&format!("{}/after", spec.path)))).await
+            }
+            "plivo" => {
+                let Some(account) = carrier::plivo::Account::of(&providers.plivo) else { return Moved::No };
+                self.moved(account.redirect(call_id, &self.url(&format!("{}/after", plivo::PLIVO.path)))).await
+            }
+            "vonage" => vonage::person::move_call(self, caller).await,
+            "asterisk" => {
+                let Some(ari) = Ari::of(&providers.asterisk) else { return Moved::No };
+                match pbx::dialable(caller.transfer.target.reveal()) {
+                    target if target.is_empty() => Moved::No,
+                    target => self.moved(ari.leave(call_id, &target)).await,
+                }
+            }
+            _ => Moved::No,
+        }
+    }
+
+    /// Asks, and says what the answer means.
+    pub(super) async fn moved(&self, ask: Ask<'_>) -> Moved {
+        match self.carrier.ask(ask).await {
+            Ok(_) => Moved::Yes,
+            Err(error) if error.is_gone() => Moved::Gone,
+            Err(error) => {
+                not_moved(&error);
+                Moved::No
+            }
+        }
+    }
+}
+
+fn not_moved(error: &CarrierError) {
+    warn!("A provider did not move a caller, whose stream is closed instead: {error}");
+}

@@ -1,0 +1,223 @@
+//! The provider's side of calls we make: an API that makes every call it is asked for, and the webhooks that tell what became
+//! of them, each in its provider's words.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use warmline::cli::call::player::Dial;
+use warmline::telemetry::Secret;
+
+use super::front_desk::{FrontDesk, PATIENCE, until};
+use super::house::{secret_of, signed_form, telnyx_event, vonage_json};
+
+/// The provider's name for every call we make.
+pub const CALLED: &str = "CA00000000000000000000000000000002";
+/// Who is called, and from where.
+const CALLEE: &str = "+15005550006";
+const OURS: &str = "+15005550100";
+const KEY: &str = include_str!("../../fixtures/vonage/application.pem");
+
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A provider's API.
+pub struct Api {
+    pub base: String,
+    provider: &'static str,
+    /// Paths and bodies.
+    requests: Requests,
+    _server: JoinSet<()>,
+}
+
+impl Api {
+    pub async fn open(provider: &'static str) -> Self {
+        async fn take(State(requests): State<Requests>, request: Request) -> axum::Json<Value> {
+            let path = request.uri().path().to_owned();
+            let body = axum::body::to_bytes(request.into_body(), 100_000).await.expect("short");
+            let body = String::from_utf8(body.to_vec()).expect("text");
+            requests.lock().expect("not poisoned").push((path, body));
+            // Each looks for its own.
+            axum::Json(json!({
+                "sid": CALLED,
+                "request_uuid": CALLED,
+                "uuid": CALLED,
+                "data": {"call_control_id": CALLED, "result": "ok"},
+            }))
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let requests = Requests::default();
+        let app = Router::new().fallback(take).with_state(requests.clone());
+        let mut server = JoinSet::new();
+        server.spawn(async move { drop(axum::serve(listener, app).await) });
+        Self { base, provider, requests, _server: server }
+    }
+
+    /// What stands in the provider's section for this API to be asked.
+    pub fn account(&self) -> String {
+        let own = match self.provider {
+            "twilio" => "account_sid = \"AC1\"".to_owned(),
+            "signalwire" => "project_id = \"p-1\"\napi_token = \"PT1\"".to_owned(),
+            "telnyx" => "api_key = \"KEY\"\nconnection_id = \"177\"".to_owned(),
+            "plivo" => "auth_id = \"MA1\"".to_owned(),
+            "vonage" => format!("private_key = \"\"\"\n{KEY}\"\"\""),
+            other => panic!("{other} makes no calls"),
+        };
+        format!("{own}\nnumber = \"{OURS}\"\napi_url = \"{}\"", self.base)
+    }
+
+    /// How many requests there were.
+    pub fn count(&self) -> usize {
+        self.requests.lock().expect("not poisoned").len()
+    }
+
+    /// Path and body of the `nth` request whose path ends so.
+    pub async fn request(&self, path: &str, nth: usize) -> (String, String) {
+        let find = || {
+            let requests = self.requests.lock().expect("not poisoned");
+            requests.iter().filter(|(asked, _)| asked.ends_with(path)).nth(nth).cloned()
+        };
+        until("the API is asked", async || find().is_some()).await;
+        find().expect("just seen")
+    }
+
+    /// The key under which the `nth` call was asked for.
+    pub async fn key(&self, nth: usize) -> String {
+        let path = match self.provider {
+            "twilio" => "/2010-04-01/Accounts/AC1/Calls.json",
+            "signalwire" => "/api/laml/2010-04-01/Accounts/p-1/Calls.json",
+            "telnyx" => "/v2/calls",
+            "plivo" => "/v1/Account/MA1/Call/",
+            _ => "/v1/calls",
+        };
+        let (_, body) = self.request(path, nth).await;
+        let plain = |number: &str| number.trim_start_matches('+').to_owned();
+        let (to, from, key) = match self.provider {
+            "twilio" | "signalwire" => {
+                let field = |wanted: &str| {
+                    let value = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == wanted);
+                    value.unwrap_or_else(|| panic!("no {wanted} in {body}")).1.into_owned()
+                };
+                (field("To"), field("From"), after(&field("Url"), "answered?call="))
+            }
+            provider => {
+                let body: Value = serde_json::from_str(&body).expect("JSON");
+                let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{body}")).to_owned();
+                match provider {
+                    "telnyx" => {
+                        let state = BASE64.decode(text(&body["client_state"])).expect("base64");
+                        let state = String::from_utf8(state).expect("text");
+                        (text(&body["to"]), text(&body["from"]), after(&state, "warmline:out:"))
+                    }
+                    "plivo" => {
+                        (text(&body["to"]), text(&body["from"]), after(&text(&body["answer_url"]), "answered?call="))
+                    }
+                    _ => (
+                        text(&body["to"][0]["number"]),
+                        text(&body["from"]["number"]),
+                        after(&text(&body["answer_url"][0]), "answered?call="),
+                    ),
+                }
+            }
+        };
+        assert_eq!((plain(&to), plain(&from)), (plain(CALLEE), plain(OURS)), "{body}");
+        key
+    }
+
+    /// They have answered: the token of their stream, or nothing when they are not to be joined.
+    pub async fn answered(&self, desk: &FrontDesk, key: &str) -> Option<Secret<String>> {
+        let token = match self.provider {
+            "telnyx" => {
+                let more = json!({"result": "human_residence"});
+                self.telnyx(desk, key, "call.answered", json!({})).await;
+                self.telnyx(desk, key, "call.machine.premium.detection.ended", more).await;
+                let last = self.requests.lock().expect("not poisoned").last().cloned().expect("commanded");
+                let body: Value = serde_json::from_str(&last.1).expect("JSON");
+                last.0.ends_with("/actions/streaming_start").then(|| body["stream_auth_token"].clone())?
+            }
+            "vonage" => {
+                let body = json!({"uuid": CALLED, "from": &OURS[1..], "to": &CALLEE[1..]});
+                let answer = vonage_json(&desk.http, &desk.base, &format!("answered?call={key}"), &body).await;
+                let ncco: Value = serde_json::from_str(&answer).expect("JSON");
+                ncco.pointer("/0/endpoint/0/headers/token")?.clone()
+            }
+            _ => {
+                let document = self.form(desk, &format!("answered?call={key}"), &[("AnsweredBy", "human")]).await;
+                let token = match document.split_once("token=") {
+                    Some((_, token)) => token,
+                    None => document.split_once("name=\"token\" value=\"")?.1,
+                };
+                token.split_once('"').expect("quoted").0.into()
+            }
+        };
+        Some(Secret::new(token.as_str().expect("text").to_owned()))
+    }
+
+    /// They have not answered.
+    pub async fn unanswered(&self, desk: &FrontDesk, key: &str) {
+        match self.provider {
+            "telnyx" => self.telnyx(desk, key, "call.hangup", json!({"hangup_cause": "timeout"})).await,
+            "vonage" => self.vonage(desk, key, "timeout").await,
+            _ => drop(self.form(desk, &format!("dialled?call={key}"), &[("CallStatus", "no-answer")]).await),
+        }
+    }
+
+    /// A machine has answered.
+    pub async fn machine(&self, desk: &FrontDesk, key: &str) {
+        match self.provider {
+            "telnyx" => {
+                self.telnyx(desk, key, "call.machine.premium.detection.ended", json!({"result": "machine"})).await;
+            }
+            "vonage" => self.vonage(desk, key, "machine").await,
+            // Plivo hangs up by itself, and says why.
+            "plivo" => {
+                let over = [("CallStatus", "completed"), ("Machine", "true")];
+                self.form(desk, &format!("dialled?call={key}"), &over).await;
+            }
+            _ => {
+                let document =
+                    self.form(desk, &format!("answered?call={key}"), &[("AnsweredBy", "machine_start")]).await;
+                assert!(document.contains("<Hangup/>") && !document.contains("token"), "{document}");
+            }
+        }
+    }
+
+    /// A player for their line.
+    pub fn dial(&self, desk: &FrontDesk, token: Secret<String>) -> Dial {
+        Dial { token: Some(token), ..dial(desk, self.provider, CALLED) }
+    }
+
+    async fn form(&self, desk: &FrontDesk, path: &str, more: &[(&str, &str)]) -> String {
+        let name = if self.provider == "plivo" { "CallUUID" } else { "CallSid" };
+        let fields: Vec<_> =
+            [(name, CALLED), ("From", OURS), ("To", CALLEE)].into_iter().chain(more.iter().copied()).collect();
+        signed_form(&desk.http, &desk.base, self.provider, path, &fields).await
+    }
+
+    async fn telnyx(&self, desk: &FrontDesk, key: &str, event: &str, mut payload: Value) {
+        payload["client_state"] = BASE64.encode(format!("warmline:out:{key}")).into();
+        payload["call_control_id"] = CALLED.into();
+        (payload["from"], payload["to"]) = (OURS.into(), CALLEE.into());
+        telnyx_event(&desk.http, &desk.base, event, payload).await;
+    }
+
+    async fn vonage(&self, desk: &FrontDesk, key: &str, status: &str) {
+        let body = json!({"status": status, "uuid": CALLED});
+        vonage_json(&desk.http, &desk.base, &format!("event?call={key}&leg=out"), &body).await;
+    }
+}
+
+/// A player for a call through this provider.
+pub fn dial(desk: &FrontDesk, provider: &str, call: &str) -> Dial {
+    let auth_token = Secret::new(secret_of(provider).to_owned());
+    Dial { auth_token, call_id: Some(call.to_owned()), patience: PATIENCE, ..Dial::new(desk.base.as_str(), provider) }
+}
+
+fn after(text: &str, word: &str) -> String {
+    text.split_once(word).unwrap_or_else(|| panic!("no {word} in {text}")).1.to_owned()
+}
