@@ -37,7 +37,9 @@ use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::ledger::left_behind;
 use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
 use crate::handoff::callback::Rules;
+use crate::handoff::routing::hours::Calendar;
 use crate::library::Library;
+use crate::opening::OpeningHours;
 use crate::outbound::Dialler;
 use crate::outbound::callbacks::{self, Callbacks, Means};
 use crate::outbound::phone_agents::{self, PhoneAgents};
@@ -155,10 +157,13 @@ impl App {
             .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
         let engines = engines::start(&config, own, &phrases, &ready, &serving, &stop_all).await?;
 
+        let opening = OpeningHours::load(store.clone(), config.clone())
+            .await
+            .map_err(|error| CliError::failed(format!("opening hours can't be read: {error}"), ""))?;
         let (scribe, writing) = scribe::open(store.clone());
         serving.spawn(writing);
         let desk_settings = DeskSettings {
-            plan: config.routing.plan(&config.handoff),
+            plan: opening.plan(),
             dispositions: config.handoff.dispositions.clone(),
             language: config.stt.language.clone(),
             tells_supervised: config.handoff.tell_supervised,
@@ -212,6 +217,7 @@ impl App {
             store: store.clone(),
             scribe,
             rules,
+            hours: callback_hours(&config, &opening),
         };
         serving.spawn(callbacks::run(means, wishes, stop_all.clone()));
         serving.spawn(callbacks::for_those_cut_off(
@@ -234,6 +240,7 @@ impl App {
             directory: directory.clone(),
             voice: engines.voice,
             desk,
+            opening,
             sockets: serving.clone(),
             stop: stop_all.clone(),
         });
@@ -358,6 +365,12 @@ fn callback_rules(config: &Config) -> Result<Rules, CliError> {
     })
 }
 
+/// When people are called back, as it is whenever that is asked.
+fn callback_hours(config: &Config, opening: &OpeningHours) -> Box<dyn Fn() -> Option<Calendar> + Send + Sync> {
+    let (name, opening) = (config.handoff.callback_hours.clone(), opening.clone());
+    Box::new(move || if name.is_empty() { None } else { opening.calendar(&name) })
+}
+
 fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
     CallSettings {
         turn: config.turn.clone(),
@@ -384,6 +397,7 @@ struct Surface {
     directory: Arc<Directory>,
     voice: Voice,
     desk: DeskHandle,
+    opening: OpeningHours,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
@@ -402,6 +416,7 @@ fn routes(surface: Surface) -> Router {
         directory,
         voice,
         desk,
+        opening,
         sockets,
         stop,
     } = surface;
@@ -427,6 +442,7 @@ fn routes(surface: Surface) -> Router {
         knowledge,
         voice,
         desk,
+        opening,
         phones,
         callbacks,
         recordings,

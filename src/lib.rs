@@ -16,6 +16,7 @@ pub mod handoff;
 pub mod judgment;
 pub mod library;
 pub mod models;
+pub mod opening;
 pub mod outbound;
 pub mod review;
 pub mod store;

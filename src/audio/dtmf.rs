@@ -84,6 +84,11 @@ impl DtmfDetector {
         pressed
     }
 
+    /// Whether a key is down, as far as can be told.
+    pub const fn is_down(&self) -> bool {
+        self.down.is_some()
+    }
+
     fn judge(&mut self, key: Option<char>) -> Option<char> {
         let (last, count) = self.run;
         let count = if last == key { count.saturating_add(1) } else { 1 };

@@ -91,6 +91,26 @@ pub fn bytes(rate: SampleRate, pcm: &[i16]) -> Vec<u8> {
     file.into_inner()
 }
 
+/// The beginning of a 16-bit stereo WAV file of so many frames, up to where the samples stand.
+pub fn stereo_header(rate: SampleRate, frames: u32) -> [u8; 44] {
+    let data = frames.saturating_mul(4);
+    let mut header = [0; 44];
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"RIFF");
+    put(4, &data.saturating_add(36).to_le_bytes());
+    put(8, b"WAVEfmt ");
+    put(16, &16u32.to_le_bytes());
+    put(20, &1u16.to_le_bytes()); // PCM
+    put(22, &2u16.to_le_bytes());
+    put(24, &rate.0.to_le_bytes());
+    put(28, &(rate.0 * 4).to_le_bytes());
+    put(32, &4u16.to_le_bytes());
+    put(34, &16u16.to_le_bytes());
+    put(36, b"data");
+    put(40, &data.to_le_bytes());
+    header
+}
+
 /// Two voices as one stereo WAV, streamed to disk as `X.wav.part` and renamed to `X.wav` when finished.
 ///
 /// Every five seconds the header is brought up to date, so that what a crash leaves behind is a playable file.
@@ -386,6 +406,18 @@ mod tests {
         let samples: Vec<i16> = wav.samples().map(|sample| sample.expect("complete")).collect();
         assert_eq!(samples[..2], [100, -100]);
         assert_eq!(samples[320..322], [100, 0], "the shorter side is filled with silence");
+    }
+
+    #[test]
+    fn a_header_of_ours_is_read_by_others() {
+        let mut file = stereo_header(SampleRate::WIDEBAND, 3).to_vec();
+        for sample in [1i16, -1, 2, -2, 3, -3] {
+            file.extend(sample.to_le_bytes());
+        }
+        let mut wav = WavReader::new(Cursor::new(file)).expect("a WAV file");
+        assert_eq!((wav.spec().channels, wav.spec().sample_rate, wav.duration()), (2, 16_000, 3));
+        let samples: Vec<i16> = wav.samples().map(|sample| sample.expect("complete")).collect();
+        assert_eq!(samples, [1, -1, 2, -2, 3, -3]);
     }
 
     #[test]

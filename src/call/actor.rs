@@ -221,7 +221,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         away: None,
         services: services.clone(),
     };
-    services.desk.call_opened(id, provider, actor.commands.clone()).await;
+    services.desk.call_opened(id, provider, start.from, actor.commands.clone()).await;
     let begins = match (called_back, cut_off) {
         (Some(back), _) => actor.take_up(back).await,
         (None, Some(cut_off)) => actor.go_on(cut_off),

@@ -98,6 +98,7 @@ mod tests {
         let open = HandoffRecord { ended_at: None, outcome: HandoffOutcome::Open, ..handoff(call.id, Some("ann")) };
         CallDetail {
             parties: Vec::new(),
+            contacts: Vec::new(),
             handoffs: if wish { vec![open] } else { Vec::new() },
             call,
             turns: Vec::new(),

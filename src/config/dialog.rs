@@ -151,6 +151,9 @@ pub struct HandoffConfig {
     pub park_limit_s: u32,
     /// Telephones of agents who take calls there, by sign-in name: numbers such as `+15005550123`.
     pub telephones: BTreeMap<String, String>,
+    /// What telephones that agents choose for themselves begin with, such as `+4930` or `2` for extensions; empty: they may not
+    /// choose any. Calls to them cost what your provider asks.
+    pub telephone_prefixes: Vec<String>,
     /// Who is on the line first when somebody is called back: `agent` or `caller`.
     pub callback_first: First,
     /// How often somebody who is not reached is called; 0: agents dial by themselves.
@@ -186,6 +189,7 @@ impl Default for HandoffConfig {
             outside: BTreeMap::new(),
             park_limit_s: 120,
             telephones: BTreeMap::new(),
+            telephone_prefixes: Vec::new(),
             callback_first: First::Agent,
             callback_attempts: 3,
             callback_pause_s: 900,
@@ -223,8 +227,13 @@ impl Section for HandoffConfig {
                 problems.add(&key, number, "must be a number or an address, without spaces");
             }
         }
+        for prefix in &self.telephone_prefixes {
+            if prefix.is_empty() || !is_telephone(prefix) {
+                problems.add("handoff.telephone_prefixes", prefix, "must be the beginning of a number, without spaces");
+            }
+        }
         for (name, number) in &self.telephones {
-            if number.len() > 32 || !number.chars().all(|c| c.is_ascii_digit() || c == '+') {
+            if !is_telephone(number) {
                 problems.add(&format!("handoff.telephones.{name}"), number, "must be a number, without spaces");
             }
         }
@@ -232,6 +241,12 @@ impl Section for HandoffConfig {
             problems.add("handoff.dispositions", "[]", "must name at least one");
         }
     }
+}
+
+/// Digits, perhaps after a plus: what can be dialled, and nothing else.
+pub fn is_telephone(number: &str) -> bool {
+    let digits = number.strip_prefix('+').unwrap_or(number);
+    number.len() <= 32 && digits.chars().all(|c| c.is_ascii_digit())
 }
 
 /// Looking at calls afterwards.

@@ -18,7 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-pub use dialog::{DialogConfig, HandoffConfig, McpServer, RecordingConfig, ReviewConfig, ToolsConfig, Wording};
+pub use dialog::{
+    DialogConfig, HandoffConfig, McpServer, RecordingConfig, ReviewConfig, ToolsConfig, Wording, is_telephone,
+};
 pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };

@@ -50,6 +50,19 @@ pub struct RoutingConfig {
     pub break_codes: BTreeMap<String, String>,
 }
 
+/// A calendar as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenHours {
+    /// Its name.
+    pub name: String,
+    /// Name of its time zone.
+    pub zone: String,
+    /// Lines such as `mon-fri 08:00-18:00`.
+    pub weekly: Vec<String>,
+    /// Lines such as `2026-12-24 09:00-12:00`.
+    pub days: Vec<String>,
+}
+
 impl Default for RoutingConfig {
     fn default() -> Self {
         Self {
@@ -121,6 +134,18 @@ impl RoutingConfig {
             ..Rules::default()
         };
         Plan { queues, workflows, profiles, agents, break_codes, rules, skills }.finished()
+    }
+
+    /// The calendars as they are written: name, zone, hours of the week, days that differ.
+    pub fn written_hours(&self) -> Vec<WrittenHours> {
+        let ignored = RefCell::new(Problems::default());
+        let read = |mut row: Row<'_>| WrittenHours {
+            name: row.name(),
+            zone: row.take("zone", "UTC".to_owned()),
+            weekly: row.take("weekly", Vec::new()),
+            days: row.take("days", Vec::new()),
+        };
+        rows("routing.calendars", &self.calendars, &ignored).map(read).collect()
     }
 
     /// The calendar of this name.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// Digits of a payment card's number (ISO/IEC 7812).
 const DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 /// What stands in the place of a digit.
-const MASK: char = '•';
+pub const MASK: char = '•';
 
 /// A digit of a run.
 struct Digit {

@@ -255,7 +255,9 @@ impl Desk {
                 // The asker may have gone; then nobody needs the answer.
                 let _ = sender.send(DeskCensus { waiting, longest, agents: self.machine.census() });
             }
-            DeskMessage::CallOpened { call, provider, commands } => self.call_opened(call, provider, commands),
+            DeskMessage::CallOpened { call, provider, from, commands } => {
+                self.call_opened(call, provider, from, commands);
+            }
             DeskMessage::CallOver(call) => self.call_over(call),
             DeskMessage::Supervising(call, lines) => self.supervising(call, lines),
             DeskMessage::SupervisedLine(call, line) => self.supervised_line(call, line),

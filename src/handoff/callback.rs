@@ -156,6 +156,11 @@ impl Callback {
         Self { rules, state: State::Resting(not_before), tries, expires }
     }
 
+    /// People may be called at other hours from now on. What is due already keeps its moment and is looked at again then.
+    pub fn keep_hours(&mut self, hours: Option<Calendar>) {
+        self.rules.hours = hours;
+    }
+
     /// Where it is.
     pub const fn state(&self) -> State {
         self.state

@@ -171,3 +171,24 @@ proptest! {
         prop_assert!(matches!(callback.state(), State::Over(_)));
     }
 }
+
+#[test]
+fn other_hours_hold_from_the_next_look_on() {
+    let calendar = |hours: &str| {
+        let weekly = [format!("mon-sun {hours}")];
+        crate::handoff::routing::hours::Calendar::check("x", "UTC", &weekly, &[]).expect("valid")
+    };
+    // 1,800,000,000 is a Friday, 08:00 UTC.
+    let rules =
+        Rules { hours: Some(calendar("09:00-18:00")), expires: Duration::from_secs(86_400), ..rules(First::Agent) };
+    let mut callback = Callback::new(rules, at(0), 0, at(0));
+    let mut out = Vec::new();
+    callback.handle_timeout(at(0), &mut out);
+    assert_eq!((callback.state(), out.len()), (State::Resting(at(3_600)), 0));
+    callback.keep_hours(Some(calendar("10:00-18:00")));
+    callback.handle_timeout(at(3_600), &mut out);
+    assert_eq!((callback.state(), out.len()), (State::Resting(at(7_200)), 0), "an hour later now");
+    callback.keep_hours(None);
+    callback.handle_timeout(at(7_200), &mut out);
+    assert_eq!(out, [Action::Enter]);
+}

@@ -96,7 +96,7 @@ pub(super) enum DeskMessage {
     Connect { agent: AgentId, name: String, role: UserRole, out: mpsc::Sender<AgentOut>, session: oneshot::Sender<u64> },
     Disconnect { agent: AgentId, session: u64 },
     FromAgent { agent: AgentId, session: u64, message: FromAgent },
-    CallOpened { call: CallId, provider: &'static str, commands: mpsc::Sender<CallCommand> },
+    CallOpened { call: CallId, provider: &'static str, from: Option<Pii<String>>, commands: mpsc::Sender<CallCommand> },
     CallOver(CallId),
     Supervising(CallId, Vec<Line>),
     SupervisedLine(CallId, Line),
@@ -155,6 +155,9 @@ pub struct LiveCall {
     pub call_id: CallId,
     /// How the caller reached us.
     pub provider: String,
+    /// The caller's number, masked; `reveal` shows it for a reason.
+    #[schema(value_type = Option<String>)]
+    pub from: Option<Pii<String>>,
     /// Since it began.
     pub for_ms: u64,
     /// Where it is.
@@ -308,8 +311,14 @@ impl DeskHandle {
     }
 
     /// A call began, with the assistant.
-    pub async fn call_opened(&self, call: CallId, provider: &'static str, commands: mpsc::Sender<CallCommand>) {
-        self.send(DeskMessage::CallOpened { call, provider, commands }).await;
+    pub async fn call_opened(
+        &self,
+        call: CallId,
+        provider: &'static str,
+        from: Option<Pii<String>>,
+        commands: mpsc::Sender<CallCommand>,
+    ) {
+        self.send(DeskMessage::CallOpened { call, provider, from, commands }).await;
     }
 
     /// A call is over.

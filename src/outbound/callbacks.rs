@@ -28,6 +28,7 @@ use crate::dialog::brief::brief;
 use crate::handoff::actor::{AgentLeg, DeskHandle, HandoffTask};
 use crate::handoff::callback::{Action, Callback, CallbackEnd, Input, Rules, State};
 use crate::handoff::routing::Moment;
+use crate::handoff::routing::hours::Calendar;
 use crate::handoff::wire::{Brief, CallEnd};
 use crate::handoff::{AgentId, HandoffId, HandoffReason};
 use crate::store::scribe::{Record, Scribe};
@@ -115,6 +116,8 @@ pub struct Means {
     pub scribe: Scribe,
     /// What the operator decided.
     pub rules: Rules,
+    /// When people may be called now; `None`: always.
+    pub hours: Box<dyn Fn() -> Option<Calendar> + Send + Sync>,
 }
 
 /// Where to send wishes, and where they arrive; [`run`] takes the latter.
@@ -243,7 +246,8 @@ fn now() -> Moment {
 impl Runner {
     fn new(means: Arc<Means>, booking: Booking, provider: &'static str, cancel: CancellationToken) -> Self {
         let CallbackRecord { wanted_since, tries, not_before, .. } = booking.record;
-        let machine = Callback::new(means.rules.clone(), moment(wanted_since), tries, moment(not_before));
+        let rules = Rules { hours: (means.hours)(), ..means.rules.clone() };
+        let machine = Callback::new(rules, moment(wanted_since), tries, moment(not_before));
         Self {
             means,
             booking,
@@ -293,6 +297,7 @@ impl Runner {
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     let mut actions = Vec::new();
+                    self.machine.keep_hours((self.means.hours)());
                     self.machine.handle_timeout(now(), &mut actions);
                     self.perform(actions).await;
                 }
@@ -303,6 +308,7 @@ impl Runner {
 
     async fn step(&mut self, input: Input) {
         let mut actions = Vec::new();
+        self.machine.keep_hours((self.means.hours)());
         self.machine.step(now(), input, &mut actions);
         self.perform(actions).await;
     }

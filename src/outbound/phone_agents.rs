@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ const MAX_BRIEF: usize = 160;
 enum Wish {
     On(Box<UserRecord>, Pii<String>),
     Off(AgentId),
+    IsOn(AgentId, oneshot::Sender<bool>),
 }
 
 /// Signs agents in and out at their telephones. Cheap to clone.
@@ -66,6 +67,13 @@ impl PhoneAgents {
     /// They take calls at this number from now on. Again: they are back after an offer they missed.
     pub async fn on(&self, user: UserRecord, number: Pii<String>) {
         let _ = self.wishes.send(Wish::On(Box::new(user), number)).await; // Gone: the server stops.
+    }
+
+    /// Whether they take calls there.
+    pub async fn is_on(&self, agent: AgentId) -> bool {
+        let (answer, told) = oneshot::channel();
+        let _ = self.wishes.send(Wish::IsOn(agent, answer)).await; // As above.
+        told.await.unwrap_or(false)
     }
 
     /// They take no calls there any more.
@@ -110,6 +118,10 @@ pub async fn run(means: Means, Inbox(mut wishes): Inbox, cancel: CancellationTok
                 Some(Wish::Off(agent)) => if let Some((off, _)) = there.remove(&agent) {
                     off.cancel();
                 },
+                Some(Wish::IsOn(agent, answer)) => {
+                    let is_on = there.get(&agent).is_some_and(|(_, again)| !again.is_closed());
+                    let _ = answer.send(is_on); // The asker may have gone.
+                }
                 None => break,
             },
             Some(_) = sessions.join_next() => {}

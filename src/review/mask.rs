@@ -209,6 +209,11 @@ fn introduced(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// How many digits are said, as words or written.
+pub(super) fn counts_digits(text: &str) -> usize {
+    WORD.find_iter(clip(text)).filter_map(|word| digits(word.as_str())).sum()
+}
+
 /// How many digits a word stands for; none: it is no number.
 fn digits(word: &str) -> Option<usize> {
     let lower = word.to_lowercase();

@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
-    ContactRecord, EntryUse, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LIMIT, MeanRubric, MessageKind,
-    MessageRecord, OfferRecord, Part, PartyRecord, Rubric, ScoreRecord, SessionKind, SessionRecord, ShiftRecord,
-    StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, TurnTimings, UserRecord,
-    UserRole, WrapUpRecord,
+    ContactRecord, EntryUse, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LIMIT,
+    MeanRubric, MessageKind, MessageRecord, OfferRecord, OpenShiftRecord, Part, PartyRecord, Rubric, ScoreRecord,
+    SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord,
+    TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::callback::CallbackEnd;
@@ -34,6 +34,10 @@ pub(crate) async fn run(store: &dyn Store) {
     time_is_only_added_to_and_is_its_owners(store).await;
     assistant_and_people_are_scored_alike(store).await;
     accounts_and_sessions(store).await;
+    keys_are_good_until_they_end(store).await;
+    hours_hold_until_they_are_forgotten(store).await;
+    an_open_shift_is_taken_by_one_and_given_back(store).await;
+    a_telephone_is_its_owners(store).await;
     a_period_has_what_belongs_to_it(store).await;
     callbacks_are_found_until_they_are_over(store).await;
     shifts_are_promised_and_called_off_once(store).await;
@@ -215,6 +219,7 @@ fn detail() -> CallDetail {
             text: "asked twice for the number".to_owned(),
         }],
         scores: vec![score(call.id, None, 61, [Some(2), Some(4), None, Some(5)])],
+        contacts: Vec::new(),
         handoffs: vec![handoff],
         call,
     }
@@ -450,6 +455,7 @@ async fn orphans_are_closed(store: &dyn Store) {
     orphan.tools[0] = ToolRunRecord { outcome: ToolOutcome::Started, ..orphan.tools[0].clone() };
     put(store, &orphan).await;
     let talking = contact(&orphan.handoffs[0], "agent-1", 30, None);
+    orphan.contacts = vec![talking.clone()];
     store.put_contact(&talking).await.expect("contact");
     let live = store.live_calls().await.expect("readable");
     assert_eq!(live.iter().map(|detail| detail.call.id).collect::<Vec<_>>(), [orphan.call.id]);
@@ -514,6 +520,129 @@ async fn accounts_and_sessions(store: &dyn Store) {
     store.put_session(&session(5, &bob, SessionKind::Browser, at(900)), at(0)).await.expect("written");
     store.delete_session(&[5; 32]).await.expect("written");
     assert_eq!(whose(5, at(0) - SignedDuration::from_secs(1)).await, None);
+}
+
+async fn keys_are_good_until_they_end(store: &dyn Store) {
+    let mut maker = user("key-maker", UserRole::Admin);
+    store.add_user(&maker).await.expect("added");
+    let key = |made, expires| KeyRecord {
+        id: Uuid::now_v7(),
+        name: "reporting".to_owned(),
+        role: UserRole::Supervisor,
+        ending: "x7Q2".to_owned(),
+        made_by: maker.id.clone(),
+        made_at: at(made),
+        expires_at: at(expires),
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let (first, second) = (key(400_000, 400_900), key(400_001, 400_900));
+    store.add_key(&first, &[21; 32]).await.expect("written");
+    store.add_key(&second, &[22; 32]).await.expect("written");
+    store.add_key(&KeyRecord { role: UserRole::Admin, ..first.clone() }, &[23; 32]).await.expect("is there already");
+    assert_eq!(store.list_keys().await.expect("listed"), [second.clone(), first.clone()]);
+
+    let used = async |hash: u8, second| store.use_key(&[hash; 32], at(second)).await.expect("readable");
+    assert_eq!(used(21, 400_010).await.map(|key| key.id), Some(first.id));
+    assert_eq!(used(23, 400_010).await, None, "unknown");
+    assert_eq!(used(21, 400_900).await, None, "expired");
+    used(21, 400_020).await.expect("good");
+    let last = async |n: usize| store.list_keys().await.expect("listed")[n].last_used_at;
+    assert_eq!((last(1).await, last(0).await), (Some(at(400_010)), None), "noted once a minute");
+    used(21, 400_070).await.expect("good");
+    assert_eq!(last(1).await, Some(at(400_070)));
+
+    maker.role = UserRole::Agent;
+    store.update_user(&maker).await.expect("updated");
+    assert_eq!(used(22, 400_080).await.map(|key| key.role), Some(UserRole::Agent), "no more than its maker may");
+
+    let ended = store.revoke_key(first.id, at(400_100)).await.expect("written").expect("there");
+    assert_eq!(ended.revoked_at, Some(at(400_100)));
+    let again = store.revoke_key(first.id, at(400_200)).await.expect("written").expect("there");
+    assert_eq!(again.revoked_at, Some(at(400_100)), "the first time counts");
+    assert_eq!(used(21, 400_110).await, None);
+    assert!(store.revoke_key(Uuid::now_v7(), at(0)).await.expect("written").is_none());
+    store.delete_user(&maker.id).await.expect("written");
+    assert_eq!(used(22, 400_120).await, None, "keys go with their maker");
+    assert!(store.list_keys().await.expect("listed").is_empty());
+}
+
+async fn hours_hold_until_they_are_forgotten(store: &dyn Store) {
+    let hours = |name: &str, weekly: &str| HoursRecord {
+        name: name.to_owned(),
+        zone: "Europe/Berlin".to_owned(),
+        weekly: vec![weekly.to_owned()],
+        days: vec!["2026-12-25".to_owned(), "2026-12-24 09:00-12:00".to_owned()],
+        queues: vec!["billing".to_owned()],
+        set_by: AgentId("boss".to_owned()),
+        set_at: at(0),
+    };
+    let (office, night) = (hours("office", "mon-fri 09:00-17:00"), hours("night", "mon-sun 22:00-06:00"));
+    store.put_hours(&office).await.expect("written");
+    store.put_hours(&night).await.expect("written");
+    let later = hours("office", "mon-fri 08:00-18:00");
+    store.put_hours(&later).await.expect("written");
+    assert_eq!(store.list_hours().await.expect("listed"), [night.clone(), later]);
+    assert!(store.delete_hours("office").await.expect("written"));
+    assert!(!store.delete_hours("office").await.expect("written"));
+    assert_eq!(store.list_hours().await.expect("listed"), [night]);
+}
+
+async fn an_open_shift_is_taken_by_one_and_given_back(store: &dyn Store) {
+    let open = |from, until| OpenShiftRecord {
+        id: Uuid::now_v7(),
+        began_at: at(from),
+        ended_at: at(until),
+        offered_by: AgentId("boss".to_owned()),
+        offered_at: at(0),
+    };
+    let (early, same, late) = (open(500_000, 503_600), open(501_000, 504_000), open(503_600, 507_200));
+    for shift in [&late, &early, &same] {
+        store.put_open_shift(shift).await.expect("written");
+    }
+    let listed = async || store.list_open_shifts(at(500_000), at(510_000)).await.expect("listed");
+    assert_eq!(listed().await, [early.clone(), same.clone(), late.clone()]);
+    let agent = |name: &str| AgentId(name.to_owned());
+    let take = async |shift: &OpenShiftRecord, who: &str, second| {
+        store.take_open_shift(shift.id, &agent(who), at(second)).await.expect("written")
+    };
+    assert_eq!(take(&early, "kim", 500_000).await, None, "it has begun");
+    let taken = take(&early, "kim", 499_000).await.expect("free");
+    assert_eq!((taken.id, &taken.agent_id, &taken.scheduled_by), (early.id, &agent("kim"), &agent("boss")));
+    assert_eq!((taken.began_at, taken.ended_at, taken.scheduled_at), (at(500_000), at(503_600), at(499_000)));
+    assert_eq!(take(&early, "lee", 499_001).await, None, "gone");
+    assert_eq!(take(&same, "kim", 499_002).await, None, "nobody is in two places");
+    assert!(take(&late, "kim", 499_003).await.is_some(), "one after the other is fine");
+    assert_eq!(listed().await, [same.clone()]);
+
+    let give =
+        async |who: &str, second| store.give_back_shift(early.id, &agent(who), at(second)).await.expect("written");
+    assert_eq!(give("lee", 499_100).await, None, "not theirs");
+    assert_eq!(give("kim", 500_000).await, None, "it has begun");
+    let back = give("kim", 499_200).await.expect("theirs");
+    assert_eq!(back, OpenShiftRecord { offered_at: at(499_200), ..early.clone() });
+    assert_eq!(give("kim", 499_300).await, None, "once");
+    assert_eq!(listed().await, [back, same.clone()]);
+    let shifts = store.list_shifts(at(499_000), at(503_600)).await.expect("listed");
+    assert!(shifts.iter().all(|shift| shift.id != early.id), "nothing is promised any more");
+    assert!(store.delete_open_shift(same.id).await.expect("written"));
+    assert!(!store.delete_open_shift(same.id).await.expect("written"));
+}
+
+async fn a_telephone_is_its_owners(store: &dyn Store) {
+    let owner = user("at-home", UserRole::Agent);
+    store.add_user(&owner).await.expect("added");
+    let number = |text: &str| Pii::new(text.to_owned());
+    assert_eq!(store.telephone_of(&owner.id).await.expect("readable"), None);
+    for text in ["+15005550001", "204"] {
+        store.put_telephone(&owner.id, Some(&number(text)), at(0)).await.expect("written");
+        assert_eq!(store.telephone_of(&owner.id).await.expect("readable"), Some(number(text)));
+    }
+    store.put_telephone(&owner.id, None, at(1)).await.expect("written");
+    assert_eq!(store.telephone_of(&owner.id).await.expect("readable"), None);
+    store.put_telephone(&owner.id, Some(&number("204")), at(2)).await.expect("written");
+    store.delete_user(&owner.id).await.expect("written");
+    assert_eq!(store.telephone_of(&owner.id).await.expect("readable"), None, "it goes with the account");
 }
 
 async fn what_supervisors_did_is_only_added_to(store: &dyn Store) {

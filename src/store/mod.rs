@@ -95,6 +95,37 @@ pub trait Store: Send + Sync {
     async fn release_shift(&self, id: uuid::Uuid, at: Timestamp) -> Result<Option<ShiftRecord>, StoreError>;
     /// Shifts that overlap a span, by their beginning; at most [`MAX_LEDGER`].
     async fn list_shifts(&self, since: Timestamp, until: Timestamp) -> Result<Vec<ShiftRecord>, StoreError>;
+    /// Adds a shift that anybody may take; one with the same id is there already.
+    async fn put_open_shift(&self, shift: &OpenShiftRecord) -> Result<(), StoreError>;
+    /// Those that overlap a span, by their beginning; at most [`MAX_LEDGER`].
+    async fn list_open_shifts(&self, since: Timestamp, until: Timestamp) -> Result<Vec<OpenShiftRecord>, StoreError>;
+    /// Nobody may take it any more; false if it is not there.
+    async fn delete_open_shift(&self, id: uuid::Uuid) -> Result<bool, StoreError>;
+    /// It is this agent's from now on. Nothing when it is gone, has begun, or the agent has another one then.
+    async fn take_open_shift(
+        &self,
+        id: uuid::Uuid,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Option<ShiftRecord>, StoreError>;
+    /// Anybody may take it again. Nothing when it is not this agent's, has begun, or was called off.
+    async fn give_back_shift(
+        &self,
+        id: uuid::Uuid,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Option<OpenShiftRecord>, StoreError>;
+
+    /// Sets the telephone an agent chose, or forgets it.
+    async fn put_telephone(
+        &self,
+        agent: &AgentId,
+        number: Option<&Pii<String>>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// The telephone an agent chose.
+    async fn telephone_of(&self, agent: &AgentId) -> Result<Option<Pii<String>>, StoreError>;
+
     /// All time of an agent that overlaps a span, in its order; at most [`MAX_LEDGER`].
     async fn ledger_within(
         &self,
@@ -159,6 +190,20 @@ pub trait Store: Send + Sync {
     async fn delete_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
     /// Ends all sessions of one kind of an account.
     async fn delete_sessions(&self, user: &AgentId, kind: SessionKind) -> Result<(), StoreError>;
+    /// Keeps opening hours, new or in place of those of the same name.
+    async fn put_hours(&self, hours: &HoursRecord) -> Result<(), StoreError>;
+    /// Forgets them; false if there were none.
+    async fn delete_hours(&self, name: &str) -> Result<bool, StoreError>;
+    /// All that are kept, by name.
+    async fn list_hours(&self) -> Result<Vec<HoursRecord>, StoreError>;
+    /// Remembers a key by the SHA-256 of its token; one with the same id is there already.
+    async fn add_key(&self, key: &KeyRecord, token_hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// All keys, also those that are good no more, the newest first.
+    async fn list_keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+    /// A key that is good, with what it may do now; notes that it was used.
+    async fn use_key(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<KeyRecord>, StoreError>;
+    /// Ends a key, once; the key as it is then.
+    async fn revoke_key(&self, id: uuid::Uuid, at: Timestamp) -> Result<Option<KeyRecord>, StoreError>;
     /// Fails when the database is not usable; for `/readyz`.
     async fn ping(&self) -> Result<(), StoreError>;
     /// Writes everything out and lets go of the database. Later calls fail.
@@ -654,6 +699,25 @@ pub struct ShiftRecord {
     pub released_at: Option<Timestamp>,
 }
 
+/// A block of time that any agent may take. Taken it is a shift of the same id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenShiftRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// From.
+    #[schema(value_type = String, format = "date-time")]
+    pub began_at: Timestamp,
+    /// To.
+    #[schema(value_type = String, format = "date-time")]
+    pub ended_at: Timestamp,
+    /// By whom.
+    pub offered_by: AgentId,
+    /// When that was, or when somebody gave it back.
+    #[schema(value_type = String, format = "date-time")]
+    pub offered_at: Timestamp,
+}
+
 impl LedgerRecord {
     /// How long it is, in milliseconds.
     pub fn length_ms(&self) -> u64 {
@@ -673,7 +737,9 @@ pub struct AuditRecord {
     /// Who.
     pub user_id: AgentId,
     /// In live calls `listen`, `whisper`, `barge`, `stop`, `take_over`, `force_end`, `prioritise` or `move`; with records
-    /// `reveal`, `download_redacted`, `make_scenario` or `save_scenario`; beside calls `save_knowledge`.
+    /// `reveal`, `download_redacted`, `make_scenario` or `save_scenario`; beside calls `save_knowledge`, `make_key`,
+    /// `revoke_key`, `save_hours`, `reset_hours`,
+    /// `set_telephone`, `take_shift`, `give_back_shift`.
     pub action: String,
     /// In which call.
     pub call_id: Option<CallId>,
@@ -790,6 +856,8 @@ pub struct CallDetail {
     pub scores: Vec<ScoreRecord>,
     /// Who was in it, by time.
     pub parties: Vec<PartyRecord>,
+    /// The caller's conversations with agents and what ended them, by time.
+    pub contacts: Vec<ContactRecord>,
 }
 
 /// What somebody did in a call.
@@ -895,4 +963,51 @@ pub struct SessionRecord {
     pub kind: SessionKind,
     /// Until when.
     pub expires_at: Timestamp,
+}
+
+/// A key for programs. Of the key itself only a hash is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyRecord {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: uuid::Uuid,
+    /// What it is for.
+    pub name: String,
+    /// What it may do, as far as whoever made it may do that.
+    pub role: UserRole,
+    /// Its last characters, to tell keys apart.
+    pub ending: String,
+    /// By whom. It goes with that account.
+    pub made_by: AgentId,
+    /// When that was.
+    #[schema(value_type = String, format = "date-time")]
+    pub made_at: Timestamp,
+    /// Until when it is good.
+    #[schema(value_type = String, format = "date-time")]
+    pub expires_at: Timestamp,
+    /// When it was last used, to the minute.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub last_used_at: Option<Timestamp>,
+    /// When it was ended.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Opening hours that hold instead of the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoursRecord {
+    /// The calendar's name.
+    pub name: String,
+    /// Name of its time zone.
+    pub zone: String,
+    /// Lines such as `mon-fri 08:00-18:00`.
+    pub weekly: Vec<String>,
+    /// Lines such as `2026-12-24 09:00-12:00`.
+    pub days: Vec<String>,
+    /// Queues that keep them besides those of the configuration.
+    pub queues: Vec<String>,
+    /// By whom.
+    pub set_by: AgentId,
+    /// When that was.
+    pub set_at: Timestamp,
 }

@@ -3,7 +3,11 @@
 //! Writers of the same file wait for each other (`warmline user add` beside a running server). A wait that SQLite gives
 //! up is repeated here, so that a busy moment costs no record.
 
+mod hours;
+mod keys;
 mod rows;
+mod shifts;
+mod telephones;
 #[cfg(test)]
 mod tests;
 
@@ -21,9 +25,10 @@ use uuid::Uuid;
 
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
-    ContactRecord, HandoffOutcome, HandoffRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT, MAX_PERIOD, MeanScores,
-    MessageRecord, OfferRecord, PartyRecord, Period, ScoreRecord, SessionKind, SessionRecord, ShiftRecord, StandRecord,
-    Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    ContactRecord, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT,
+    MAX_PERIOD, MeanScores, MessageRecord, OfferRecord, OpenShiftRecord, PartyRecord, Period, ScoreRecord, SessionKind,
+    SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord,
+    UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -654,6 +659,10 @@ impl Store for SqliteStore {
             comments: all(of_call("SELECT * FROM comments WHERE call_id = ? ORDER BY at, id").await, rows::comment)?,
             scores: all(of_call("SELECT * FROM scores WHERE call_id = ? ORDER BY at, by_id").await, rows::score)?,
             parties: all(of_call("SELECT * FROM parties WHERE call_id = ? ORDER BY joined_at, id").await, rows::party)?,
+            contacts: all(
+                of_call("SELECT * FROM contacts WHERE call_id = ? ORDER BY began_at, id").await,
+                rows::contact,
+            )?,
         }))
     }
 
@@ -835,6 +844,77 @@ impl Store for SqliteStore {
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)
+    }
+
+    async fn put_open_shift(&self, shift: &OpenShiftRecord) -> Result<(), StoreError> {
+        self.offer_shift(shift).await
+    }
+
+    async fn list_open_shifts(&self, since: Timestamp, until: Timestamp) -> Result<Vec<OpenShiftRecord>, StoreError> {
+        self.open_shifts(since, until).await
+    }
+
+    async fn delete_open_shift(&self, id: Uuid) -> Result<bool, StoreError> {
+        self.withdraw_shift(id).await
+    }
+
+    async fn take_open_shift(
+        &self,
+        id: Uuid,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Option<ShiftRecord>, StoreError> {
+        self.take_shift(id, agent, now).await
+    }
+
+    async fn give_back_shift(
+        &self,
+        id: Uuid,
+        agent: &AgentId,
+        now: Timestamp,
+    ) -> Result<Option<OpenShiftRecord>, StoreError> {
+        self.return_shift(id, agent, now).await
+    }
+
+    async fn put_telephone(
+        &self,
+        agent: &AgentId,
+        number: Option<&Pii<String>>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.set_telephone(agent, number, at).await
+    }
+
+    async fn telephone_of(&self, agent: &AgentId) -> Result<Option<Pii<String>>, StoreError> {
+        self.telephone(agent).await
+    }
+
+    async fn put_hours(&self, hours: &HoursRecord) -> Result<(), StoreError> {
+        self.keep_hours(hours).await
+    }
+
+    async fn delete_hours(&self, name: &str) -> Result<bool, StoreError> {
+        self.forget_hours(name).await
+    }
+
+    async fn list_hours(&self) -> Result<Vec<HoursRecord>, StoreError> {
+        self.hours().await
+    }
+
+    async fn add_key(&self, key: &KeyRecord, token_hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.insert_key(key, token_hash).await
+    }
+
+    async fn list_keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        self.keys().await
+    }
+
+    async fn use_key(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
+        self.key_in_use(token_hash, now).await
+    }
+
+    async fn revoke_key(&self, id: Uuid, at: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
+        self.end_key(id, at).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

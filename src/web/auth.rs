@@ -1,11 +1,12 @@
-//! Who may do what: sign-in with a password, sessions in a cookie, API tokens, roles.
+//! Who may do what: sign-in with a password, sessions in a cookie, API tokens and keys, roles.
 //!
-//! Passwords are kept as argon2id, tokens as SHA-256; neither can be read back. Sign-ins are limited per address and per
+//! Passwords are kept as argon2id, tokens and keys as SHA-256; neither can be read back. Sign-ins are limited per address and per
 //! name, and a name that does not exist takes as long as a wrong password. Handlers ask for [`SignedIn`] or
 //! [`Require`]; requests that change something must come from our own pages (`cross_origin_guard`) or carry a token.
 
 mod accounts;
 mod extract;
+mod keys;
 mod passwords;
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,6 +31,7 @@ use passwords::{Passwords, check_strength};
 pub use accounts::{Accounts, OneTimePassword};
 pub(super) use extract::cross_origin_guard;
 pub use extract::{Admin, ClientAddress, Require, Role, SignedIn, SignedInAnyway, Supervisor, Via};
+pub use keys::MadeKey;
 
 /// Name of the session cookie.
 pub const COOKIE: &str = "warmline_session";
@@ -62,6 +64,9 @@ pub enum AuthError {
         /// The least role that may.
         needs: UserRole,
     },
+    /// A key may do what its role may, but not this.
+    #[error("a key can't do this; please sign in as a person")]
+    NotForKeys,
     /// The request came from a page of another site.
     #[error("requests from other sites are refused")]
     CrossOrigin,

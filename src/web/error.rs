@@ -73,6 +73,7 @@ impl ApiError {
                 AuthError::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
                 AuthError::PasswordChangeRequired => (StatusCode::FORBIDDEN, "password_change_required"),
                 AuthError::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+                AuthError::NotForKeys => (StatusCode::FORBIDDEN, "not_for_keys"),
                 AuthError::CrossOrigin => (StatusCode::FORBIDDEN, "cross_origin"),
                 AuthError::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts"),
                 AuthError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),

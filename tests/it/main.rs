@@ -6,6 +6,7 @@ mod cli;
 mod colleagues;
 mod conformance;
 mod conversations;
+mod edits;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;

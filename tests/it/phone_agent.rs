@@ -18,6 +18,8 @@ async fn at_the_telephone(provider: &str, api: &Api) -> FrontDesk {
     let mut desk = FrontDesk::open_with_account(provider, &api.account(), TELEPHONES).await;
     desk.post("telephone/on", &json!(null)).await;
     until("the agent is there", async || desk.get("live").await["agents"][0]["state"] == "available").await;
+    let telephone = desk.get("telephone").await;
+    assert_eq!((&telephone["is_on"], &telephone["number"]), (&json!(true), &json!("…06")));
     desk
 }
 
@@ -92,6 +94,7 @@ async fn a_machine_at_the_agents_telephone_is_a_miss() {
             .is_none_or(|agents| agents.iter().all(|agent| agent["state"] == "offline"))
     })
     .await;
+    assert_eq!(desk.get("telephone").await["is_on"], false);
     caller.hangup().await;
     desk.app.stop().await;
 }

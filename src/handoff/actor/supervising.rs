@@ -16,6 +16,7 @@ use crate::handoff::wire::{CallEnd, FromAgent, Line, Supervision, ToAgent};
 use crate::handoff::{AgentId, HandoffId};
 use crate::store::scribe::Record;
 use crate::store::{AuditRecord, UserRole};
+use crate::telemetry::Pii;
 
 /// Priorities a supervisor may set.
 const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
@@ -23,6 +24,7 @@ const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
 /// A call going on, with the assistant or with a person.
 pub(super) struct KnownCall {
     provider: &'static str,
+    from: Option<Pii<String>>,
     commands: mpsc::Sender<CallCommand>,
     began: Instant,
     supervisor: Option<(AgentId, Supervision)>,
@@ -31,11 +33,17 @@ pub(super) struct KnownCall {
 }
 
 impl Desk {
-    pub(super) fn call_opened(&mut self, call: CallId, provider: &'static str, commands: mpsc::Sender<CallCommand>) {
+    pub(super) fn call_opened(
+        &mut self,
+        call: CallId,
+        provider: &'static str,
+        from: Option<Pii<String>>,
+        commands: mpsc::Sender<CallCommand>,
+    ) {
         let began = Instant::now();
         // The caller may need the model.
         self.summaries.abort_all();
-        self.calls.insert(call, KnownCall { provider, commands, began, supervisor: None, taker: None });
+        self.calls.insert(call, KnownCall { provider, from, commands, began, supervisor: None, taker: None });
     }
 
     pub(super) fn call_over(&mut self, call: CallId) {
@@ -233,6 +241,7 @@ impl Desk {
                 LiveCall {
                     call_id: *call_id,
                     provider: known.provider.to_owned(),
+                    from: known.from.clone(),
                     for_ms: ms(known.began),
                     stage,
                     reason: live.map(|live| live.task.reason),

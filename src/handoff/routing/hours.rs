@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Moment;
 
@@ -16,6 +18,29 @@ const HORIZON_DAYS: i64 = 15;
 pub struct Span {
     from: Time,
     to: Time,
+}
+
+/// Where in hours as they are written something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoursPart {
+    /// The time zone.
+    Zone,
+    /// The hours of the week.
+    Weekly,
+    /// The days that differ.
+    Days,
+}
+
+/// One thing that is wrong with hours as they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HoursProblem {
+    /// Where.
+    pub part: HoursPart,
+    /// In which of its lines, from 0.
+    pub line: usize,
+    /// What.
+    pub reason: String,
 }
 
 /// Opening hours.
@@ -53,6 +78,42 @@ impl Calendar {
         Ok(calendar)
     }
 
+    /// The same from a zone's name, with everything that is wrong at once.
+    pub fn check(name: &str, zone: &str, weekly: &[String], days: &[String]) -> Result<Self, Vec<HoursProblem>> {
+        let mut problems = Vec::new();
+        let mut problem = |part, line, reason| problems.push(HoursProblem { part, line, reason });
+        let known = TimeZone::get(zone.trim()).unwrap_or_else(|_| {
+            problem(HoursPart::Zone, 0, format!("`{}` must be a time zone such as Europe/Berlin", zone.trim()));
+            TimeZone::UTC
+        });
+        if weekly.is_empty() {
+            problem(HoursPart::Weekly, 0, "must say when it is open, such as `mon-fri 08:00-18:00`".to_owned());
+        }
+        for (line, text) in weekly.iter().enumerate() {
+            if let Err(reason) = Self::parse(name, TimeZone::UTC, std::slice::from_ref(text), &[]) {
+                problem(HoursPart::Weekly, line, reason);
+            }
+        }
+        let mut seen: Vec<Date> = Vec::new();
+        for (line, text) in days.iter().enumerate() {
+            match Self::parse(name, TimeZone::UTC, &[], std::slice::from_ref(text)) {
+                Err(reason) => problem(HoursPart::Days, line, reason),
+                Ok(one) => {
+                    let date = one.days[0].0;
+                    if seen.contains(&date) {
+                        problem(HoursPart::Days, line, format!("{date} is there twice"));
+                    }
+                    seen.push(date);
+                }
+            }
+        }
+        if problems.is_empty() {
+            let whole = Self::parse(name, known, weekly, days);
+            return whole.map_err(|reason| vec![HoursProblem { part: HoursPart::Weekly, line: 0, reason }]);
+        }
+        Err(problems)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -68,6 +129,46 @@ impl Calendar {
         self.intervals(now, -1, HORIZON_DAYS).filter(|(_, to)| *to > now).map(|(from, _)| from.max(now)).min()
     }
 
+    /// When it closes next, if it is open. `None` as well: not within the next two weeks.
+    pub fn next_close(&self, now: Moment) -> Option<Moment> {
+        let mut spans: Vec<_> = self.intervals(now, -1, HORIZON_DAYS).collect();
+        spans.sort_unstable();
+        // Spans that meet are one: at midnight nobody goes home.
+        let mut until = None;
+        for (from, to) in spans.into_iter().filter(|(_, to)| *to > now) {
+            match until {
+                None if from <= now => until = Some(to),
+                Some(end) if from <= end => until = Some(to.max(end)),
+                _ => break,
+            }
+        }
+        let far = now + Duration::from_secs((HORIZON_DAYS as u64 - 1) * 86_400);
+        until.filter(|end| *end < far)
+    }
+
+    /// The day it is there at a moment.
+    pub fn date(&self, now: Moment) -> Date {
+        let now = Timestamp::from_millisecond(i64::try_from(now.ms()).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
+        now.to_zoned(self.zone.clone()).date()
+    }
+
+    /// When it is open on a day, in minutes since its beginning: `(480, 1_080)` is from 8 to 18 o'clock.
+    pub fn minutes_of(&self, date: Date) -> Vec<(u16, u16)> {
+        const DAY: u16 = 1_440;
+        let minute = |time: Time| 60 * u16::from(time.hour().unsigned_abs()) + u16::from(time.minute().unsigned_abs());
+        let night = date.yesterday().ok().into_iter().flat_map(|before| self.spans_of(before));
+        let mut minutes: Vec<(u16, u16)> =
+            night.filter(|span| span.to <= span.from).map(|span| (0, minute(span.to))).collect();
+        minutes.extend(
+            self.spans_of(date)
+                .iter()
+                .map(|span| (minute(span.from), if span.to <= span.from { DAY } else { minute(span.to) })),
+        );
+        minutes.retain(|(from, to)| from < to);
+        minutes.sort_unstable();
+        minutes
+    }
+
     /// When to ask again if [`Calendar::next_open`] knows of no opening.
     pub fn ask_again(now: Moment) -> Moment {
         now + Duration::from_secs(HORIZON_DAYS as u64 * 86_400)
@@ -75,13 +176,15 @@ impl Calendar {
 
     /// The open intervals of the days from `first` to `last`, counted from today.
     fn intervals(&self, now: Moment, first: i64, last: i64) -> impl Iterator<Item = (Moment, Moment)> {
-        let now = Timestamp::from_millisecond(i64::try_from(now.ms()).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
-        let today = now.to_zoned(self.zone.clone()).date();
-        (first..=last).filter_map(move |offset| today.checked_add(offset.days()).ok()).flat_map(move |date| {
-            let special = self.days.iter().find(|(day, _)| *day == date).map(|(_, spans)| spans);
-            let usual = &self.week[usize::from(date.weekday().to_monday_zero_offset().unsigned_abs())];
-            special.unwrap_or(usual).iter().filter_map(move |span| self.interval(date, *span))
-        })
+        let today = self.date(now);
+        let dates = (first..=last).filter_map(move |offset| today.checked_add(offset.days()).ok());
+        dates.flat_map(move |date| self.spans_of(date).iter().filter_map(move |span| self.interval(date, *span)))
+    }
+
+    /// What is written for a day.
+    fn spans_of(&self, date: Date) -> &[Span] {
+        let special = self.days.iter().find(|(day, _)| *day == date).map(|(_, spans)| spans);
+        special.unwrap_or(&self.week[usize::from(date.weekday().to_monday_zero_offset().unsigned_abs())])
     }
 
     fn interval(&self, date: Date, span: Span) -> Option<(Moment, Moment)> {
@@ -197,6 +300,40 @@ mod tests {
         let never = calendar(&[], &[]).expect("valid");
         assert_eq!(never.next_open(at("2026-11-25T10:00:00Z")), None);
         assert!(!never.is_open(at("2026-11-25T10:00:00Z")));
+    }
+
+    #[test]
+    fn spans_that_meet_close_once() {
+        let office = calendar(&["mon-fri 08:00-18:00"], &[]).expect("valid");
+        assert_eq!(office.next_close(at("2026-11-25T10:00:00Z")), Some(at("2026-11-25T17:00:00Z")));
+        assert_eq!(office.next_close(at("2026-11-25T18:00:00Z")), None, "it is closed");
+        let weekend = calendar(&["fri 22:00-24:00", "sat 00:00-24:00", "sun 00:00-06:00"], &[]).expect("valid");
+        assert_eq!(weekend.next_close(at("2026-11-27T21:30:00Z")), Some(at("2026-11-29T05:00:00Z")));
+        let always = calendar(&["mon-sun 00:00-24:00"], &[]).expect("valid");
+        assert_eq!(always.next_close(at("2026-11-25T10:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_day_is_told_in_minutes_with_what_is_left_of_the_night() {
+        let bar = calendar(&["fri 09:00-12:00, 22:00-02:30", "sun 00:00-24:00"], &["2026-12-04"]).expect("valid");
+        let on = |date: &str| bar.minutes_of(date.parse().expect("a date"));
+        assert_eq!(on("2026-11-27"), [(540, 720), (1_320, 1_440)]);
+        assert_eq!(on("2026-11-28"), [(0, 150)]);
+        assert_eq!(on("2026-11-29"), [(0, 1_440)]);
+        assert_eq!(on("2026-12-05"), [], "the Friday before was closed");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_with_its_line() {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let days = lines(&["2026-12-25", "25.12.2026", "2026-12-25 09:00-12:00"]);
+        let problems = Calendar::check("x", "Moon/Base", &lines(&["mon-fri 08:00-18:00", "sat"]), &days);
+        let problems = problems.expect_err("four problems");
+        let places: Vec<_> = problems.iter().map(|problem| (problem.part, problem.line)).collect();
+        assert_eq!(places, [(HoursPart::Zone, 0), (HoursPart::Weekly, 1), (HoursPart::Days, 1), (HoursPart::Days, 2)]);
+        assert!(problems[3].reason.contains("twice"), "{problems:?}");
+        assert!(Calendar::check("x", "UTC", &[], &[]).is_err(), "when is it open?");
+        assert!(Calendar::check("x", " Europe/Berlin ", &lines(&["mon 08:00-12:00"]), &[]).is_ok());
     }
 
     #[test]

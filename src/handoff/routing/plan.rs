@@ -309,6 +309,16 @@ impl Plan {
         self
     }
 
+    /// A calendar takes the place of the one of its name, and is kept by `queues` besides.
+    pub fn keep_hours(&mut self, calendar: &Calendar, queues: &[String]) {
+        for queue in &mut self.queues {
+            let has_it = queue.hours.as_ref().is_some_and(|hours| hours.name() == calendar.name());
+            if has_it || queues.contains(&queue.name) {
+                queue.hours = Some(calendar.clone());
+            }
+        }
+    }
+
     /// The number of the workflow for a caller.
     pub fn workflow_for(&self, facts: &Facts) -> usize {
         let fits = |workflow: &Workflow| workflow.when.iter().all(|condition| condition.fits(facts));

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::call::CallId;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
-    AgentDay, AuditRecord, CallRecord, CallbackRecord, CommentRecord, ContactRecord, HandoffRecord, LedgerRecord,
-    MeanRubric, MessageRecord, OfferRecord, PartyRecord, Rubric, ScoreRecord, ShiftRecord, StandRecord, StoreError,
-    ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    AgentDay, AuditRecord, CallRecord, CallbackRecord, CommentRecord, ContactRecord, HandoffRecord, HoursRecord,
+    KeyRecord, LedgerRecord, MeanRubric, MessageRecord, OfferRecord, OpenShiftRecord, PartyRecord, Rubric, ScoreRecord,
+    ShiftRecord, StandRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -278,6 +278,16 @@ pub(super) fn shift(row: &SqliteRow) -> Result<ShiftRecord, StoreError> {
     })
 }
 
+pub(super) fn open_shift(row: &SqliteRow) -> Result<OpenShiftRecord, StoreError> {
+    Ok(OpenShiftRecord {
+        id: get_id(row, "id")?,
+        began_at: get_time(row, "began_at")?,
+        ended_at: get_time(row, "ended_at")?,
+        offered_by: AgentId(get(row, "offered_by")?),
+        offered_at: get_time(row, "offered_at")?,
+    })
+}
+
 pub(super) fn audit(row: &SqliteRow) -> Result<AuditRecord, StoreError> {
     let call: Option<&str> = get(row, "call_id")?;
     let call = call.map(|id| id.parse().map_err(|error| corrupt("call_id", error))).transpose()?;
@@ -337,6 +347,38 @@ pub(super) fn wrap_up(row: &SqliteRow) -> Result<WrapUpRecord, StoreError> {
         disposition: get(row, "disposition")?,
         at: get_time(row, "at")?,
     })
+}
+
+pub(super) fn key(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
+    Ok(KeyRecord {
+        id: get_id(row, "id")?,
+        name: get(row, "name")?,
+        role: get_word(row, "role")?,
+        ending: get(row, "ending")?,
+        made_by: AgentId(get(row, "made_by")?),
+        made_at: get_time(row, "made_at")?,
+        expires_at: get_time(row, "expires_at")?,
+        last_used_at: get_time_if_any(row, "last_used_at")?,
+        revoked_at: get_time_if_any(row, "revoked_at")?,
+    })
+}
+
+pub(super) fn hours(row: &SqliteRow) -> Result<HoursRecord, StoreError> {
+    Ok(HoursRecord {
+        name: get(row, "name")?,
+        zone: get(row, "zone")?,
+        weekly: get_json(row, "weekly")?,
+        days: get_json(row, "days")?,
+        queues: get_json(row, "queues")?,
+        set_by: AgentId(get(row, "set_by")?),
+        set_at: get_time(row, "set_at")?,
+    })
+}
+
+/// With what it may do now: never more than whoever made it.
+pub(super) fn key_of_maker(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
+    let key = key(row)?;
+    Ok(KeyRecord { role: key.role.min(get_word(row, "maker_role")?), ..key })
 }
 
 pub(super) fn user(row: &SqliteRow) -> Result<UserRecord, StoreError> {

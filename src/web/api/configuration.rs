@@ -1,6 +1,6 @@
-//! What is in force: the configuration without its secrets, prompts with their versions, opening hours, the voice.
+//! What is in force: the configuration without its secrets, prompts with their versions, the voice.
 //!
-//! All of it is read here and changed in files. What has been written into the file since the start is checked, so that
+//! All of it is read here and changed in files; opening hours, which can be changed here, are in [`super::hours`]. What has been written into the file since the start is checked, so that
 //! a mistake is seen before the restart that would fail of it.
 
 use std::path::Path;
@@ -10,7 +10,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
@@ -22,8 +21,7 @@ use crate::dialog::prompt::{self, PromptFile};
 use crate::dialog::speakable::speakable;
 use crate::engine::CancelFlag;
 use crate::engine::cpu::Priority;
-use crate::handoff::routing::Moment;
-use crate::web::auth::{Admin, Require, SignedIn, Supervisor};
+use crate::web::auth::{Admin, Require, Supervisor};
 use crate::web::error::{ApiError, Body, Problem};
 use crate::web::router::AppState;
 
@@ -108,65 +106,6 @@ pub(super) async fn prompts(
     let read = tokio::task::spawn_blocking(move || prompt::files(&config.dialog)).await;
     let read = read.map_err(|error| ApiError::File(std::io::Error::other(error)))?;
     read.map(Json).map_err(|error| ApiError::File(std::io::Error::other(error)))
-}
-
-/// When queues are open.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Hours {
-    /// The calendar's name.
-    name: String,
-    /// Its time zone, such as `Europe/Berlin`.
-    zone: String,
-    /// Lines such as `mon-fri 08:00-18:00`.
-    weekly: Vec<String>,
-    /// Days that differ: `2026-12-25` is closed, `2026-12-24 09:00-12:00` has other hours.
-    days: Vec<String>,
-    /// The queues that keep these hours.
-    queues: Vec<String>,
-    /// Whether it is open now.
-    is_open: bool,
-    /// When it opens next, while it is closed; none: not within two weeks.
-    #[schema(value_type = Option<String>, format = "date-time")]
-    opens_at: Option<Timestamp>,
-}
-
-/// Opening hours of the queues. Queues without any are always open.
-#[utoipa::path(
-    get, path = "/api/v1/hours", tag = "setup", operation_id = "list_hours",
-    responses((status = 200, description = "The calendars", body = Vec<Hours>), (status = 401, description = "Not signed in", body = Problem)),
-    security(("session" = []), ("token" = [])),
-    extensions(("x-least-role" = json!("agent"))),
-)]
-pub(super) async fn hours(State(state): State<Arc<AppState>>, _: SignedIn) -> Json<Vec<Hours>> {
-    let now = Timestamp::now();
-    let moment = Moment::from_ms(u64::try_from(now.as_millisecond()).unwrap_or_default());
-    let routing = &state.config.routing;
-    let plan = routing.plan(&state.config.handoff);
-    let calendars = routing.calendars.iter().filter_map(|row| {
-        let text = |key: &str| row.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let lines = |key: &str| -> Vec<String> {
-            let all = row.get(key).and_then(|value| value.as_array()).into_iter().flatten();
-            all.filter_map(|line| line.as_str().map(str::to_owned)).collect()
-        };
-        let name = text("name");
-        let keeps: Vec<_> =
-            plan.queues.iter().filter(|queue| queue.hours.as_ref().is_some_and(|hours| hours.name() == name)).collect();
-        // A calendar that no queue keeps opens and closes nothing.
-        let calendar = keeps.first()?.hours.as_ref()?;
-        let is_open = calendar.is_open(moment);
-        let opens = calendar.next_open(moment).filter(|_| !is_open);
-        Some(Hours {
-            zone: Some(text("zone")).filter(|zone| !zone.is_empty()).unwrap_or_else(|| "UTC".to_owned()),
-            weekly: lines("weekly"),
-            days: lines("days"),
-            queues: keeps.iter().map(|queue| queue.name.clone()).collect(),
-            is_open,
-            opens_at: opens
-                .and_then(|opens| Timestamp::from_millisecond(i64::try_from(opens.ms()).unwrap_or(i64::MAX)).ok()),
-            name,
-        })
-    });
-    Json(calendars.collect())
 }
 
 /// A sentence to be heard.

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::mask;
 use crate::handoff::actor::LiveDesk;
 use crate::store::{AuditRecord, MAX_LIMIT};
 use crate::web::auth::{Require, Supervisor};
@@ -33,7 +34,11 @@ pub(super) struct Most {
     extensions(("x-least-role" = json!("supervisor"))),
 )]
 pub(super) async fn live(State(state): State<Arc<AppState>>, _: Require<Supervisor>) -> Json<LiveDesk> {
-    Json(state.desk.live().await)
+    let mut desk = state.desk.live().await;
+    for call in &mut desk.calls {
+        call.from = call.from.as_ref().map(mask);
+    }
+    Json(desk)
 }
 
 /// What supervisors did in calls, newest first.

@@ -6,13 +6,17 @@
 mod calls;
 mod configuration;
 mod day;
+mod hours;
+mod keys;
 mod knowledge;
 mod knowledge_edit;
 mod ledger;
 mod live;
 mod messages;
 pub(crate) mod metrics;
+mod open_shifts;
 mod recordings;
+mod redacted_audio;
 mod review;
 mod session;
 mod setup;
@@ -58,6 +62,8 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(users::list, users::add))
         .routes(routes!(users::remove))
         .routes(routes!(users::reset_password))
+        .routes(routes!(keys::list, keys::make))
+        .routes(routes!(keys::revoke))
         .routes(routes!(calls::list))
         .routes(routes!(calls::get))
         .routes(routes!(calls::recording))
@@ -65,6 +71,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(review::put_score))
         .routes(routes!(review::mean_scores))
         .routes(routes!(review::redacted))
+        .routes(routes!(redacted_audio::redacted_recording))
         .routes(routes!(review::get_scenario, review::keep_scenario))
         .routes(routes!(review::reveal))
         .routes(routes!(day::day))
@@ -77,7 +84,9 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(setup::check))
         .routes(routes!(configuration::configuration))
         .routes(routes!(configuration::prompts))
-        .routes(routes!(configuration::hours))
+        .routes(routes!(hours::list))
+        .routes(routes!(hours::put, hours::reset))
+        .routes(routes!(hours::preview))
         .routes(routes!(configuration::voice))
         .routes(routes!(messages::list))
         .routes(routes!(messages::done))
@@ -87,6 +96,12 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(live::audit))
         .routes(routes!(shifts::list, shifts::schedule))
         .routes(routes!(shifts::release))
+        .routes(routes!(open_shifts::list, open_shifts::offer))
+        .routes(routes!(open_shifts::withdraw))
+        .routes(routes!(open_shifts::take))
+        .routes(routes!(open_shifts::give_back))
+        .routes(routes!(open_shifts::people))
+        .routes(routes!(telephone::get, telephone::choose, telephone::forget))
         .routes(routes!(telephone::on))
         .routes(routes!(telephone::off))
         .routes(routes!(metrics::live))
@@ -104,7 +119,7 @@ fn describe(mut document: OpenApi) -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Calls, messages and accounts of a Warmline server. Sign in with `POST /api/v1/session` (a cookie) or send \
-             a token from `warmline user token` as `Authorization: Bearer …`. `x-least-role` says who may use an \
+             a key from the console, or a token from `warmline user token`, as `Authorization: Bearer …`. `x-least-role` says who may use an \
              operation. Errors are `{code, message}`: the code is stable, the message is for people.",
         ))
         .license(Some(License::new("Apache-2.0")))

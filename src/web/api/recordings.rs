@@ -14,15 +14,7 @@ use crate::web::error::ApiError;
 
 /// Answers `request` with the file `name` of `folder`, which the browser may save as `save_as`.
 pub(super) async fn send(folder: &Path, name: &str, save_as: &str, request: Request) -> Result<Response, ApiError> {
-    let file = inside(folder, name).ok_or(ApiError::NotFound { what: "recording" })?;
-    match tokio::fs::symlink_metadata(&file).await {
-        Ok(found) if found.is_file() => {}
-        Ok(_) => return Err(ApiError::NotFound { what: "recording" }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(ApiError::NotFound { what: "recording" });
-        }
-        Err(error) => return Err(ApiError::Recording(error)),
-    }
+    let file = find(folder, name).await?;
     let wav = "audio/wav".parse().expect("a media type");
     let sent = ServeFile::new_with_mime(&file, &wav).oneshot(request).await.expect("it answers errors with a status");
     let mut response = sent.map(Body::new);
@@ -31,6 +23,17 @@ pub(super) async fn send(folder: &Path, name: &str, save_as: &str, request: Requ
     // A voice must not stay behind in a cache of the browser's or a proxy's.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(response)
+}
+
+/// A file of the folder, if it is one.
+pub(super) async fn find(folder: &Path, name: &str) -> Result<PathBuf, ApiError> {
+    let file = inside(folder, name).ok_or(ApiError::NotFound { what: "recording" })?;
+    match tokio::fs::symlink_metadata(&file).await {
+        Ok(found) if found.is_file() => Ok(file),
+        Ok(_) => Err(ApiError::NotFound { what: "recording" }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ApiError::NotFound { what: "recording" }),
+        Err(error) => Err(ApiError::Recording(error)),
+    }
 }
 
 /// The path of `name` in `folder`, if it is a plain file name.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::handoff::AgentId;
 use crate::store::{UserRecord, UserRole};
 use crate::telemetry::Secret;
-use crate::web::auth::{ClientAddress, NewSession, SignedInAnyway};
+use crate::web::auth::{AuthError, ClientAddress, NewSession, SignedInAnyway, Via};
 use crate::web::error::{ApiError, Body, Problem};
 use crate::web::router::AppState;
 
@@ -110,6 +110,7 @@ pub(super) async fn who_am_i(session: SignedInAnyway) -> Json<Me> {
     responses(
         (status = 200, description = "Changed", body = Me),
         (status = 401, description = "Not signed in, or the old password is wrong", body = Problem),
+        (status = 403, description = "A key has no password", body = Problem),
         (status = 422, description = "The new password is too weak", body = Problem),
         (status = 429, description = "Too many attempts", body = Problem),
     ),
@@ -121,6 +122,9 @@ pub(super) async fn change_password(
     session: SignedInAnyway,
     Body(change): Body<PasswordChange>,
 ) -> Result<(CookieJar, Json<Me>), ApiError> {
+    if session.via == Via::Key {
+        return Err(AuthError::NotForKeys.into());
+    }
     let session = state.auth.change_password(&session.user, change.old, change.new).await?;
     tracing::info!(user.id = %session.user.id, "Changed a password");
     Ok(answer(session))

@@ -16,7 +16,7 @@ use crate::web::error::{ApiError, Body, Path, Problem, Query};
 use crate::web::router::AppState;
 
 /// A block is a day at most.
-const LONGEST: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 /// Which shifts.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -28,6 +28,14 @@ pub(super) struct Which {
     /// Those that begin before this moment; in four weeks unless told.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
+}
+
+impl Which {
+    pub(super) fn span(&self) -> (Timestamp, Timestamp) {
+        let since = self.since.unwrap_or_else(Timestamp::now);
+        let four_weeks = since.checked_add(SignedDuration::from_hours(24 * 28)).ok();
+        (since, self.until.or(four_weeks).unwrap_or(Timestamp::MAX))
+    }
 }
 
 /// A block to be scheduled.
@@ -56,9 +64,8 @@ pub(super) async fn list(
     SignedIn { user, .. }: SignedIn,
     Query(which): Query<Which>,
 ) -> Result<Json<Vec<ShiftRecord>>, ApiError> {
-    let since = which.since.unwrap_or_else(Timestamp::now);
-    let until = which.until.or_else(|| since.checked_add(SignedDuration::from_hours(24 * 28)).ok());
-    let mut shifts = state.store.list_shifts(since, until.unwrap_or(Timestamp::MAX)).await?;
+    let (since, until) = which.span();
+    let mut shifts = state.store.list_shifts(since, until).await?;
     shifts.retain(|shift| user.role >= UserRole::Supervisor || shift.agent_id == user.id);
     Ok(Json(shifts))
 }

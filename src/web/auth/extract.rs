@@ -20,8 +20,10 @@ use crate::web::error::ApiError;
 pub enum Via {
     /// A browser's session cookie.
     Cookie,
-    /// `Authorization: Bearer …`.
+    /// `Authorization: Bearer …` with a token of the account.
     Token,
+    /// `Authorization: Bearer …` with a key of its own role; there is no person behind it.
+    Key,
 }
 
 /// Somebody signed in, even with a one-time password they have not changed yet. For sign-out and the change itself;
@@ -77,6 +79,8 @@ impl Role for Admin {
 pub struct Require<R> {
     /// Who.
     pub user: UserRecord,
+    /// How.
+    pub via: Via,
     role: PhantomData<R>,
 }
 
@@ -95,7 +99,10 @@ where
             return Err(AuthError::CrossOrigin.into());
         }
         let token_hash = hash_token(&token);
-        let user = auth.account(&token_hash).await?;
+        let (user, via) = match via {
+            Via::Cookie => (auth.account(&token_hash).await?, via),
+            Via::Token | Via::Key => auth.bearer(&token_hash).await?,
+        };
         Ok(Self { user, via, token_hash })
     }
 }
@@ -125,11 +132,11 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let SignedIn { user, .. } = SignedIn::from_request_parts(parts, state).await?;
+        let SignedIn { user, via } = SignedIn::from_request_parts(parts, state).await?;
         if user.role < R::ROLE {
             return Err(AuthError::Forbidden { needs: R::ROLE }.into());
         }
-        Ok(Self { user, role: PhantomData })
+        Ok(Self { user, via, role: PhantomData })
     }
 }
 
@@ -174,14 +181,15 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
-/// Refuses requests that change something and were made by a page of another site. Programs send no `Origin` and pass;
-/// they have no cookie that could be misused.
+/// Refuses requests that change something and were made by a page of another site. Programs send no `Origin` and pass, and so
+/// do requests with a token: no browser adds one by itself, and a cookie beside it is not looked at.
 pub(in crate::web) async fn cross_origin_guard(
     State(auth): State<Auth>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if !request.method().is_safe() && !auth.is_same_origin(request.headers()) {
+    let brings_token = request.headers().contains_key(header::AUTHORIZATION);
+    if !request.method().is_safe() && !brings_token && !auth.is_same_origin(request.headers()) {
         return Err(AuthError::CrossOrigin.into());
     }
     Ok(next.run(request).await)

@@ -32,7 +32,7 @@ static ASSETS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/console/dist/sit
 static ASSETS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/web/console/unbuilt");
 
 /// The addresses that are pages. `console/src/app/routes.ts` knows what each of them shows.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/",
     "/agent",
     "/calls",
@@ -44,6 +44,7 @@ const PAGES: [&str; 12] = [
     "/messages",
     "/people",
     "/setup",
+    "/shifts",
     "/wallboard",
 ];
 

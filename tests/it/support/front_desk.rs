@@ -168,6 +168,14 @@ impl FrontDesk {
         }
     }
 
+    /// Puts something into its place; what is answered.
+    pub async fn put(&self, path: &str, body: &Value) -> Value {
+        let request = self.http.put(format!("{}/api/v1/{path}", self.base)).header("origin", &self.base);
+        let response = request.header("cookie", &self.cookie).json(body).send().await.expect("answers");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.json().await.expect("JSON")
+    }
+
     /// A person at a console.
     pub async fn agent(&self) -> Agent {
         let headers = [("cookie", self.cookie.clone()), ("origin", self.base.clone())];

@@ -27,6 +27,7 @@ use warmline::engine::tts::voice::{Voice, VoiceOptions};
 use warmline::handoff::actor::{self as desk, DeskSettings};
 use warmline::handoff::{AgentId, HandoffId, HandoffReason};
 use warmline::library::Library;
+use warmline::opening::OpeningHours;
 use warmline::store::scribe;
 use warmline::store::sqlite::SqliteStore;
 use warmline::store::{
@@ -105,9 +106,11 @@ impl Site {
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
         tasks.spawn(running);
+        let config = Arc::new(config);
+        let opening = OpeningHours::load(store.clone(), config.clone()).await.expect("readable");
         let state = AppState {
             store: store.clone(),
-            config: Arc::new(config),
+            config,
             auth: auth.clone(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             readiness: readiness_seen,
@@ -115,6 +118,7 @@ impl Site {
             knowledge: Library::fixed(Knowledge::load(std::path::Path::new("")).expect("built in")),
             voice: Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), VoiceOptions::from(&TtsConfig::default())),
             desk,
+            opening,
             phones: None,
             callbacks: warmline::outbound::callbacks::Callbacks::nowhere(),
             recordings,

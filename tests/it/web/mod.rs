@@ -2,7 +2,9 @@
 
 mod api;
 mod auth;
+mod keys;
 mod openapi;
 mod operator;
+mod people;
 mod review;
 mod surface;

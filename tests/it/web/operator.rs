@@ -169,7 +169,8 @@ async fn prompts_hours_and_the_voice() {
     assert_eq!(
         hours,
         json!([{ "name": "office", "zone": "Europe/Berlin", "weekly": ["mon-sun 00:00-24:00"], "days": ["2020-12-25"],
-            "queues": ["billing"], "is_open": true, "opens_at": null }])
+            "queues": ["billing"], "callbacks": false, "is_changed": false, "is_configured": true, "is_open": true,
+            "opens_at": null, "closes_at": null }])
     );
     let spoken = site.post("/api/v1/voice", &supervisor, json!({ "text": "Good morning." })).await;
     assert_eq!(
@@ -180,4 +181,101 @@ async fn prompts_hours_and_the_voice() {
     for wrong in [String::new(), "x".repeat(301)] {
         assert_eq!(site.post("/api/v1/voice", &supervisor, json!({ "text": wrong })).await.code(), "bad_request");
     }
+}
+
+const OFFICE: &str = "[[routing.queues]]\nname = \"billing\"\nhours = \"office\"\n[[routing.queues]]\nname = \"sales\"\n\
+    [[routing.calendars]]\nname = \"office\"\nzone = \"Europe/Berlin\"\nweekly = [\"mon-sun 00:00-24:00\"]\n";
+
+#[tokio::test]
+async fn hours_are_kept_here_and_the_files_are_the_default() {
+    let site = Site::with(config(OFFICE)).await;
+    let (supervisor, agent) = (site.role(UserRole::Supervisor).await, site.role(UserRole::Agent).await);
+    let put = async |name: &str, body: Value| {
+        site.request(Method::PUT, &format!("/api/v1/hours/{name}"), &supervisor, body).await
+    };
+    // Open one minute of one day in the past: closed now, and not to open within two weeks.
+    let closed = json!({ "zone": "Europe/Berlin", "weekly": ["mon 00:00-00:01"], "days": ["2020-12-25"] });
+    let now = put("office", closed).await.json();
+    assert_eq!((&now[0]["is_changed"], &now[0]["weekly"]), (&json!(true), &json!(["mon 00:00-00:01"])));
+    assert_eq!(now[0]["queues"], json!(["billing"]), "its queues keep it");
+    assert_eq!(site.get("/api/v1/hours", &agent).await.json(), now);
+    let live = site.get("/api/v1/live", &supervisor).await.json();
+    assert_eq!(live["queues"], json!(["billing", "sales"]), "the desk has the new plan");
+
+    let both = json!({ "zone": "UTC", "weekly": ["mon-sun 00:00-24:00"], "queues": ["sales"] });
+    let now = put("shop", both).await.json();
+    assert_eq!((&now[1]["name"], &now[1]["queues"]), (&json!("shop"), &json!(["sales"])));
+    assert_eq!((&now[1]["is_configured"], &now[1]["is_open"]), (&json!(false), &json!(true)));
+
+    let reset = async |name: &str| {
+        site.request(Method::DELETE, &format!("/api/v1/hours/{name}"), &supervisor, Value::Null).await
+    };
+    let now = reset("office").await.json();
+    assert_eq!((&now[0]["is_changed"], &now[0]["weekly"]), (&json!(false), &json!(["mon-sun 00:00-24:00"])));
+    assert_eq!(reset("office").await.code(), "not_found");
+    assert_eq!(reset("shop").await.json().as_array().map(Vec::len), Some(1), "what is only here is gone");
+    let audit = site.store.list_audit(10).await.expect("listed");
+    let done: Vec<_> = audit.iter().rev().map(|entry| (entry.action.as_str(), entry.detail.as_deref())).collect();
+    assert_eq!(
+        done,
+        [
+            ("save_hours", Some("office")),
+            ("save_hours", Some("shop")),
+            ("reset_hours", Some("office")),
+            ("reset_hours", Some("shop"))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn hours_that_can_not_be_kept_say_why_and_change_nothing() {
+    let site = Site::with(config(OFFICE)).await;
+    let supervisor = site.role(UserRole::Supervisor).await;
+    let before = site.get("/api/v1/hours", &supervisor).await.json();
+    let office = |weekly: &[&str], days: &[&str], queues: &[&str]| json!({ "zone": "Europe/Berlin", "weekly": weekly, "days": days, "queues": queues });
+    let good = ["mon-fri 08:00-18:00"];
+    for (name, body, word) in [
+        ("office", office(&["mon 8"], &[], &[]), "ine 1 of the week"),
+        ("office", office(&good, &["2026-12-24", "tomorrow"], &[]), "ine 2 of the days"),
+        ("office", office(&[], &[], &[]), "must say when it is open"),
+        ("shop", office(&good, &[], &["returns"]), "no queue `returns`"),
+        ("shop", office(&good, &[], &["billing"]), "keeps the hours `office`"),
+        ("office", office(&["x".repeat(121).as_str()], &[], &[]), "120 characters"),
+    ] {
+        let answer = site.request(Method::PUT, &format!("/api/v1/hours/{name}"), &supervisor, body).await;
+        assert_eq!(answer.code(), "bad_request", "{word}");
+        assert!(answer.json()["message"].as_str().expect("text").contains(word), "{word} is not in {answer:?}");
+    }
+    assert_eq!(site.get("/api/v1/hours", &supervisor).await.json(), before);
+    assert!(site.store.list_hours().await.expect("listed").is_empty());
+    assert!(site.store.list_audit(10).await.expect("listed").is_empty());
+}
+
+#[tokio::test]
+async fn hours_are_tried_before_they_are_kept() {
+    let site = Site::with(config(OFFICE)).await;
+    let supervisor = site.role(UserRole::Supervisor).await;
+    let preview = async |body: Value| site.post("/api/v1/hours/preview", &supervisor, body).await.json();
+    let always = preview(json!({ "zone": "Europe/Berlin", "weekly": ["mon-sun 00:00-24:00"] })).await;
+    assert_eq!(
+        (&always["is_open"], &always["opens_at"], &always["closes_at"]),
+        (&json!(true), &json!(null), &json!(null))
+    );
+    assert_eq!(always["days"].as_array().map(Vec::len), Some(14));
+    assert_eq!(always["days"][13]["open"], json!([{ "from": 0, "to": 1_440 }]));
+    // Every day's first minute but today's: tomorrow it opens.
+    let today = always["days"][0]["date"].as_str().expect("a date").to_owned();
+    let hours = json!({ "zone": "Europe/Berlin", "weekly": ["mon-sun 00:00-00:01"], "days": [today] });
+    let tomorrow = preview(hours).await;
+    assert_eq!((&tomorrow["is_open"], &tomorrow["days"][0]["open"]), (&json!(false), &json!([])));
+    assert!(tomorrow["opens_at"].is_string(), "{tomorrow}");
+    let wrong = preview(json!({ "zone": "Mars", "weekly": ["mon-fri 08:00-18:00", "sat"], "days": ["soon"] })).await;
+    let problems = wrong["problems"].as_array().expect("a list").iter();
+    let places: Vec<_> = problems
+        .map(|problem| {
+            (problem["part"].as_str().expect("a word").to_owned(), problem["line"].as_u64().expect("a line"))
+        })
+        .collect();
+    assert_eq!(places, [("zone".to_owned(), 0), ("weekly".to_owned(), 1), ("days".to_owned(), 0)]);
+    assert!(wrong["is_open"].is_null());
 }

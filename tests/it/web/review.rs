@@ -190,3 +190,86 @@ async fn a_masked_number_is_shown_for_a_reason_on_record() {
     }
     assert_eq!(site.post(&path, &mine, ask("from", "again")).await.code(), "too_many_attempts");
 }
+
+/// A recording of ten seconds in which both sides hum all the time, and the caller presses a key between seven and eight.
+fn hum(path: &std::path::Path) {
+    let rate = warmline::audio::units::SampleRate::WIDEBAND;
+    let mut writer = warmline::audio::wav::StereoWriter::create(path, rate).expect("created");
+    let mut caller = vec![1_000; 160_000];
+    let key = warmline::audio::dtmf::key_sound('5');
+    caller[112_000..112_000 + key.len()].copy_from_slice(&key);
+    writer.write(&caller, &vec![-1_000; 160_000]).expect("written");
+    writer.finish().expect("finished");
+}
+
+#[tokio::test]
+async fn a_recording_to_pass_on_is_silent_where_something_was_masked() {
+    let site = Site::new().await;
+    hum(&site.data.path().join("recordings/hum.wav"));
+    // The recording begins two seconds into the call.
+    let call = site.call(None).await;
+    let call = CallRecord { recording: Some("hum.wav".to_owned()), notice_at_ms: Some(2_000), ..call };
+    site.store.put_call(&call).await.expect("stored");
+    let turn = async |seq: u32, who: Speaker, text: &str, from_ms: u32, to_ms: u32| {
+        let turn = TurnRecord {
+            call_id: call.id,
+            seq,
+            who,
+            text: text.to_owned(),
+            planned: None,
+            confidence: 0.9,
+            started_ms: from_ms,
+            ended_ms: to_ms,
+            timings: None,
+            entries: Vec::new(),
+            agent_id: None,
+            decision: None,
+        };
+        site.store.put_turn(&turn).await.expect("stored");
+    };
+    turn(0, Speaker::Assistant, "How can I help you?", 2_000, 3_000).await;
+    turn(1, Speaker::Caller, "My card is 4417 1234 5678 9113", 4_000, 6_000).await;
+    turn(2, Speaker::Caller, "Can you see it?", 8_000, 11_000).await;
+
+    let supervisor = site.role(UserRole::Supervisor).await;
+    let path = format!("/api/v1/calls/{}/redacted-recording", call.id);
+    let answer = site.get(&path, &supervisor).await;
+    assert_eq!(
+        (answer.status, &answer.headers[header::CONTENT_TYPE]),
+        (StatusCode::OK, &"audio/wav".parse().expect("a type"))
+    );
+    assert_eq!(answer.headers[header::CONTENT_LENGTH], answer.body.len().to_string());
+    let mut wav = hound::WavReader::new(std::io::Cursor::new(answer.body)).expect("a WAV file");
+    let samples: Vec<i16> = wav.samples().map(|sample| sample.expect("complete")).collect();
+    assert_eq!(samples.len(), 320_000, "as long as it was");
+    // By tenths of a second of the recording: whether each side is heard all through, or not at all.
+    let heard = |side: usize, tenth: usize| {
+        let of = |n: usize| samples[2 * n + side] != 0;
+        let all = (1_600 * tenth..1_600 * (tenth + 1)).map(of);
+        (all.clone().all(|heard| heard), all.clone().any(|heard| heard))
+    };
+    let (yes, no) = ((true, true), (false, false));
+    assert_eq!(
+        (heard(1, 2), heard(1, 11), heard(1, 30), heard(1, 70)),
+        (yes, yes, no, no),
+        "only the assistant's turn"
+    );
+    for tenth in 16..=44 {
+        assert_eq!((heard(0, tenth), heard(1, tenth)), (no, no), "the card's number, at {tenth}");
+    }
+    assert_eq!((heard(0, 10), heard(0, 59), heard(0, 66), heard(0, 80)), (no, yes, yes, yes));
+    assert_eq!((heard(0, 70), heard(0, 71), heard(0, 95)), (no, no, no), "a key is pressed; nobody speaks any more");
+    assert_eq!(audited(&site).await, [("download_redacted".to_owned(), Some("recording".to_owned()))]);
+
+    assert_eq!(site.get(&path, &site.role(UserRole::Agent).await).await.code(), "forbidden");
+    let silent = site.call(None).await;
+    assert_eq!(
+        site.get(&format!("/api/v1/calls/{}/redacted-recording", silent.id), &supervisor).await.code(),
+        "not_found"
+    );
+    let broken = CallRecord { recording: Some("broken.wav".to_owned()), ..site.call(None).await };
+    site.store.put_call(&broken).await.expect("stored");
+    site.record("broken.wav", b"RIFFnothing");
+    let answer = site.get(&format!("/api/v1/calls/{}/redacted-recording", broken.id), &supervisor).await;
+    assert_eq!(answer.code(), "internal", "no recording is better than one that was not understood");
+}
