@@ -4,6 +4,19 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 
+export type AgentFigures = Schemas["AgentFigures"];
+export type Figures = Schemas["Figures"];
+export type HoursPreview = Schemas["HoursPreview"];
+export type HoursProblem = Schemas["HoursProblem"];
+export type KeyRecord = Schemas["KeyRecord"];
+export type LiveNumbers = Schemas["Live"];
+export type NewHours = Schemas["NewHours"];
+export type OpenDay = Schemas["OpenDay"];
+export type OpenShiftRecord = Schemas["OpenShiftRecord"];
+export type PartyRecord = Schemas["PartyRecord"];
+export type Person = Schemas["Person"];
+export type ShiftRecord = Schemas["ShiftRecord"];
+export type Telephone = Schemas["Telephone"];
 export type AgentDay = Schemas["AgentDay"];
 export type AgentState = Schemas["AgentState"];
 export type BrowserCall = Schemas["BrowserCall"];

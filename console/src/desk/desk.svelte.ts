@@ -23,6 +23,8 @@ class DeskStore {
   open = $state(false);
   /** A request about the current offer is on its way. */
   answering = $state(false);
+  /** Offers ring at the agent's telephone, by a wish of this tab's. */
+  atTelephone = $state(false);
   /** A sentence that a screen reader is to say at once. */
   alert = $state("");
   /** Milliseconds a message takes there and back; null while unknown. */

@@ -13,3 +13,10 @@ export function when(text: string, now = new Date()): string {
   const shown = new Intl.DateTimeFormat(language.locale, isToday ? clock : { ...date, ...clock }).format(time);
   return isToday ? t("when.today", { time: shown }) : shown;
 }
+
+/** The day of an RFC 3339 time, such as “12 Jan 2026”. */
+export function day(text: string): string {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) return "";
+  return new Intl.DateTimeFormat(language.locale, { day: "numeric", month: "short", year: "numeric" }).format(time);
+}

@@ -17,7 +17,7 @@ function detail(turns: TurnRecord[], ended_at: string | null = "2026-01-01T00:01
     outcome: "live",
   } as const;
   const trigger = { call_id: "c", handoff_id: "h", at_ms: 23_950, reason: "caller_asked", signals: {} } as const;
-  return { call, turns, triggers: [trigger], handoffs: [], offers: [], messages: [], wrap_ups: [], tools: [], comments: [], scores: [], parties: [] };
+  return { call, turns, triggers: [trigger], handoffs: [], offers: [], messages: [], wrap_ups: [], tools: [], comments: [], scores: [], parties: [], contacts: [] };
 }
 
 const TIMINGS = { endpointing_ms: 400, stt_ms: 50, llm_ms: 300, tts_ms: 100, response_ms: 850, decode_ms: 200 };

@@ -29,5 +29,6 @@ export type IconName =
   | "eye"
   | "swap"
   | "clock"
+  | "calendar"
   | "plug"
   | "sliders";

@@ -1,0 +1,26 @@
+// The contact centre in numbers: of the last half-hour, and of each agent's day.
+
+import { api, take } from "../api/client";
+import type { AgentFigures, LiveNumbers } from "../api/types";
+
+export class Numbers {
+  live = $state.raw<LiveNumbers | null>(null);
+  /** By agent, since the day began here. */
+  byAgent = $state.raw<ReadonlyMap<string, AgentFigures>>(new Map());
+
+  /** What fails keeps what was there: the next look is near. */
+  async look(): Promise<void> {
+    this.live = await take(api.GET("/api/v1/metrics/live")).catch(() => this.live);
+  }
+
+  /** A whole day of records: asked for less often. */
+  async lookAtAgents(): Promise<void> {
+    const since = startOfDay(new Date()).toISOString();
+    const agents = await take(api.GET("/api/v1/metrics/agents", { params: { query: { since } } })).catch(() => null);
+    if (agents !== null) this.byAgent = new Map(agents.map(({ agent_id, figures }) => [agent_id, figures]));
+  }
+}
+
+function startOfDay(now: Date): Date {
+  return new Date(now.getFullYear(), now.getMonth(), now.getDate());
+}
