@@ -36,7 +36,7 @@ export async function openBrowser({ microphone, size = { width: 1280, height: 86
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => {
     // Chromium prints answers that are not 2xx as errors; the pages say them in sentences, and the test looks for those.
-    if (message.type() === "error" && !/server responded with a status of (400|401|404|503)/.test(message.text())) problems.push(message.text());
+    if (message.type() === "error" && !/server responded with a status of (400|401|403|404|409|503)/.test(message.text())) problems.push(message.text());
   });
   return {
     page,

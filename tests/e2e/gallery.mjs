@@ -28,7 +28,7 @@ const LOOKS = [
 ];
 const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 /** What the documentation shows; the other states are for whoever works on the pages. */
-const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard", "scenario", "editor", "setup", "settings"];
+const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard", "scenario", "editor", "setup", "settings", "hours", "keys", "shifts"];
 
 let failures = 0;
 await mkdir(shots, { recursive: true });
@@ -71,14 +71,37 @@ async function asAdministrator(page, url, shot) {
   await page.goto(`${url}/configuration`);
   await page.locator(".settings .card").nth(3).waitFor();
   await shot(page, "settings");
+  await page.getByRole("button", { name: "Change office" }).click();
+  await page.getByLabel("Saturday").fill("9-13");
+  await page.getByText("must be hours such as").waitFor();
+  await shot(page, "hours-wrong");
+  await page.getByLabel("Saturday").fill("09:00-13:00");
+  await page.locator(".open-days").waitFor();
+  await shot(page, "hours");
+  await page.locator(".open-days").scrollIntoViewIfNeeded();
+  await shot(page, "hours-tried");
+  await page.goto(`${url}/shifts`);
+  await page.locator(".plan-shift").waitFor();
+  await shot(page, "shifts");
+  await page.locator(".plan-shift").scrollIntoViewIfNeeded();
+  await shot(page, "shifts-plan");
   await page.goto(`${url}/people`);
   await page.locator(".person-row").first().waitFor();
   await page.getByLabel("Name").fill("robin");
   await page.getByRole("button", { name: "Make account" }).click();
   await page.getByText("amber-plinth-47").waitFor();
   await shot(page, "people");
+  await page.getByLabel("What it is for").fill("Door display");
+  await page.getByRole("button", { name: "Make key" }).click();
+  await page.locator(".made-key").waitFor();
+  await page.getByText("key that is good no more").click();
+  await page.locator(".keys").evaluate((section) => section.scrollIntoView());
+  await shot(page, "keys");
   await page.goto(`${url}/wallboard`);
   await page.locator(".live-call").first().waitFor();
+  await page.getByRole("button", { name: "Show", exact: true }).first().click();
+  await shot(page, "wallboard-reveal");
+  await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("button", { name: "Listen" }).nth(3).click();
   await page.locator(".supervising .line").nth(2).waitFor();
   await page.waitForTimeout(1_200);
@@ -178,6 +201,13 @@ async function tour({ name, size, dark }) {
     await agent.locator(".message").first().waitFor();
     await agent.waitForTimeout(300);
     await shot(agent, "messages");
+    await agent.goto(`${url}/shifts`);
+    await agent.locator(".person-row").first().waitFor();
+    await shot(agent, "shifts-agent");
+    await agent.goto(`${url}/agent`);
+    await agent.getByRole("button", { name: "Choose a number" }).click();
+    await agent.locator(".telephone").scrollIntoViewIfNeeded();
+    await shot(agent, "telephone");
     await asAdministrator(agent, url, shot);
     for (const { problems } of browsers) {
       failures += problems.length;

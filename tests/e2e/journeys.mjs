@@ -1,5 +1,6 @@
 // Journeys of a whole desk, with people at it: two agents and one offer, a supervisor who joins, a tab that is loaded anew
-// in a call, the review of that call, a voice message, the address check, and the call button on two web sites.
+// in a call, the review of that call, a colleague who is asked, joins and is given the caller, a voice message, a key for a
+// program, opening hours that are changed, the address check, and the call button on two web sites.
 //
 //   WARMLINE_BIN=target/debug/warmline node journeys.mjs
 //
@@ -7,7 +8,7 @@
 // none is the same each time. Prints a line a check; exit 1 on failure. SHOTS: folder for screenshots (default: shots).
 
 import { spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +22,8 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const shots = process.env.SHOTS ?? join(here, "shots");
 const AUDIBLE = 0.01;
 const SILENT = 0.003;
+/** For what people and sockets do one after the other on a busy machine. */
+const PATIENCE = 30_000;
 const PASSWORD = "correct horse battery";
 
 let passed = 0;
@@ -224,6 +227,122 @@ async function review(url, { sue }) {
   await sue.keyboard.press("Escape");
 }
 
+/** The note after a call. */
+async function finish(page) {
+  await untilMain(page, "wrap-up", (data) => data.phase === "wrap_up", PATIENCE);
+  await page.locator(".option").first().click();
+  await page.getByLabel("Note").fill("Done.");
+  await page.getByRole("button", { name: "Save and finish" }).click();
+  await untilMain(page, "wrap-up is over", (data) => data.phase === "idle" && data.state === "available", PATIENCE);
+}
+
+/** A colleague is asked, all three speak, the caller is given to the colleague, and from there on again: all by the buttons. */
+async function colleagues(url, { caller, ann, ben, sue }) {
+  await call(caller, url);
+  await untilRecorded(caller);
+  await caller.locator("body").press("0");
+  await untilMain(ann, "the offer", (data) => data.phase === "offer", PATIENCE);
+  await ann.locator("#accept").click();
+  await untilMain(ann, "the call", (data) => data.phase === "call", PATIENCE);
+  await untilMain(ben, "the other is free", (data) => data.phase === "idle" && data.state === "available", PATIENCE);
+
+  await ann.locator("#consult").click();
+  await ann.locator(".people").getByRole("button", { name: "ben" }).click();
+  await untilMain(ben, "the question", (data) => data.phase === "offer", PATIENCE);
+  check("a colleague is asked by name, and sees by whom", await ben.getByText("ann asks for your advice").isVisible());
+  await ben.locator("#accept").click();
+  await ann.getByText("You and ben hear each other. The caller hears music.").waitFor({ timeout: PATIENCE });
+  check("the two hear each other", (await loudest(ann, "heardLevel", 3_000)) > AUDIBLE && (await loudest(ben, "heardLevel", 3_000)) > AUDIBLE);
+  await ann.getByRole("button", { name: "All three" }).click();
+  await ann.getByText("You, ben and the caller hear each other.").waitFor({ timeout: PATIENCE });
+  await ann.locator("#mute").click();
+  await ann.waitForTimeout(1_000);
+  check("in the conference the caller hears the colleague", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE);
+  check("and the colleague hears the caller", (await loudest(ben, "heardLevel", 3_000)) > AUDIBLE);
+  await ann.locator("#mute").click();
+  await shot(ann, "34-conference");
+  await ann.locator("#complete").click();
+  await ben.locator("#transfer").waitFor({ timeout: PATIENCE });
+  await untilMain(ann, "the first is done", (data) => data.phase === "wrap_up", PATIENCE);
+  check("the caller is given to the colleague", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE);
+  await finish(ann);
+
+  await ben.locator("#transfer").click();
+  await ben.locator(".people").getByRole("button", { name: "ann" }).click({ timeout: PATIENCE });
+  await untilMain(ann, "the caller is offered on", (data) => data.phase === "offer", PATIENCE);
+  await ann.locator("#accept").click();
+  await untilMain(ann, "the caller is ann's again", (data) => data.phase === "call", PATIENCE);
+  await finish(ben);
+  check("the caller is given on, and heard there", (await loudest(ann, "heardLevel", 4_000)) > AUDIBLE);
+  await ann.locator("#end").click();
+  await finish(ann);
+
+  await sue.goto(`${url}/calls`);
+  await sue.locator(".records tbody tr").first().locator(".tag", { hasText: "Spoke with a person" }).waitFor();
+  await sue.locator(".row-link").first().click();
+  await sue.locator(".party-steps li").nth(5).waitFor();
+  const steps = await sue.locator(".party-steps li > span:last-child").allInnerTexts();
+  const wanted = ["ann takes the caller.", "ann asks ben for advice.", "All three hear each other.", "ann gives the caller to ben.", "ben gives the caller on.", "ann takes the caller."];
+  check("the review tells who was on the line when", wanted.every((step, i) => steps[i] === step), steps.join(" "));
+  const [sound] = await Promise.all([sue.waitForEvent("download"), sue.getByRole("link", { name: "The recording, masked" }).click()]);
+  check("and gives the recording, masked", (await readFile(await sound.path())).length > 44, sound.suggestedFilename());
+  await shot(sue, "35-parties");
+}
+
+/** A key for a program: made at the page, used by a program, seen to be used, revoked. */
+async function keys(url, { sue }) {
+  await sue.goto(`${url}/people`);
+  await sue.getByLabel("What it is for").fill("Report");
+  await sue.locator("#key-role").selectOption("supervisor");
+  await sue.getByRole("button", { name: "Make key" }).click();
+  const token = await sue.locator(".made-key pre").innerText();
+  const ask = (path, method = "GET") => fetch(`${url}/api/v1/${path}`, { method, headers: { Authorization: `Bearer ${token}` } });
+  check("a key opens what its role may see", (await ask("calls")).status === 200);
+  check("and nothing more", (await ask("users")).status === 403);
+  await sue.reload();
+  const row = sue.locator('[data-key="good"]').filter({ hasText: "Report" });
+  await row.getByText("Last used: Today").waitFor();
+  check("its use is seen, the key itself not any more", !(await sue.content()).includes(token));
+  await row.getByRole("button", { name: "Revoke" }).click();
+  await row.getByRole("button", { name: "Yes" }).click();
+  await row.waitFor({ state: "detached" });
+  check("revoked it opens nothing", (await ask("calls")).status === 401);
+}
+
+/** Hours are changed at the page, and a caller is told so although somebody is there. */
+async function hours(url, { caller, ann, sue }) {
+  await sue.goto(`${url}/configuration`);
+  await sue.getByRole("button", { name: "Give hours to main" }).click();
+  for (const day of ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]) await sue.getByLabel(day).fill("00:00-24:00");
+  await sue.getByText("With these hours: open now").waitFor();
+  // Today and tomorrow, so that midnight changes nothing.
+  for (const offset of [0, 1]) {
+    const date = await sue.evaluate((days) => {
+      const time = new Date(Date.now() + days * 86_400_000);
+      return `${time.getFullYear()}-${String(time.getMonth() + 1).padStart(2, "0")}-${String(time.getDate()).padStart(2, "0")}`;
+    }, offset);
+    await sue.getByRole("button", { name: "Add a day" }).click();
+    await sue.locator(".special-days li").last().getByLabel("Day").fill(date);
+  }
+  await sue.getByText("With these hours: closed now").waitFor();
+  check("holidays are tried before they are kept", true, await sue.locator(".hours-tried .notice").innerText());
+  await sue.getByRole("button", { name: "Keep" }).click();
+  await sue.locator(".hours .tag", { hasText: "Closed" }).waitFor();
+  check("hours are in force", true);
+  await shot(sue, "36-hours");
+  await choose(ann, "Available");
+  await call(caller, url);
+  await caller.locator("body").press("0");
+  await caller.locator(".line", { hasText: "press one to leave a message" }).first().waitFor({ timeout: PATIENCE });
+  check("outside the hours callers are told so, although somebody is there", (await ann.locator("#main").getAttribute("data-phase")) === "idle");
+  await caller.getByRole("button", { name: "Hang up" }).click();
+  await sue.getByRole("button", { name: "Change main" }).click();
+  await sue.getByRole("button", { name: "Remove these hours" }).click();
+  await sue.getByRole("button", { name: "Yes" }).click();
+  await sue.getByRole("button", { name: "Give hours to main" }).waitFor();
+  check("and go again", true);
+}
+
 /** Nobody is there: the caller leaves a message, and somebody hears it. */
 async function voicemail(url, { caller, ann, ben }) {
   await choose(ann, "Break");
@@ -305,6 +424,9 @@ async function main() {
     await barge(server.url, people);
     await reload(people);
     await review(server.url, people);
+    await colleagues(server.url, people);
+    await hours(server.url, people);
+    await keys(server.url, people);
     await voicemail(server.url, people);
     await operator(server.url, people);
     const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor({ timeout: 15_000 });

@@ -14,9 +14,11 @@ import { WebSocketServer } from "ws";
 
 import { MockCall, MockDesk } from "./mock/desk.mjs";
 import { KNOWLEDGE, found } from "./mock/knowledge.mjs";
-import { intervals, metrics } from "./mock/metrics.mjs";
+import { hours } from "./mock/hours.mjs";
+import { agentNumbers, intervals, liveNumbers, metrics } from "./mock/metrics.mjs";
 import { review } from "./mock/review.mjs";
 import { operator } from "./mock/operator.mjs";
+import { people } from "./mock/people.mjs";
 import { calls, detail, messages, newCall, recordingOf } from "./mock/records.mjs";
 
 const SITE = fileURLToPath(new URL("../../console/dist/site/", import.meta.url));
@@ -30,7 +32,7 @@ const TYPES = {
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; " +
   "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const PAGES = /^\/(agent|messages|calls(\/[^/]+)?|configuration|knowledge(\/[^/]+)?|engines|people|setup|wallboard)?$/;
+const PAGES = /^\/(agent|messages|calls(\/[^/]+)?|configuration|knowledge(\/[^/]+)?|engines|people|setup|shifts|wallboard)?$/;
 /** Sites that may show the call button, as `browser.widget_origins`. */
 const WIDGET_ORIGINS = (process.env.MOCK_WIDGET_ORIGINS ?? "").split(" ").filter((origin) => origin !== "");
 
@@ -149,10 +151,14 @@ async function rest(request, response, path, url) {
   }
   if (route === "GET /api/v1/live") return json(response, 200, desk.live());
   if (route === "GET /api/v1/metrics/intervals") return json(response, 200, intervals(url.searchParams));
+  if (route === "GET /api/v1/metrics/live") return json(response, 200, liveNumbers(desk.live()));
+  if (route === "GET /api/v1/metrics/agents") return json(response, 200, agentNumbers());
   if (route === "GET /api/v1/scores") return json(response, 200, MEANS);
   if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
   if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);
   if (route === "GET /api/v1/knowledge/search") return json(response, 200, found(url.searchParams.get("q") ?? ""));
+  if ((await hours({ request, response, route, path, bodyOf, json, problem })) !== false) return;
+  if ((await people({ request, response, route, path, user, users, bodyOf, json, problem })) !== false) return;
   if ((await operator({ request, response, route, path, hadCalls: process.env.MOCK_FIRST_RUN === undefined, bodyOf, json, problem })) !== false) return;
   if (route === "POST /api/v1/users") {
     const { name, role } = await bodyOf(request);
@@ -167,7 +173,10 @@ async function rest(request, response, path, url) {
   }
   if (owner !== null) return json(response, 200, { name: owner[1], one_time_password: "copper-harbour-12" });
   if (route === "GET /api/v1/users") return json(response, 200, [...users.values()].map(account));
-  if (route === "GET /api/v1/calls") return json(response, 200, calls(url.searchParams));
+  if (route === "GET /api/v1/calls") {
+    const page = calls(url.searchParams);
+    return json(response, 200, { ...page, calls: page.calls.map(shown) });
+  }
   if (route === "GET /api/v1/messages") return json(response, 200, messages.filter((each) => url.searchParams.get("open") === "false" || each.done_at === null));
   if ((await review({ request, response, path, user, call: (id) => detail(id)?.call, bodyOf, json, problem })) !== false) return;
   const one = /^\/api\/v1\/(calls|messages)\/([^/]+)(\/recording|\/audio|\/done)?$/.exec(path);
@@ -184,12 +193,17 @@ async function rest(request, response, path, url) {
   if (one?.[1] === "calls" && one[3] === undefined) {
     const found = detail(one[2]);
     if (found === undefined) return problem(response, 404, "not_found", "There is no such call.");
-    return json(response, 200, user.role === "agent" ? { ...found, call: { ...found.call, from: masked(found.call.from), to: masked(found.call.to) } } : found);
+    return json(response, 200, { ...found, call: shown(found.call) });
   }
   problem(response, 404, "not_found", "There is no such thing.");
 }
 
-/** As agents see a number. */
+/** As everybody sees a call. */
+function shown(call) {
+  return { ...call, from: masked(call.from), to: masked(call.to) };
+}
+
+/** A number without a reason to see it. */
 function masked(number) {
   return number === null ? null : `…${number.slice(-2)}`;
 }

@@ -157,9 +157,13 @@ async function journey(url, callerBrowser, agentBrowser, mocked) {
   await caller.locator("body").press("5");
   await agent.getByText("The caller pressed 5.").waitFor();
   check("a key the caller presses is shown to the agent", true);
+  await agent.locator("body").press("9");
   await agent.locator("body").press("k");
   await agent.locator(".keypad").getByRole("button", { name: "7" }).click();
   await agent.getByText("You pressed 7.").waitFor();
+  await agent.locator("body").press("3");
+  await agent.getByText("You pressed 3.").waitFor();
+  check("digits are pressed with the keyboard only while the keypad is open", !(await agent.getByText("You pressed 9.").isVisible()));
   await shot(agent, "07-keypad");
   await agent.locator("body").press("k");
 
@@ -274,8 +278,45 @@ async function extras(url, caller, agent, shot) {
   check("a lost connection is said in a sentence", true);
 }
 
+/** A telephone instead of the tab, and shifts: what agents decide by themselves. */
+async function ownTime(page, shot) {
+  await page.getByRole("link", { name: "Desk" }).click();
+  const card = page.locator(".telephone");
+  await card.getByText("from the settings").waitFor();
+  await card.getByRole("button", { name: "Another number" }).click();
+  await card.getByLabel("Number or extension").fill("+1 500 555 0006");
+  await card.getByLabel("Number or extension").press("Enter");
+  await card.getByText("Only numbers that begin with +44").waitFor();
+  check("a telephone that may not be chosen is refused in words", true);
+  await card.getByLabel("Number or extension").fill("+44 20 7946 0199");
+  await card.getByRole("button", { name: "Save" }).click();
+  await card.getByText("chosen by you").waitFor();
+  check("an agent chooses a telephone", await card.getByText("…99").isVisible());
+  await card.getByRole("button", { name: "Take calls there" }).click();
+  await card.getByText("Rings there").waitFor();
+  check("and takes calls there", true);
+  await shot(page, "19-telephone");
+  await card.getByRole("button", { name: "Stop" }).click();
+  await card.getByRole("button", { name: "Take calls there" }).waitFor();
+  await page.getByRole("link", { name: "Shifts" }).click();
+  const own = page.locator("section", { has: page.getByRole("heading", { name: "Your shifts" }) }).locator(".person-row");
+  await own.first().waitFor();
+  const before = await own.count();
+  await page.getByRole("button", { name: /^Take: / }).first().click();
+  await page.getByText("The shift is yours.").waitFor();
+  check("an open shift is taken", (await own.count()) === before + 1, `${before + 1} shifts`);
+  await shot(page, "18-shifts");
+  await own.getByRole("button", { name: /^Give back: / }).last().click();
+  await own.getByRole("button", { name: "Yes" }).click();
+  await page.getByText("The shift is open again.").waitFor();
+  check("and given back after asking twice", (await own.count()) === before);
+  check("agents plan nobody's shifts", !(await page.getByRole("heading", { name: "Plan a shift" }).isVisible()));
+  await page.getByRole("link", { name: "Desk" }).click();
+}
+
 async function records(url, page, shot, mocked) {
   if (mocked) {
+    await ownTime(page, shot);
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByLabel("Name").fill("sam");
     await page.getByLabel("Password").fill("desk-password");
@@ -336,7 +377,10 @@ async function records(url, page, shot, mocked) {
   await quinn.waitFor({ state: "detached" });
   check("and removed again after asking twice", true);
   if (mocked) {
+    await keys(page, shot);
+    await planning(page, shot);
     await operator(url, page, shot);
+    await hours(page, shot);
     await supervision(page, shot);
   }
   const missing = await page.goto(`${url}/nowhere`);
@@ -358,8 +402,13 @@ async function review(page, shot) {
   await page.getByRole("button", { name: "Comment", exact: true }).click();
   await page.locator(".items .pre", { hasText: "Parcels go to people." }).waitFor();
   check("a comment stands with the call", (await page.getByLabel("Your comment").inputValue()) === "");
-  const [text] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download, masked" }).click()]);
+  const [text] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "The words, masked" }).click()]);
   check("the words can be downloaded without personal details", text.suggestedFilename().endsWith("-redacted.txt"), text.suggestedFilename());
+  const [sound] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "The recording, masked" }).click()]);
+  check("so can the recording", sound.suggestedFilename().endsWith("-redacted.wav"), sound.suggestedFilename());
+  const steps = await page.locator(".party-steps li > span:last-child").allInnerTexts();
+  check("who was on the line is told in words", steps.length === 4 && steps[2] === "All three hear each other.", steps.join(" "));
+  check("and drawn, one bar for each", (await page.locator(".presence svg").count()) === 3);
   await page.getByRole("button", { name: "Turn this into a test" }).click();
   const yaml = page.getByLabel("Scenario (YAML)");
   await yaml.fill((await yaml.inputValue()).replace("kind: explicit", ""));
@@ -374,6 +423,82 @@ async function review(page, shot) {
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   check("the keyboard leaves the dialog", true);
+}
+
+/** A key for a program is made, shown once, and revoked. */
+async function keys(page, shot) {
+  await page.getByRole("button", { name: "Make key" }).click();
+  await page.getByText("Please say what the key is for.").waitFor();
+  await page.getByLabel("What it is for").fill("Door display");
+  await page.getByLabel("Good for").selectOption("365");
+  await page.getByRole("button", { name: "Make key" }).click();
+  const made = page.locator(".made-key pre");
+  await made.waitFor();
+  check("a key is made and shown", (await made.innerText()).startsWith("warmline_"));
+  await shot(page, "27-keys");
+  const row = page.locator(".person-row").filter({ hasText: "Door display" });
+  check("its row has only its ending", (await row.innerText()).includes("…9fKe") && (await row.innerText()).includes("Never used"));
+  await row.getByRole("button", { name: "Revoke" }).click();
+  await row.getByRole("button", { name: "Yes" }).click();
+  await page.getByText("2 keys that are good no more").click();
+  check("a revoked key is kept in sight", await page.locator('[data-key="revoked"]').filter({ hasText: "Door display" }).isVisible());
+  check("and is shown no more itself", (await made.count()) === 0);
+}
+
+/** A supervisor plans shifts for somebody and for whoever wants them. */
+async function planning(page, shot) {
+  await page.getByRole("link", { name: "Shifts" }).click();
+  await page.getByRole("heading", { name: "Plan a shift" }).waitFor();
+  await page.getByLabel("From", { exact: true }).fill("05:00");
+  await page.getByLabel("To", { exact: true }).fill("07:00");
+  await page.getByLabel("People").fill("3");
+  await page.getByRole("button", { name: "Offer" }).click();
+  await page.getByText("3 people wanted").waitFor();
+  check("a block is offered to whoever takes it", true);
+  await page.getByLabel("For", { exact: true }).selectOption("dana");
+  await page.getByRole("button", { name: "Schedule" }).click();
+  const row = page.locator(".person-row").filter({ hasText: "dana · 2 h" });
+  await row.waitFor();
+  check("and scheduled for one person", true);
+  await page.getByRole("button", { name: "Schedule" }).click();
+  await page.getByText("The agent has another shift then.").waitFor();
+  check("nobody is planned twice at a time, and it is said why", true);
+  await shot(page, "28-planning");
+  await row.getByRole("button", { name: /^Call off: / }).click();
+  await row.getByRole("button", { name: "Yes" }).click();
+  await row.getByText("Called off, paid").waitFor();
+  check("a shift is called off, and stays paid", true);
+}
+
+/** Opening hours are changed with a preview, and go back to the file's. */
+async function hours(page, shot) {
+  await page.getByRole("link", { name: "Settings" }).click();
+  await page.getByRole("button", { name: "Change office" }).click();
+  await page.getByLabel("Monday").waitFor();
+  check("the form begins where the hours are", await page.getByLabel("Monday").evaluate((field) => field === document.activeElement));
+  await page.getByLabel("Wednesday").fill("8-18");
+  await page.getByText("must be hours such as 08:00-18:00").waitFor();
+  check("what is wrong stands beside its field, before it is kept", await page.getByRole("button", { name: "Keep" }).isDisabled());
+  for (const day of ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]) await page.getByLabel(day).fill("00:00-24:00");
+  await page.getByText("With these hours: open now").waitFor();
+  check("it is said whether it would be open now", true, await page.locator(".hours-tried .notice").innerText());
+  await page.getByRole("button", { name: "Add a day" }).click();
+  const day = page.locator(".special-days li").last();
+  await day.getByLabel("Day").fill("2030-01-01");
+  await shot(page, "29-hours");
+  await page.getByRole("button", { name: "Keep" }).click();
+  await page.getByText("mon-sun 00:00-24:00").waitFor();
+  check("hours are kept, days alike on one line", await page.locator(".hours").getByText("changed here").isVisible());
+  check("the focus is back at the button", await page.getByRole("button", { name: "Change office" }).evaluate((button) => button === document.activeElement));
+  await page.getByRole("button", { name: "Change office" }).click();
+  await page.getByRole("button", { name: "Back to the file’s hours" }).click();
+  await page.getByRole("button", { name: "Yes" }).click();
+  await page.getByText("mon-fri 08:00-18:00").waitFor();
+  check("and go back to the file’s", true);
+  await page.getByRole("button", { name: "Give hours to orders" }).click();
+  await page.getByRole("button", { name: "Keep" }).click();
+  await page.getByText("made here").waitFor();
+  check("a queue that was always open gets hours", true);
 }
 
 /** Connecting a number, changing an entry, looking at what is in force. */
@@ -420,6 +545,14 @@ async function supervision(page, shot) {
   const row = page.locator('.live-call[data-stage="agent"]').first();
   await row.waitFor();
   check("the wallboard has every call, who waits first", (await page.locator(".live-call").first().getAttribute("data-stage")) === "waiting");
+  await page.locator(".tile", { hasText: "Answered within 20 s" }).getByText("78 %").waitFor();
+  check("it has how well callers are served, all together and by queue", (await page.locator(".by-queue tbody tr").count()) === 3);
+  check("and how busy each agent was", await page.getByText("93 % busy today, 17 calls").isVisible());
+  await row.getByRole("button", { name: "Show", exact: true }).click();
+  await row.getByLabel("Why do you need it?").fill("the caller asked to be called back");
+  await row.getByLabel("Why do you need it?").press("Enter");
+  await row.getByText("+44 20 7946 0958").waitFor();
+  check("a caller’s number is shown to supervisors for a reason", true);
   await row.getByRole("button", { name: "Listen" }).click();
   await page.locator(".supervising .line").first().waitFor();
   const heard = () => page.evaluate(() => document.querySelector(".supervising .levels > div:last-child .meter > span").style.getPropertyValue("--level"));

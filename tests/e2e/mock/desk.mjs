@@ -217,7 +217,7 @@ export class MockDesk {
     const calls = liveCalls(this.ended);
     const here = [...this.agents.values()].map((agent) => ({ agent_id: agent.user.id, name: agent.user.name, state: agent.state, for_ms: Date.now() - agent.since }));
     const waits = calls.filter(({ stage }) => stage === "waiting").map(({ waiting_ms }) => waiting_ms);
-    return { calls, agents: [...here, ...BUSY], waiting: waits.length, longest_ms: Math.max(0, ...waits), queues: ["main"] };
+    return { calls, agents: [...here, ...BUSY], waiting: waits.length, longest_ms: Math.max(0, ...waits), queues: ["billing", "orders", "returns"] };
   }
 
   dropAgents() {

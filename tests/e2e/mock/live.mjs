@@ -49,6 +49,7 @@ export function liveCalls(ended) {
   if (FULL > 0) return fullHouse(passed).filter(({ call_id }) => !ended.has(call_id));
   return CALLS.map(({ for: seconds, waits, position, ...call }, i) => ({
     call_id: id(800 + i),
+    ...(call.provider === "browser" ? {} : { from: `…${String(11 * i + 12).slice(-2)}` }),
     for_ms: seconds * 1_000 + passed,
     ...(waits === undefined ? {} : { waiting_ms: waits * 1_000 + passed }),
     ...(position === undefined ? {} : { position, queue: "main", priority: 0 }),

@@ -46,3 +46,24 @@ export function intervals(query) {
   }
   return all;
 }
+
+const figures = (queued, waiting, service_level, asa_ms, abandonment_rate) => ({ queued, waiting, service_level_s: 20, service_level, asa_ms, abandonment_rate, aht_ms: 284_000 });
+
+/** The last half-hour of the busy moment. */
+export function liveNumbers({ waiting, longest_ms }) {
+  return {
+    at: new Date().toISOString(),
+    waiting,
+    longest_ms,
+    agents: {},
+    window_s: 1_800,
+    figures: { ...figures(23, 2, 0.78, 16_400, 0.09), time: { occupancy: 0.83 } },
+    queues: { billing: figures(14, 1, 0.86, 11_200, 0.07), orders: figures(7, 1, 0.71, 21_900, 0.14), returns: figures(2, 0, null, null, 0) },
+  };
+}
+
+/** What each of them did today. */
+export function agentNumbers() {
+  const day = { alex: [14, 0.86], kim: [11, 0.79], robin: [17, 0.93], noor: [9, 0.71], lee: [1, 0.64] };
+  return Object.entries(day).map(([agent_id, [handled, occupancy]]) => ({ agent_id, figures: { handled, time: { occupancy } } }));
+}

@@ -34,9 +34,6 @@ const CONFIGURATION = {
     { key: "colour", value: "", reason: "no such section" },
   ],
 };
-const HOURS = [
-  { name: "office", zone: "Europe/Berlin", weekly: ["mon-fri 08:00-18:00", "sat 09:00-13:00"], days: ["2026-12-25"], queues: ["billing", "orders"], is_open: false, opens_at: new Date(Date.now() + 13 * 3_600_000).toISOString() },
-];
 const PROMPTS = [
   { name: "assistant.md", version: "1", is_built_in: true, text: "You are the automated telephone assistant of {{ company }}.\n" },
   { name: "choose.md", version: "2", is_built_in: false, text: "You work at the telephone of {{ company }}.\n" },
@@ -58,7 +55,6 @@ export async function operator({ request, response, route, path, hadCalls, bodyO
     return json(response, 200, [...steps.slice(0, 4), { step: "configured", ok: false, detail: "http://127.0.0.1:8080" }]);
   }
   if (route === "GET /api/v1/configuration") return json(response, 200, CONFIGURATION);
-  if (route === "GET /api/v1/hours") return json(response, 200, HOURS);
   if (route === "GET /api/v1/prompts") return json(response, 200, PROMPTS);
   if (route === "POST /api/v1/voice") {
     response.writeHead(200, { "Content-Type": "audio/wav" });

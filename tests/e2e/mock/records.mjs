@@ -117,7 +117,24 @@ export function detail(id) {
       ...commentsOf(id),
     ],
     scores: scoresOf(id),
+    parties: partiesOf(call),
+    contacts: [],
   };
+}
+
+/** Dana has the caller, asks Kim, all three speak, and Kim goes on with the caller. */
+function partiesOf(call) {
+  const moment = (second) => new Date(Date.parse(call.started_at) + 1_000 * second).toISOString();
+  const party = (n, agent_id, part, from, to, together = null) => ({
+    id: uuid(9_000 + n),
+    call_id: call.id,
+    agent_id,
+    part,
+    joined_at: moment(from),
+    together_at: together === null ? null : moment(together),
+    left_at: moment(to),
+  });
+  return [party(0, "dana", "agent", 29, 40), party(1, "kim", "consulted", 33, 40, 37), party(2, "kim", "agent", 40.3, 47)];
 }
 
 export function recordingOf() {

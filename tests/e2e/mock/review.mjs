@@ -2,6 +2,8 @@
 
 import { randomUUID } from "node:crypto";
 
+import { voice, wav } from "../voice.mjs";
+
 const comments = new Map();
 const scores = new Map();
 
@@ -21,7 +23,7 @@ scenarios:
 
 /** Answers what belongs to reviews; false when it is something else. */
 export async function review({ request, response, path, user, call, bodyOf, json, problem }) {
-  const found = /^\/api\/v1\/calls\/([^/]+)\/(comments|scores|redacted|scenario|reveal)$/.exec(path);
+  const found = /^\/api\/v1\/calls\/([^/]+)\/(comments|scores|redacted|redacted-recording|scenario|reveal)$/.exec(path);
   if (found === null) return false;
   const [, id, what] = found;
   const at = new Date().toISOString();
@@ -44,6 +46,10 @@ export async function review({ request, response, path, user, call, bodyOf, json
   if (what === "redacted") {
     response.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "Content-Disposition": `attachment; filename="call-${id}-redacted.txt"` });
     return response.end("Caller: My name is [name].\n");
+  }
+  if (what === "redacted-recording") {
+    response.writeHead(200, { "Content-Type": "audio/wav", "Content-Disposition": `attachment; filename="call-${id}-redacted.wav"` });
+    return response.end(wav(voice(1_000)));
   }
   if (request.method === "GET") {
     response.writeHead(200, { "Content-Type": "application/yaml" });
