@@ -76,6 +76,7 @@ pub(crate) fn handoff(call: CallId, agent: Option<&str>) -> HandoffRecord {
         outcome: HandoffOutcome::Bridged,
         agent_id: agent.map(|id| AgentId(id.to_owned())),
         queue: Some("billing".to_owned()),
+        continues: None,
     }
 }
 
@@ -457,12 +458,19 @@ async fn orphans_are_closed(store: &dyn Store) {
     let talking = contact(&orphan.handoffs[0], "agent-1", 30, None);
     orphan.contacts = vec![talking.clone()];
     store.put_contact(&talking).await.expect("contact");
-    let live = store.live_calls().await.expect("readable");
+    let cut_off = async |since| store.cut_off_calls(at(since)).await.expect("readable");
+    let live = cut_off(4_000).await;
     assert_eq!(live.iter().map(|detail| detail.call.id).collect::<Vec<_>>(), [orphan.call.id]);
     same(&live[0], &orphan);
     assert_eq!(store.close_orphans(at(5_000)).await.expect("written"), 1);
     assert_eq!(store.close_orphans(at(6_000)).await.expect("written"), 0);
-    assert!(store.live_calls().await.expect("readable").is_empty());
+    assert!(cut_off(5_001).await.is_empty());
+    // The process that closed it may die before the caller is back.
+    assert_eq!(cut_off(5_000).await.iter().map(|detail| detail.call.id).collect::<Vec<_>>(), [orphan.call.id]);
+    let back = CallRecord { id: CallId::generate(), ..orphan.call.clone() };
+    let back = CallRecord { ended_at: Some(at(5_500)), outcome: CallOutcome::SpokeWithAgent, ..back };
+    store.put_call(&back).await.expect("call");
+    assert!(cut_off(5_000).await.is_empty(), "back in another call");
     let closed = store.get_call(orphan.call.id).await.expect("readable").expect("there");
     assert_eq!((closed.call.outcome, closed.call.ended_at), (CallOutcome::Interrupted, Some(at(5_000))));
     assert_eq!(closed.handoffs[0].outcome, HandoffOutcome::Interrupted);
@@ -695,7 +703,10 @@ async fn a_period_has_what_belongs_to_it(store: &dyn Store) {
     store.put_call(&call).await.expect("call");
     let asked = |second| HandoffRecord { requested_at: at(second), ..handoff(call.id, Some("ann")) };
     let (before, inside, after) = (asked(90_099), asked(90_100), asked(90_200));
-    for handoff in [&before, &inside, &after] {
+    let resumed = HandoffRecord { continues: Some(inside.id), ..asked(90_500) };
+    let again = HandoffRecord { continues: Some(resumed.id), ..asked(90_600) };
+    let others = HandoffRecord { continues: Some(after.id), ..asked(90_610) };
+    for handoff in [&before, &inside, &after, &resumed, &again, &others] {
         store.put_handoff(handoff).await.expect("handoff");
     }
     let mut talk = contact(&inside, "ann", 90_300, None);
@@ -704,6 +715,8 @@ async fn a_period_has_what_belongs_to_it(store: &dyn Store) {
     (talk.hold_ms, talk.holds, talk.wrap_up_ms) = (7_000, 2, Some(11_000));
     store.put_contact(&talk).await.expect("contact");
     store.put_contact(&contact(&after, "ann", 90_210, None)).await.expect("contact");
+    let talked_on = contact(&again, "ben", 90_650, Some(90_700));
+    store.put_contact(&talked_on).await.expect("contact");
     let offer = |second| OfferRecord {
         id: OfferId::generate(),
         handoff_id: inside.id,
@@ -733,8 +746,8 @@ async fn a_period_has_what_belongs_to_it(store: &dyn Store) {
         store.put_ledger(span).await.expect("ledger");
     }
     let period = store.period(at(90_100), at(90_200)).await.expect("readable");
-    same(&period.handoffs, &vec![inside]);
-    assert_eq!(period.contacts, [talk], "whole, though it was later");
+    same(&period.handoffs, &vec![inside, resumed, again]);
+    assert_eq!(period.contacts, [talk, talked_on], "whole, though it was later");
     same(&period.offers, &vec![offered]);
     assert_eq!(period.ledger, spans[1..4], "what overlaps");
 }

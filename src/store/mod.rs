@@ -162,8 +162,9 @@ pub trait Store: Send + Sync {
     /// [`MAX_LEDGER`].
     async fn open_callbacks(&self) -> Result<Vec<(CallbackRecord, Pii<String>)>, StoreError>;
 
-    /// Calls without an end, with all there is about them; at most [`MAX_LEDGER`].
-    async fn live_calls(&self) -> Result<Vec<CallDetail>, StoreError>;
+    /// Calls without an end, and those a process closed for one that had died, at `since` or later, whose caller has not come
+    /// back in another; with all there is about them; at most [`MAX_LEDGER`].
+    async fn cut_off_calls(&self, since: Timestamp) -> Result<Vec<CallDetail>, StoreError>;
     /// Inserts or replaces what an agent does just now.
     async fn put_stand(&self, stand: &StandRecord) -> Result<(), StoreError>;
     /// What agents did when the process ended; forgets it.
@@ -435,6 +436,9 @@ pub struct HandoffRecord {
     /// The queue the caller waited in last. None on records of before queues were noted.
     #[serde(default)]
     pub queue: Option<String>,
+    /// The wish this one goes on with: the line broke, and the caller came back. Both are one caller in the numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<HandoffId>,
 }
 
 /// A caller's conversation with one agent. A handoff has several when the caller was given on, or the agent was lost.
@@ -468,7 +472,7 @@ pub struct ContactRecord {
 /// What the numbers of a span of time are made of.
 #[derive(Clone, Debug, Default)]
 pub struct Period {
-    /// Requested in it.
+    /// Requested in it, and those in which these wishes went on, whenever that was.
     pub handoffs: Vec<HandoffRecord>,
     /// Of these handoffs, whenever they were.
     pub contacts: Vec<ContactRecord>,

@@ -231,10 +231,11 @@ impl Store for SqliteStore {
 
     async fn put_handoff(&self, handoff: &HandoffRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO handoffs (id, call_id, reason, summary, requested_at, bridged_at, ended_at, \
-             outcome, agent_id, queue) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             outcome, agent_id, queue, continues) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET call_id = excluded.call_id, reason = excluded.reason, summary = excluded.summary, \
              requested_at = excluded.requested_at, bridged_at = excluded.bridged_at, ended_at = excluded.ended_at, \
-             outcome = excluded.outcome, agent_id = excluded.agent_id, queue = excluded.queue";
+             outcome = excluded.outcome, agent_id = excluded.agent_id, queue = excluded.queue, \
+             continues = excluded.continues";
         let query = || {
             sqlx::query(SQL)
                 .bind(handoff.id.0.to_string())
@@ -247,6 +248,7 @@ impl Store for SqliteStore {
                 .bind(word(handoff.outcome))
                 .bind(agent(&handoff.agent_id))
                 .bind(&handoff.queue)
+                .bind(handoff.continues.map(|id| id.0.to_string()))
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)
@@ -480,10 +482,15 @@ impl Store for SqliteStore {
         let between = |sql: &'static str| {
             sqlx::query(sql).bind(micros(since)).bind(micros(until)).bind(MAX_PERIOD).fetch_all(&self.pool)
         };
-        const HANDOFFS: &str =
-            "SELECT * FROM handoffs WHERE requested_at >= ? AND requested_at < ? ORDER BY requested_at, id LIMIT ?";
-        const CONTACTS: &str = "SELECT contacts.* FROM contacts JOIN handoffs ON handoffs.id = contacts.handoff_id \
-             WHERE handoffs.requested_at >= ? AND handoffs.requested_at < ? ORDER BY contacts.began_at, contacts.id LIMIT ?";
+        const HANDOFFS: &str = "WITH RECURSIVE own (id) AS (\
+             SELECT id FROM handoffs WHERE requested_at >= ? AND requested_at < ? \
+             UNION SELECT later.id FROM handoffs later JOIN own ON later.continues = own.id) \
+             SELECT handoffs.* FROM handoffs JOIN own ON own.id = handoffs.id ORDER BY requested_at, handoffs.id LIMIT ?";
+        const CONTACTS: &str = "WITH RECURSIVE own (id) AS (\
+             SELECT id FROM handoffs WHERE requested_at >= ? AND requested_at < ? \
+             UNION SELECT later.id FROM handoffs later JOIN own ON later.continues = own.id) \
+             SELECT contacts.* FROM contacts JOIN own ON own.id = contacts.handoff_id \
+             ORDER BY contacts.began_at, contacts.id LIMIT ?";
         const OFFERS: &str =
             "SELECT * FROM offers WHERE offered_at >= ? AND offered_at < ? ORDER BY offered_at, id LIMIT ?";
         const LEDGER: &str = "SELECT * FROM ledger WHERE ended_at > ? AND began_at < ? ORDER BY began_at, id LIMIT ?";
@@ -679,9 +686,12 @@ impl Store for SqliteStore {
         one(row, rows::message)
     }
 
-    async fn live_calls(&self) -> Result<Vec<CallDetail>, StoreError> {
-        const SQL: &str = "SELECT * FROM calls WHERE ended_at IS NULL ORDER BY id LIMIT ?";
-        let calls = all(sqlx::query(SQL).bind(MAX_LEDGER).fetch_all(&self.pool).await, rows::call)?;
+    async fn cut_off_calls(&self, since: Timestamp) -> Result<Vec<CallDetail>, StoreError> {
+        const SQL: &str = "SELECT * FROM calls WHERE ended_at IS NULL OR (outcome = 'interrupted' AND ended_at >= ? \
+             AND NOT EXISTS (SELECT 1 FROM calls later WHERE later.provider = calls.provider \
+             AND later.provider_call_id = calls.provider_call_id AND later.id > calls.id)) ORDER BY id LIMIT ?";
+        let query = sqlx::query(SQL).bind(micros(since)).bind(MAX_LEDGER);
+        let calls = all(query.fetch_all(&self.pool).await, rows::call)?;
         let mut details = Vec::with_capacity(calls.len());
         for call in calls {
             details.extend(self.get_call(call.id).await?);

@@ -152,6 +152,9 @@ pub(super) fn handoff(row: &SqliteRow) -> Result<HandoffRecord, StoreError> {
         outcome: get_word(row, "outcome")?,
         agent_id: get_agent(row, "agent_id")?,
         queue: get(row, "queue")?,
+        continues: get::<Option<&str>>(row, "continues")?
+            .map(|id| id.parse().map(HandoffId).map_err(|error: uuid::Error| corrupt("continues", error)))
+            .transpose()?,
     })
 }
 
