@@ -15,7 +15,7 @@ use axum::extract::{State, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::get;
 use axum::serve::{ListenerExt as _, TapIo};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -129,7 +129,10 @@ impl App {
                 .await
                 .map_err(|error| CliError::usage(error.to_string(), "Check `database.url` and `server.data_dir`."))?,
         );
-        let returning = match store.live_calls().await {
+        // Of the last process, and of one before it that died so shortly before that its callers may still be on their way.
+        let patience = SignedDuration::from_secs(config.handoff.restart_patience_s.into());
+        let since = Timestamp::now().checked_sub(patience).unwrap_or(Timestamp::UNIX_EPOCH);
+        let returning = match store.cut_off_calls(since).await {
             Ok(calls) => Arc::new(Returning::of(calls)),
             Err(error) => {
                 warn!(%error, "Callers of an earlier process can't be known again");

@@ -207,6 +207,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         reason: None,
         wanted_since: None,
         first: false,
+        continues: None,
         turns: Turns::default(),
         response: None,
         items: HashMap::new(),
@@ -286,6 +287,8 @@ struct Actor {
     wanted_since: Option<Timestamp>,
     /// Goes before all others: we broke the line.
     first: bool,
+    /// The wish of before that is gone on with.
+    continues: Option<HandoffId>,
     turns: Turns,
     response: Option<Response>,
     /// Tools that run.
@@ -382,12 +385,12 @@ impl Actor {
     fn go_on(&mut self, cut_off: CutOff) -> CallInput {
         info!(call.id = %self.id, before = %cut_off.call, "The caller is back after a restart");
         self.journal.go_on(cut_off.lines);
-        let wanted = cut_off.wish.map(|(reason, since, agent)| {
-            (self.wanted_since, self.first) = (Some(since), true);
-            if let Some(agent) = agent {
+        let wanted = cut_off.wish.map(|wish| {
+            (self.wanted_since, self.first, self.continues) = (Some(wish.since), true, Some(wish.handoff));
+            if let Some(agent) = wish.agent {
                 self.journal.spoke_before(agent);
             }
-            reason
+            wish.reason
         });
         CallInput::BrokeOff { wanted }
     }

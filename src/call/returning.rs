@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::CallId;
 use crate::handoff::wire::Line;
-use crate::handoff::{AgentId, HandoffReason};
-use crate::store::{CallDetail, HandoffOutcome};
+use crate::handoff::{AgentId, HandoffId, HandoffReason};
+use crate::store::{CallDetail, HandoffOutcome, HandoffRecord};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
 use crate::telephony::providers;
@@ -23,8 +23,21 @@ pub struct CutOff {
     pub number: Option<Pii<String>>,
     /// What was said.
     pub lines: Vec<Line>,
-    /// The wish for a person that was open: why, since when, and who had the caller.
-    pub wish: Option<(HandoffReason, Timestamp, Option<AgentId>)>,
+    /// The wish for a person that was open.
+    pub wish: Option<OpenWish>,
+}
+
+/// A wish for a person that a crash has left open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenWish {
+    /// Its record: what the caller wants now goes on with that.
+    pub handoff: HandoffId,
+    /// Why.
+    pub reason: HandoffReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who had the caller.
+    pub agent: Option<AgentId>,
 }
 
 /// Those who have not come back yet.
@@ -63,7 +76,10 @@ impl Returning {
 }
 
 fn cut_off(provider: &'static str, detail: CallDetail) -> CutOff {
-    let open = |one: &&crate::store::HandoffRecord| one.ended_at.is_none() || one.outcome == HandoffOutcome::Open;
+    // Or closed together with the call, by a process that started anew and died in turn.
+    let broke =
+        |one: &HandoffRecord| one.outcome == HandoffOutcome::Interrupted && one.ended_at == detail.call.ended_at;
+    let open = |one: &&HandoffRecord| one.ended_at.is_none() || one.outcome == HandoffOutcome::Open || broke(one);
     let wish = detail.handoffs.iter().rfind(open);
     let lines = detail.turns.iter().map(|turn| Line {
         seq: turn.seq,
@@ -78,7 +94,12 @@ fn cut_off(provider: &'static str, detail: CallDetail) -> CutOff {
         provider,
         number: detail.call.from,
         lines: lines.collect(),
-        wish: wish.map(|one| (one.reason, one.requested_at, one.agent_id.clone())),
+        wish: wish.map(|one| OpenWish {
+            handoff: one.id,
+            reason: one.reason,
+            since: one.requested_at,
+            agent: one.agent_id.clone(),
+        }),
     }
 }
 
@@ -86,7 +107,7 @@ fn cut_off(provider: &'static str, detail: CallDetail) -> CutOff {
 mod tests {
     use super::*;
     use crate::store::conformance::{at, call, handoff};
-    use crate::store::{CallOutcome, CallRecord, HandoffRecord};
+    use crate::store::{CallOutcome, CallRecord};
 
     fn live(provider_call_id: &str, wish: bool) -> CallDetail {
         let call = CallRecord {
@@ -116,14 +137,26 @@ mod tests {
     fn each_comes_back_once_or_is_given_up_once() {
         let details = vec![live("CA1", true), live("CA2", false), live("CA3", true)];
         let ids: Vec<CallId> = details.iter().map(|detail| detail.call.id).collect();
+        let handoff = details[0].handoffs[0].id;
         let returning = Returning::of(details);
         assert!(returning.contains("twilio", "CA1") && !returning.contains("plivo", "CA1"));
         let back = returning.take("twilio", "CA1").expect("awaited");
-        assert_eq!(
-            (back.call, back.wish),
-            (ids[0], Some((HandoffReason::CallerAsked, at(20), Some(AgentId("ann".to_owned())))))
-        );
+        let agent = Some(AgentId("ann".to_owned()));
+        let wish = OpenWish { handoff, reason: HandoffReason::CallerAsked, since: at(20), agent };
+        assert_eq!((back.call, back.wish), (ids[0], Some(wish)));
         assert_eq!(returning.take("twilio", "CA1"), None, "once");
+        let mut closed = live("CA4", true);
+        (closed.call.ended_at, closed.call.outcome) = (Some(at(90)), CallOutcome::Interrupted);
+        let ended = HandoffRecord {
+            ended_at: Some(at(40)),
+            outcome: HandoffOutcome::CallerHungUp,
+            ..closed.handoffs[0].clone()
+        };
+        closed.handoffs.push(ended);
+        (closed.handoffs[0].ended_at, closed.handoffs[0].outcome) = (Some(at(90)), HandoffOutcome::Interrupted);
+        let wanted = closed.handoffs[0].id;
+        let twice = Returning::of(vec![closed]).take("twilio", "CA4").expect("awaited, though it was closed");
+        assert_eq!(twice.wish.map(|wish| wish.handoff), Some(wanted));
         let mut left = returning.give_up();
         left.sort_by_key(|one| one.call.0);
         assert_eq!(left.iter().map(|one| one.call).collect::<Vec<_>>(), ids[1..]);

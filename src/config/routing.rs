@@ -221,6 +221,11 @@ impl RoutingConfig {
                 row.problem("hours", &hours, "is no calendar of routing.calendars");
             }
             queue.offer_timeout = seconds(row.number("offer_timeout_s", handoff.offer_timeout_s, 2..=300));
+            let auto_answer: u32 = row.number("auto_answer_s", 0, 0..=60);
+            queue.auto_answer = (auto_answer > 0).then(|| seconds(auto_answer));
+            if queue.auto_answer.is_some_and(|after| after >= queue.offer_timeout) {
+                row.problem("auto_answer_s", &auto_answer.to_string(), "must be shorter than offer_timeout_s");
+            }
             queue.parallel = row.number("parallel", 1, 1..=20) as usize;
             queue.priority = row.number("priority", 0, -100..=100);
             queue.service_level = seconds(row.number("service_level_s", 20, 1..=3_600));
@@ -463,6 +468,7 @@ mod tests {
         name = "everybody"
         parallel = 3
         offer_timeout_s = 10
+        auto_answer_s = 3
         [[routing.workflows]]
         name = "billing"
         when = ["intent = billing | invoice"]
@@ -491,6 +497,7 @@ mod tests {
         assert!(billing.hours.is_some() && everybody.hours.is_none());
         assert_eq!((billing.offer_timeout, everybody.offer_timeout), (seconds(15), seconds(10)));
         assert_eq!((everybody.parallel, everybody.ring()), (3, 3));
+        assert_eq!((billing.auto_answer, everybody.auto_answer), (None, Some(seconds(3))));
         let workflow = &plan.workflows[0];
         assert_eq!((workflow.steps.len(), workflow.exit, workflow.steps[0].priority), (2, Exit::Callback, Some(5)));
         assert_eq!(workflow.steps[1].skip_if, [SkipIf::Unstaffed, SkipIf::Waiting(20)]);
@@ -527,6 +534,7 @@ mod tests {
             strategy = "fastest"
             parallel = 0
             needs = ["x >= 9"]
+            auto_answer_s = 20
             colour = "red"
             relax = [{ after_s = 30 }, { after_s = 20, need = [] }]
             hours = "office"
@@ -556,6 +564,7 @@ mod tests {
             "routing.calendars.moon.weekly",
             "routing.queues.a.strategy = fastest: must be one of longest_idle",
             "routing.queues.a.parallel",
+            "routing.queues.a.auto_answer_s = 20: must be shorter than offer_timeout_s",
             "routing.queues.a.needs: `x >= 9`: a level is from 1 to 5",
             "routing.queues.a.colour = \"red\": unknown key",
             "routing.queues.a.relax[2].after_s",

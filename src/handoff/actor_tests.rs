@@ -1,21 +1,28 @@
 //! The desk as its clients see it: what arrives on a socket, in order.
 
+#[path = "actor_pace_tests.rs"]
+mod pace;
+
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::call::handle::CallCommand;
 use crate::handoff::HandoffReason;
-use crate::handoff::wire::Brief;
-use crate::store::scribe;
+use crate::handoff::wire::{Brief, FromAgent, MAX_KEYS};
 use crate::store::sqlite::SqliteStore;
-use crate::telephony::protocol::Speaker;
+use crate::store::{HandoffOutcome, scribe};
+use crate::telephony::protocol::{Digit, Speaker};
 
 struct Office {
     store: SqliteStore,
     desk: DeskHandle,
     tasks: JoinSet<()>,
     calls: tokio::sync::Mutex<HashMap<HandoffId, CallId>>,
+    /// Where the clock stands records only pile up: the database lives by another one.
+    unwritten: Option<BoxFuture<'static, ()>>,
 }
 
 impl Office {
@@ -24,6 +31,20 @@ impl Office {
     }
 
     async fn with(plan: Plan) -> Self {
+        let mut office = Self::unwritten(plan).await;
+        let writing = office.unwritten.take().expect("just opened");
+        office.tasks.spawn(writing);
+        office
+    }
+
+    /// The clock stands still while somebody has something to do, and jumps when all wait.
+    async fn paused(plan: Plan) -> Self {
+        let office = Self::unwritten(plan).await;
+        tokio::time::pause();
+        office
+    }
+
+    async fn unwritten(plan: Plan) -> Self {
         let store = SqliteStore::in_memory().await.expect("opens");
         let (scribe, writing) = scribe::open(Arc::new(store.clone()));
         let dispositions = vec!["sold".to_owned(), "lost".to_owned()];
@@ -36,9 +57,8 @@ impl Office {
         };
         let (desk, running) = open(settings, scribe, CancellationToken::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(writing);
         tasks.spawn(running);
-        Self { store, desk, tasks, calls: tokio::sync::Mutex::default() }
+        Self { store, desk, tasks, calls: tokio::sync::Mutex::default(), unwritten: Some(Box::pin(writing)) }
     }
 
     async fn client(&self) -> TestClient {
@@ -77,6 +97,7 @@ impl Office {
             caller: None,
             waiting_since: None,
             first: false,
+            continues: None,
             lines: vec![line],
             commands,
         };

@@ -47,6 +47,8 @@ pub struct HandoffTask {
     pub waiting_since: Option<Timestamp>,
     /// Goes before all others: we broke the line.
     pub first: bool,
+    /// The wish of before the line broke.
+    pub continues: Option<HandoffId>,
     /// How to reach the call's actor.
     pub commands: mpsc::Sender<CallCommand>,
 }

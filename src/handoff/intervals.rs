@@ -2,8 +2,12 @@
 //!
 //! A caller belongs to the span in which they asked for a person, whenever they were answered; an offer to the one in which
 //! it was made; agents' time is cut at the span's ends. So the counts of spans add up to those of the whole.
+//!
+//! A caller whose line broke, by a restart of ours or because they hung up while waiting, and who came back has more than one
+//! record, each naming the one it goes on with. They count as one: asked when the first was, ended as the last did, and
+//! everything between is theirs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -204,12 +208,13 @@ fn ms(span: Duration) -> u64 {
 
 /// The numbers of `span`; with `queue`, of the callers who waited in it and the offers made for them.
 pub fn figures(period: &Period, span: Span, limits: &Limits, queue: Option<&str>) -> Figures {
-    let in_queue = |handoff: &&HandoffRecord| queue.is_none() || handoff.queue.as_deref() == queue;
+    let in_queue = |handoff: &HandoffRecord| queue.is_none() || handoff.queue.as_deref() == queue;
     // A callback is the second half of a wish that is counted already.
-    let own = |handoff: &&HandoffRecord| handoff.reason != HandoffReason::Callback;
-    let callers: Vec<&HandoffRecord> =
-        period.handoffs.iter().filter(|one| span.holds(one.requested_at)).filter(own).filter(in_queue).collect();
-    let contacts = by_handoff(&period.contacts);
+    let own = |handoff: &&HandoffRecord| handoff.reason != HandoffReason::Callback && handoff.continues.is_none();
+    let continued = Continued::of(&period.handoffs);
+    let firsts = period.handoffs.iter().filter(|one| span.holds(one.requested_at)).filter(own);
+    let callers: Vec<HandoffRecord> = firsts.map(|one| continued.whole(one)).filter(in_queue).collect();
+    let contacts = by_wish(&period.contacts, &continued);
     let talks = |handoff: HandoffId| contacts.get(&handoff).map_or(&[] as &[&ContactRecord], Vec::as_slice);
     let tasks: Vec<TaskTimes> = callers.iter().map(|one| task(one, talks(one.id), limits.now)).collect();
     let counts = measures::counts(&tasks, SHORT);
@@ -221,11 +226,13 @@ pub fn figures(period: &Period, span: Span, limits: &Limits, queue: Option<&str>
     let each = |n: u32| (counts.handled > 0).then(|| f64::from(n) / f64::from(counts.handled));
     let wishes: Vec<AssistantCall> = callers.iter().zip(&tasks).map(|(one, task)| wish(one, task)).collect();
     let to_human = measures::time_to_human(&wishes);
-    let ids: HashMap<HandoffId, ()> = callers.iter().map(|one| (one.id, ())).collect();
+    let ids: HashSet<HandoffId> = callers.iter().map(|one| one.id).collect();
     let offers: Vec<&OfferRecord> = period
         .offers
         .iter()
-        .filter(|offer| span.holds(offer.offered_at) && (queue.is_none() || ids.contains_key(&offer.handoff_id)))
+        .filter(|offer| {
+            span.holds(offer.offered_at) && (queue.is_none() || ids.contains(&continued.first(offer.handoff_id)))
+        })
         .collect();
     let people = times(&period.ledger, span);
     let level = limits.service_level;
@@ -289,9 +296,11 @@ pub fn by_agent(period: &Period, span: Span, limits: &Limits) -> BTreeMap<AgentI
     for offer in period.offers.iter().filter(|offer| span.holds(offer.offered_at)) {
         offers.entry(&offer.agent_id).or_default().push(offer);
     }
+    let continued = Continued::of(&period.handoffs);
     let asked: HashMap<HandoffId, Timestamp> =
         period.handoffs.iter().map(|handoff| (handoff.id, handoff.requested_at)).collect();
-    let theirs = |talk: &&ContactRecord| asked.get(&talk.handoff_id).is_some_and(|at| span.holds(*at));
+    let asked_at = |talk: &ContactRecord| asked.get(&continued.first(talk.handoff_id));
+    let theirs = |talk: &&ContactRecord| asked_at(talk).is_some_and(|at| span.holds(*at));
     let mut talks: BTreeMap<&AgentId, Vec<&ContactRecord>> = BTreeMap::new();
     for talk in period.contacts.iter().filter(theirs) {
         talks.entry(&talk.agent_id).or_default().push(talk);
@@ -311,17 +320,63 @@ pub fn by_agent(period: &Period, span: Span, limits: &Limits) -> BTreeMap<AgentI
     for (agent, talks) in talks {
         let good: Vec<_> = talks.into_iter().filter(|talk| !failed(talk)).collect();
         let spent: Duration = good.iter().map(|talk| length(talk, limits.now) + wrap_up(talk)).sum();
+        // Whoever had the same caller again after a restart had one conversation.
+        let goes_on = |talk: &&&ContactRecord| {
+            let again = |other: &&ContactRecord| {
+                other.began_at > talk.began_at && continued.first(other.handoff_id) == continued.first(talk.handoff_id)
+            };
+            talk.ended_by == Some(CallEnd::ServerStopped) && good.iter().any(again)
+        };
         let figures = agents.entry(agent.clone()).or_default();
-        figures.handled = good.len() as u32;
+        figures.handled = (good.len() - good.iter().filter(goes_on).count()) as u32;
         figures.aht_ms = spent.checked_div(figures.handled).map(ms);
     }
     agents
 }
 
-fn by_handoff(contacts: &[ContactRecord]) -> HashMap<HandoffId, Vec<&ContactRecord>> {
+/// Wishes that went on in other records.
+struct Continued<'a> {
+    /// By the record they go on with.
+    later: HashMap<HandoffId, &'a HandoffRecord>,
+    /// By their own id, what they go on with.
+    before: HashMap<HandoffId, HandoffId>,
+}
+
+impl<'a> Continued<'a> {
+    fn of(handoffs: &'a [HandoffRecord]) -> Self {
+        let with = |one: &'a HandoffRecord| one.continues.map(|before| (before, one));
+        let later: HashMap<_, _> = handoffs.iter().filter_map(with).collect();
+        let before = later.iter().map(|(before, one)| (one.id, *before)).collect();
+        Self { later, before }
+    }
+
+    /// The record in which a wish began. Bounded: records that name each other in a circle are of nobody's making.
+    fn first(&self, of: HandoffId) -> HandoffId {
+        (0..self.before.len())
+            .try_fold(of, |id, _| self.before.get(&id).copied().ok_or(id))
+            .unwrap_or_else(|first| first)
+    }
+
+    /// A wish from its beginning to its end.
+    fn whole(&self, first: &HandoffRecord) -> HandoffRecord {
+        let mut whole = first.clone();
+        let mut id = first.id;
+        for _ in 0..self.later.len() {
+            let Some(later) = self.later.get(&id) else { break };
+            id = later.id;
+            (whole.outcome, whole.ended_at) = (later.outcome, later.ended_at);
+            whole.bridged_at = whole.bridged_at.or(later.bridged_at);
+            whole.agent_id = later.agent_id.clone().or(whole.agent_id);
+            whole.queue = later.queue.clone().or(whole.queue);
+        }
+        whole
+    }
+}
+
+fn by_wish<'a>(contacts: &'a [ContactRecord], continued: &Continued<'_>) -> HashMap<HandoffId, Vec<&'a ContactRecord>> {
     let mut all: HashMap<HandoffId, Vec<&ContactRecord>> = HashMap::new();
     for contact in contacts {
-        all.entry(contact.handoff_id).or_default().push(contact);
+        all.entry(continued.first(contact.handoff_id)).or_default().push(contact);
     }
     all
 }
@@ -331,7 +386,7 @@ fn failed(talk: &ContactRecord) -> bool {
     talk.ended_by == Some(CallEnd::NoSound)
 }
 
-fn count_failed(callers: &[&HandoffRecord], contacts: &HashMap<HandoffId, Vec<&ContactRecord>>) -> u32 {
+fn count_failed(callers: &[HandoffRecord], contacts: &HashMap<HandoffId, Vec<&ContactRecord>>) -> u32 {
     callers.iter().filter_map(|one| contacts.get(&one.id)).flatten().filter(|talk| failed(talk)).count() as u32
 }
 

@@ -33,7 +33,13 @@ fn asked(second: i64, ended: Option<i64>, outcome: HandoffOutcome, queue: &str) 
         outcome,
         agent_id: None,
         queue: Some(queue.to_owned()),
+        continues: None,
     }
+}
+
+/// The same caller again, after the line broke.
+fn came_back(before: &HandoffRecord, second: i64, ended: Option<i64>, outcome: HandoffOutcome) -> HandoffRecord {
+    HandoffRecord { continues: Some(before.id), ..asked(second, ended, outcome, "main") }
 }
 
 fn talk(handoff: &HandoffRecord, agent: &str, began: i64, ended: i64, by: CallEnd) -> ContactRecord {
@@ -172,6 +178,79 @@ fn a_quarter_of_an_hour_by_hand() {
     // Ann was offered three, Ben four; Cy was not signed in. The hard call was Ben's.
     near(figures.offers_jain, 49.0 / 50.0);
     near(figures.hard_calls_jain, 0.5);
+}
+
+/// Four callers and seven records. One was waiting when the server was started anew (asked at 0, back at 30, answered at 45);
+/// one was speaking with Ann then (asked at 10, answered at 20, back at 30, with Ann again from 40 to 100); one hung up while
+/// waiting and called again (asked at 50, left at 60, back at 80, left for good at 110); one was answered after 5 s.
+fn after_a_restart() -> Period {
+    use HandoffOutcome::*;
+    let waiting = asked(0, Some(30), Interrupted, "main");
+    let waited_on = came_back(&waiting, 30, Some(145), Bridged);
+    let speaking = asked(10, Some(30), Interrupted, "main");
+    let spoke_on = came_back(&speaking, 30, Some(100), Bridged);
+    let hung_up = asked(50, Some(60), CallerHungUp, "main");
+    let again = came_back(&hung_up, 80, Some(110), CallerHungUp);
+    let other = asked(60, Some(95), Bridged, "main");
+    let contacts = vec![
+        ContactRecord { wrap_up_ms: None, ..talk(&speaking, "ann", 20, 30, CallEnd::ServerStopped) },
+        talk(&spoke_on, "ann", 40, 100, CallEnd::AgentEnded),
+        talk(&waited_on, "ben", 45, 145, CallEnd::CallerHungUp),
+        talk(&other, "cy", 65, 95, CallEnd::CallerHungUp),
+    ];
+    let offers = vec![
+        offer(&waiting, "ben", 25, Some(OfferResult::Canceled)),
+        offer(&waited_on, "ben", 42, Some(OfferResult::Accepted)),
+    ];
+    let handoffs = vec![waiting, waited_on, speaking, spoke_on, hung_up, again, other];
+    Period { handoffs, contacts, offers, ..Period::default() }
+}
+
+#[test]
+fn whoever_comes_back_is_one_caller() {
+    let figures = figures(&after_a_restart(), span(0, QUARTER), &limits(QUARTER), None);
+    assert_eq!((figures.queued, figures.handled, figures.abandoned, figures.interrupted), (4, 3, 1, 0));
+    // 45, 10 and 5 s; who called again had waited for 60 s when they left.
+    assert_eq!((figures.asa_ms, figures.wait_p50_ms, figures.wait_p90_ms), (Some(20_000), Some(10_000), Some(45_000)));
+    assert_eq!((figures.longest_wait_ms, figures.short_abandoned), (Some(60_000), 0));
+    near(figures.service_level, 2.0 / 4.0);
+    near(figures.abandonment_rate, 1.0 / 4.0);
+    // Talk 10 + 60, 100 and 30; wrap-up 30 each: 290 s for three.
+    assert_eq!((figures.talk_ms, figures.aht_ms), (Some(66_666), Some(96_666)));
+    near(figures.human_request_honoured, 1.0);
+    assert_eq!((figures.time_to_human_p50_ms, figures.time_to_human_p90_ms), (Some(10_000), Some(45_000)));
+}
+
+#[test]
+fn whoever_comes_back_belongs_to_the_span_of_the_first_wish() {
+    let period = after_a_restart();
+    let of = |from, until| figures(&period, span(from, until), &limits(QUARTER), None);
+    let (early, late) = (of(0, 30), of(30, QUARTER));
+    assert_eq!((early.queued, early.handled, late.queued, late.handled, late.abandoned), (2, 2, 2, 1, 1));
+    assert_eq!(early.asa_ms, Some(27_500), "45 and 10 s");
+    let queue = figures(&period, span(0, QUARTER), &limits(QUARTER), Some("main"));
+    assert_eq!((queue.queued, queue.offers.offered), (4, 2), "offers of both records are the queue's");
+}
+
+#[test]
+fn a_conversation_that_a_restart_broke_is_one() {
+    let agents = by_agent(&after_a_restart(), span(0, QUARTER), &limits(QUARTER));
+    let of = |name: &str| &agents[&AgentId(name.to_owned())];
+    // Ann: 10 + 60 + 30 s.
+    assert_eq!((of("ann").handled, of("ann").aht_ms), (1, Some(100_000)));
+    assert_eq!((of("ben").handled, of("ben").aht_ms), (1, Some(130_000)));
+}
+
+#[test]
+fn records_that_name_each_other_in_a_circle_end_nowhere() {
+    let mut one = asked(0, Some(10), HandoffOutcome::Interrupted, "main");
+    let mut other = came_back(&one, 20, Some(30), HandoffOutcome::Bridged);
+    one.continues = Some(other.id);
+    other.continues = Some(one.id);
+    let contacts = vec![talk(&one, "ann", 5, 10, CallEnd::CallerHungUp)];
+    let period = Period { handoffs: vec![one, other], contacts, ..Period::default() };
+    assert_eq!(figures(&period, span(0, QUARTER), &limits(QUARTER), None).queued, 0);
+    assert!(by_agent(&period, span(0, QUARTER), &limits(QUARTER)).len() <= 1);
 }
 
 #[test]

@@ -151,6 +151,11 @@ impl DeskMachine {
         self.router.place(handoff)
     }
 
+    /// The wish of before, if this caller hung up while waiting and has the place of then.
+    pub fn resumes(&self, handoff: HandoffId) -> Option<HandoffId> {
+        self.router.resumes(handoff)
+    }
+
     /// Whether somebody may take a caller over.
     pub fn can_take_over(&self, agent: &AgentId) -> bool {
         self.router.can_take_over(agent)

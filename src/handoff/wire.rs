@@ -45,6 +45,14 @@ pub enum ToAgent {
         /// Names of the telephones outside that callers can be given to.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         outside: Vec<String>,
+        /// Some queue answers offers by themselves for agents who agree to it; see `auto_answer`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        auto_answer: bool,
+    },
+    /// Whether this client's offers are answered by themselves, where the queue does that; answers `auto_answer`.
+    AutoAnswer {
+        /// It.
+        on: bool,
     },
     /// The agent's state as the server sees it; after every change and after `hello`.
     State {
@@ -212,6 +220,11 @@ pub enum FromAgent {
         /// The name of the break, one of `hello`'s `break_codes`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
+    },
+    /// Agrees that offers are answered by themselves where the queue does that, or no longer; as long as the connection lasts.
+    AutoAnswer {
+        /// True: agrees.
+        on: bool,
     },
     /// Takes an offer.
     Accept {
@@ -447,6 +460,9 @@ pub struct Offer {
     pub waiting_ms: u64,
     /// How long the agent has to answer.
     pub expires_in_ms: u64,
+    /// Answered by itself then, unless the agent declines it before or the client says nothing at all since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers_in_ms: Option<u64>,
     /// Which provider the call came through.
     pub provider: String,
     /// A colleague who has the caller asks for advice; nothing yet for you to say to the caller.

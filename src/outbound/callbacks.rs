@@ -23,7 +23,7 @@ use crate::call::away::Away;
 use crate::call::directory::{Answered, CalledBack, Directory};
 use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
-use crate::call::returning::Returning;
+use crate::call::returning::{OpenWish, Returning};
 use crate::dialog::brief::brief;
 use crate::handoff::actor::{AgentLeg, DeskHandle, HandoffTask};
 use crate::handoff::callback::{Action, Callback, CallbackEnd, Input, Rules, State};
@@ -388,6 +388,7 @@ impl Runner {
             lines: Vec::new(),
             waiting_since: Some(self.booking.record.wanted_since),
             first: false,
+            continues: None,
             commands: self.commands.clone(),
         };
         self.means.desk.request(task).await;
@@ -473,7 +474,8 @@ pub async fn for_those_cut_off(
         return;
     }
     for lost in returning.give_up() {
-        let (Some((reason, since, known_agent)), Some(number)) = (lost.wish, lost.number) else { continue };
+        let (Some(wish), Some(number)) = (lost.wish, lost.number) else { continue };
+        let OpenWish { reason, since, agent: known_agent, .. } = wish;
         info!(call.id = %lost.call, "A caller was lost with a restart and is called back");
         let said: Vec<&str> =
             lost.lines.iter().filter(|line| line.who == Speaker::Caller).map(|line| line.text.as_str()).collect();

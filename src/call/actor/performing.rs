@@ -187,6 +187,7 @@ impl Actor {
             lines: self.journal.lines().to_vec(),
             waiting_since: self.wanted_since.filter(|_| self.first),
             first: std::mem::take(&mut self.first),
+            continues: self.continues.take(),
             commands: self.commands.clone(),
         };
         self.services.desk.request(task).await;

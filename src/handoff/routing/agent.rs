@@ -72,6 +72,8 @@ pub(super) struct Agent {
     /// What the clock showed when the call was accepted: given back if the connection fails through no fault of theirs.
     pub idle_before: Duration,
     pub session: Option<u64>,
+    /// Offers may be answered by themselves, as long as this session lasts.
+    pub auto_answer: bool,
     pub lost_at: Option<Moment>,
     pub wrap_up: Option<WrapUp>,
     pub contacts: Vec<HandoffId>,
@@ -102,6 +104,7 @@ impl Agent {
             idle: IdleClock::default(),
             idle_before: Duration::ZERO,
             session: None,
+            auto_answer: false,
             lost_at: None,
             wrap_up: None,
             contacts: Vec::new(),

@@ -100,6 +100,10 @@ pub enum Event {
     Unanswered(AgentId, OfferId),
     /// Asking this agent takes longer, such as at a telephone: the offer runs so long from now.
     Extended(AgentId, OfferId, Duration),
+    /// The agent wants offers to be answered by themselves where the queue allows it, or no longer.
+    AutoAnswer(AgentId, bool),
+    /// This offer is not answered by itself: the agent may be away from it.
+    NotByItself(AgentId, OfferId),
     /// The agent has finished wrap-up.
     WrapUpDone(AgentId),
     /// The agent wants more time for wrap-up.
@@ -150,7 +154,11 @@ pub enum Decision {
         agent: AgentId,
         /// Until.
         until: Moment,
+        /// Answered by itself then, if nothing happens before.
+        answers: Option<Moment>,
     },
+    /// This offer is answered by itself, as queue and agent agreed; what follows is as after an accept.
+    AnsweredByItself(AgentId, OfferId),
     /// An offer is over.
     OfferEnded {
         /// The offer.

@@ -90,6 +90,8 @@ pub struct Queue {
     pub hours: Option<Calendar>,
     /// How long an agent has to answer an offer.
     pub offer_timeout: Duration,
+    /// After how long an offer is answered by itself, for agents who agreed to that; `None`: never.
+    pub auto_answer: Option<Duration>,
     /// How many agents are offered the same caller at once.
     pub parallel: usize,
     /// Priority of its callers.
@@ -271,6 +273,7 @@ impl Queue {
             language: LanguageRule::Ignored,
             hours: None,
             offer_timeout: Duration::from_secs(20),
+            auto_answer: None,
             parallel: 1,
             priority: 0,
             service_level: Duration::from_secs(20),

@@ -8,7 +8,7 @@ use super::event::{Cause, Decision};
 use super::router::{Router, Who};
 use super::task::TaskState;
 use crate::handoff::wire::{AgentState, CallEnd, OfferResult};
-use crate::handoff::{AgentId, HandoffId};
+use crate::handoff::{AgentId, HandoffId, OfferId};
 
 impl Router {
     pub(super) fn agent(&self, id: &AgentId) -> Option<&Agent> {
@@ -119,6 +119,8 @@ impl Router {
         (agent.name, agent.traits) = (name, traits);
         let replaced = agent.session.replace(session);
         agent.lost_at = None;
+        // Whoever is there now has not agreed to anything yet.
+        agent.auto_answer = false;
         let (wrap_up, contacts, offer) = (agent.wrap_up, agent.contacts.clone(), agent.offer);
         if let Some(old) = replaced {
             out.push(Decision::CloseSession(id.clone(), old));
@@ -172,6 +174,24 @@ impl Router {
     }
 
     // --- what agents choose ---------------------------------------------------------------------------------------
+
+    /// Agreeing counts for the offers to come; taking it back also for the one that rings.
+    pub(super) fn auto_answer(&mut self, now: Moment, id: &AgentId, on: bool) {
+        let Some(number) = self.number(id) else { return };
+        let agent = &mut self.agents[number as usize];
+        agent.auto_answer = on;
+        if let Some((_, offer)) = agent.offer.filter(|_| !on) {
+            self.not_by_itself(now, id, offer);
+        }
+    }
+
+    pub(super) fn not_by_itself(&mut self, now: Moment, id: &AgentId, offer: OfferId) {
+        let Some((slot, _)) = self.pending(id, offer) else { return };
+        if let Some(pending) = self.task_mut(slot).offers.iter_mut().find(|pending| pending.offer == offer) {
+            pending.answers = None;
+        }
+        self.touch_task(now, slot);
+    }
 
     pub(super) fn state_chosen(
         &mut self,

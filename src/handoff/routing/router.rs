@@ -47,6 +47,7 @@ pub(super) enum Who {
 
 #[derive(Clone, Debug)]
 pub(super) struct Abandoned {
+    pub handoff: HandoffId,
     pub caller: Pii<String>,
     pub queued_at: Moment,
     pub order: u64,
@@ -146,6 +147,8 @@ impl Router {
             Event::Rejected(agent, offer) => self.rejected(now, agent, offer, out),
             Event::Unanswered(agent, offer) => self.unanswered(now, &agent, offer, out),
             Event::Extended(agent, offer, by) => self.extended(now, &agent, offer, by),
+            Event::AutoAnswer(agent, on) => self.auto_answer(now, &agent, on),
+            Event::NotByItself(agent, offer) => self.not_by_itself(now, &agent, offer),
             Event::WrapUpDone(agent) => self.wrap_up_done(now, &agent, out),
             Event::WrapUpExtended(agent) => self.wrap_up_extended(now, &agent, out),
             Event::Acknowledged(agent) => self.acknowledged(now, &agent, out),
@@ -233,6 +236,11 @@ impl Router {
         Some(Place { queue: self.plan.queues[queue].name.clone(), position, priority: self.task(slot).priority })
     }
 
+    /// The wish of before, if this caller hung up while waiting and has the place of then.
+    pub fn resumes(&self, handoff: HandoffId) -> Option<HandoffId> {
+        self.task(*self.task_ids.get(&handoff)?).resumes
+    }
+
     /// How long a caller in line may have to wait; `None` while nobody serves the queue.
     pub fn estimate(&self, handoff: HandoffId) -> Option<Estimate> {
         let slot = *self.task_ids.get(&handoff)?;
@@ -293,6 +301,7 @@ impl Router {
         task.queued_at = task.facts.waiting_since.map_or(now, |since| since.min(now));
         if let Some(place) = again.filter(|place| now < place.until) {
             (task.queued_at, task.order, task.first) = (place.queued_at, place.order, place.first);
+            task.resumes = Some(place.handoff);
         }
         task.first |= task.facts.first;
         task.workflow = workflow;
@@ -334,8 +343,14 @@ impl Router {
         let window = self.plan.rules.resume_abandoned;
         let task = self.task(slot);
         let (Some(caller), false) = (task.facts.caller.clone(), window.is_zero()) else { return };
-        let place =
-            Abandoned { caller, queued_at: task.queued_at, order: task.order, first: task.first, until: now + window };
+        let place = Abandoned {
+            handoff: task.handoff,
+            caller,
+            queued_at: task.queued_at,
+            order: task.order,
+            first: task.first,
+            until: now + window,
+        };
         self.abandoned.retain(|other| now < other.until && other.caller != place.caller);
         if self.abandoned.len() < ABANDONED_KEPT {
             self.abandoned.push(place);
@@ -429,6 +444,12 @@ impl Router {
         task.alarm = None;
         match task.state.clone() {
             TaskState::Reserved => {
+                let by_itself = |pending: &&super::task::Pending| pending.answers.is_some_and(|at| now >= at);
+                if let Some(pending) = task.offers.iter().find(by_itself).copied() {
+                    let agent = self.agents[pending.agent as usize].id.clone();
+                    out.push(Decision::AnsweredByItself(agent.clone(), pending.offer));
+                    return self.accepted(now, agent, pending.offer, out);
+                }
                 let over: Vec<_> = task.offers.iter().filter(|pending| now >= pending.until).copied().collect();
                 for pending in over {
                     self.offer_over(now, slot, pending, OfferResult::Timeout, out);
@@ -501,7 +522,9 @@ impl Router {
                 let aim = task.aim.map(|aim| aim.until);
                 [task.step_ends, task.opens, task.kept_until, by_age, excluded, aim].into_iter().flatten().min()
             }
-            TaskState::Reserved => task.offers.iter().map(|pending| pending.until).min(),
+            TaskState::Reserved => {
+                task.offers.iter().map(|one| one.answers.map_or(one.until, |answers| answers.min(one.until))).min()
+            }
             TaskState::Assigned { at, connected: false, .. } => self.plan.rules.connect.map(|limit| at + limit),
             TaskState::AgentLost { until, .. } | TaskState::Parked { until, .. } => Some(until),
             TaskState::Assigned { .. } | TaskState::Aside(_) => None,
@@ -517,13 +540,18 @@ impl Router {
     pub(super) fn make_offer(&mut self, now: Moment, slot: u32, agent: u32, version: u64, out: &mut Vec<Decision>) {
         self.offers_made += 1;
         let offer = OfferId(Uuid::from_u64_pair(self.seed, self.offers_made));
-        let until = now + self.plan.queues[self.queue_of(self.task(slot))].offer_timeout;
+        let queue = &self.plan.queues[self.queue_of(self.task(slot))];
+        let until = now + queue.offer_timeout;
+        // A colleague's question is not a caller, and whoever speaks with one is not given a second unasked.
+        let own = &self.agents[agent as usize];
+        let agreed = own.auto_answer && own.contacts.is_empty() && !self.task(slot).beside;
+        let answers = queue.auto_answer.filter(|_| agreed).map(|after| now + after).filter(|at| *at < until);
         let task = self.task_mut(slot);
-        task.offers.push(super::task::Pending { offer, agent, until, version });
+        task.offers.push(super::task::Pending { offer, agent, until, answers, version });
         let handoff = task.handoff;
         self.agents[agent as usize].offer = Some((slot, offer));
         self.show_offer(now, agent, out);
-        out.push(Decision::Offer { offer, handoff, agent: self.agents[agent as usize].id.clone(), until });
+        out.push(Decision::Offer { offer, handoff, agent: self.agents[agent as usize].id.clone(), until, answers });
     }
 
     /// Ends one offer. With the last one the task is pending again, in its old place.

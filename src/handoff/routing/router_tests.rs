@@ -1,5 +1,8 @@
 //! Rules one by one, on small desks.
 
+#[path = "auto_answer_tests.rs"]
+mod auto_answer;
+
 use super::super::plan::PaidClass;
 use super::*;
 use crate::config::Config;
@@ -604,4 +607,22 @@ fn while_a_caller_does_something_else_the_place_is_kept() {
     desk.step(Event::Left(handoff(1), Left::ForNow));
     desk.step(Event::Left(handoff(1), Left::Helped));
     assert_eq!(desk.router.why(desk.now, handoff(1)), None);
+}
+
+#[test]
+fn whoever_hangs_up_and_calls_again_soon_has_the_place_and_is_the_same_caller() {
+    let mut desk = Desk::new("[routing]\nresume_abandoned_s = 60\n");
+    let known = Facts { caller: Some(Pii::new("+15005550006".to_owned())), ..Facts::default() };
+    desk.step(Event::Requested(handoff(1), known.clone()));
+    desk.pass(10);
+    desk.caller(2, &[]);
+    desk.step(Event::Left(handoff(1), Left::HungUp));
+    desk.pass(30);
+    let told = desk.step(Event::Requested(handoff(3), known.clone()));
+    assert!(told.contains(&Decision::Place { handoff: handoff(3), position: 1, staffed: 0 }), "{told:?}");
+    assert_eq!((desk.router.resumes(handoff(3)), desk.router.resumes(handoff(2))), (Some(handoff(1)), None));
+    desk.step(Event::Left(handoff(3), Left::HungUp));
+    desk.pass(61);
+    desk.step(Event::Requested(handoff(4), known));
+    assert_eq!(desk.router.resumes(handoff(4)), None, "too late");
 }

@@ -82,6 +82,8 @@ pub(super) struct Pending {
     pub offer: OfferId,
     pub agent: u32,
     pub until: Moment,
+    /// Answered by itself then.
+    pub answers: Option<Moment>,
     /// The version of the task that was offered: accepting compares and sets it.
     pub version: u64,
 }
@@ -110,6 +112,8 @@ pub(super) struct Task {
     pub queued_at: Moment,
     pub order: u64,
     pub first: bool,
+    /// The wish of before, if the place is that one's.
+    pub resumes: Option<HandoffId>,
     pub priority: i32,
     /// Set by a supervisor; counts instead of the plan's.
     pub priority_set: Option<i32>,
@@ -146,6 +150,7 @@ impl Task {
             queued_at,
             order,
             first: false,
+            resumes: None,
             priority: 0,
             priority_set: None,
             workflow: 0,
