@@ -444,6 +444,8 @@ pub enum Phrase {
     Repeat,
     /// The answer takes a while: the line is not dead.
     Filler,
+    /// The same, where it may have been a request for a person: a "yes" is one.
+    OfferPerson,
     /// Nothing in the notes fits; the one clarifying question.
     Clarify,
     /// What is it about? To a greeting, or a question that was only announced.

@@ -203,6 +203,8 @@ pub struct CallMachine {
     /// Voice began and its end is awaited.
     speech_since: Option<Instant>,
     silence_prompts: u32,
+    /// The caller was asked whether they want a person, and has said nothing since.
+    person_offered: bool,
     unsure: u32,
     /// The caller was asked what it is about.
     prompted: bool,
@@ -274,6 +276,7 @@ impl CallMachine {
             silence_since: Some(now),
             speech_since: None,
             silence_prompts: 0,
+            person_offered: false,
             unsure: 0,
             prompted: false,
             last_query: None,

@@ -229,7 +229,7 @@ fn asking_in_words_reaches_a_person_even_over_playback() {
 #[test]
 fn two_unsure_turns_in_a_row_are_enough_and_one_is_not() {
     let mut call = Call::greeted();
-    call.caller_mumbles("bla flo", -2.0);
+    call.caller_mumbles("bla flo my order flubber", -2.0);
     assert!(call.said(&Phrase::Repeat));
     call.caller_says("when do you open");
     call.answered("At nine.");
@@ -238,6 +238,74 @@ fn two_unsure_turns_in_a_row_are_enough_and_one_is_not() {
     call.caller_says("do you sell tractors in mauve");
     call.unanswered();
     assert_eq!(call.requests(), [HandoffReason::LowConfidence]);
+}
+
+/// Asked whether they want a person: the words may have said so.
+fn offered(words: &str, logprob: f32) -> Call {
+    let mut call = Call::greeted();
+    call.caller_mumbles(words, logprob);
+    if logprob > -1.0 {
+        call.unanswered();
+    }
+    assert!(call.said(&Phrase::OfferPerson), "{words}");
+    call.log.clear();
+    call
+}
+
+#[test]
+fn a_request_that_was_heard_badly_is_met_within_one_question() {
+    for (words, logprob) in
+        [("I'm Sir Agent", -1.6), ("that's it", -1.8), ("I can't be your well-good-a-person healthy", -0.3)]
+    {
+        for answer in ["yes", "yes please", "sure", "I said agent"] {
+            let mut call = offered(words, logprob);
+            call.caller_says(answer);
+            assert_eq!(call.requests(), [HandoffReason::CallerAsked], "{words}: {answer}");
+            assert!(call.said(&Phrase::Connecting));
+        }
+        // Over the end of the question, too, and whatever else can't be made out.
+        let mut call = offered(words, logprob);
+        let turn = TurnId(9);
+        call.step(CallInput::Heard { turn, result: Ok(transcript("yeah", -0.1)), interrupted: true });
+        assert_eq!(call.requests(), [HandoffReason::CallerAsked]);
+        let mut call = offered(words, logprob);
+        call.caller_mumbles("bla flo", -2.0);
+        assert_eq!(call.requests(), [HandoffReason::LowConfidence]);
+    }
+}
+
+#[test]
+fn whoever_declines_a_person_goes_on_and_whoever_asks_something_is_answered() {
+    let mut call = offered("I'm Sir Agent", -1.6);
+    call.caller_says("no");
+    assert!(call.said(&Phrase::Prompt) && call.requests().is_empty());
+    // No longer one unsure turn away from a person they do not want.
+    call.caller_says("do you sell tractors in mauve");
+    call.unanswered();
+    assert!(call.requests().is_empty());
+
+    let mut call = offered("I'm Sir Agent", -1.6);
+    call.caller_says("no, when do you open on Sunday");
+    assert!(call.log.iter().any(|action| matches!(action, CallAction::Answer { .. })), "{:?}", call.log);
+    call.answered("At ten.");
+    assert!(call.requests().is_empty());
+
+    let mut call = offered("I'm Sir Agent", -1.6);
+    call.caller_says("what was that again");
+    assert!(call.said(&Phrase::OfferPerson) && call.requests().is_empty());
+}
+
+#[test]
+fn words_that_refuse_a_person_or_ask_about_us_do_not_bring_one_up() {
+    for words in ["I don't want an agent, just the price of a mauve tractor", "do you sell tractors in mauve"] {
+        let mut call = Call::greeted();
+        call.caller_says(words);
+        call.unanswered();
+        assert!(call.said(&Phrase::Clarify) && !call.said(&Phrase::OfferPerson), "{words}");
+    }
+    let mut call = Call::greeted();
+    call.caller_says("is this a human");
+    assert!(call.said(&Phrase::IsAssistant) && call.requests().is_empty());
 }
 
 #[test]

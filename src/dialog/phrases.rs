@@ -39,6 +39,9 @@ struct File {
     /// Files from before there was this sentence stay good.
     #[serde(default = "default_filler")]
     filler: String,
+    /// Left out of sentences of before it was there.
+    #[serde(default = "offer_person")]
+    offer_person: String,
     clarify: String,
     /// Files from before there was this sentence stay good.
     #[serde(default = "default_prompt")]
@@ -214,6 +217,7 @@ impl Phrases {
             Phrase::GreetingRest => &self.greeting_rest,
             Phrase::Repeat => &file.repeat,
             Phrase::Filler => &file.filler,
+            Phrase::OfferPerson => &file.offer_person,
             Phrase::Clarify => &file.clarify,
             Phrase::Prompt => &file.prompt,
             Phrase::SilencePrompt => &file.silence_prompt,
@@ -269,6 +273,7 @@ impl Phrases {
             Phrase::TelephoneMissed,
             Phrase::Repeat,
             Phrase::Filler,
+            Phrase::OfferPerson,
             Phrase::Clarify,
             Phrase::Prompt,
             Phrase::SilencePrompt,
@@ -298,6 +303,10 @@ impl Phrases {
         phrases.extend((1..=PLACES_PREPARED).map(|position| Phrase::StillWaiting { position }));
         phrases.iter().map(|phrase| self.text(phrase)).collect()
     }
+}
+
+fn offer_person() -> String {
+    "I'm not sure I understood. Would you like to speak with a person?".to_owned()
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -45,6 +45,7 @@ impl CallMachine {
         // These are words: what was stopped for them stays stopped, and what was being thought is void.
         self.took_the_floor(actions);
         let decided_by_rule = self.doing.is_some()
+            || (self.person_offered && intent::yes_no(text).is_some())
             || intent::wants_person(text).is_some()
             || intent::asks_if_human(text)
             || intent::asks_to_repeat(text)
@@ -169,6 +170,7 @@ impl CallMachine {
             return;
         }
         let evidence = thinking.evidence.unwrap_or_default();
+        let ask = self.asks_back(&thinking.query, Phrase::Clarify);
         self.doubted(thinking.turn, searched(thinking.heard, &evidence, blocked.is_some()), actions);
         let signals = signals([
             ("retrieval_score", json!(evidence.score)),
@@ -178,7 +180,7 @@ impl CallMachine {
             ("chosen", json!(evidence.chosen)),
             ("ungrounded", json!(blocked)),
         ]);
-        self.unsure(now, signals, Some(Phrase::Clarify), actions);
+        self.unsure(now, signals, Some(ask), actions);
     }
 
     pub(super) fn answer_failed(&mut self, now: Instant, failure: EngineFailed, actions: &mut Vec<CallAction>) {

@@ -16,6 +16,11 @@ use crate::store::CallOutcome;
 /// So few unsure words over our voice are no turn.
 const MUMBLE_WORDS: usize = 2;
 
+/// So few words that were heard doubtfully may be all there was: a person is offered rather than to say it again.
+const SCRAP_WORDS: usize = 3;
+/// The rule by which a "yes" to that offer is a request.
+const ACCEPTED: &str = "accepted";
+
 impl CallMachine {
     pub(super) fn speech_dropped(&mut self, now: Instant) {
         self.speech_since = None;
@@ -74,6 +79,7 @@ impl CallMachine {
         // A "yes" over the end of "is that right?" is an answer; one over a question whether to change something is not.
         if self.state == State::Assisting
             && !self.is_collecting()
+            && !self.person_offered
             && (self.is_speaking() || interrupted)
             && (intent::backchannel(&transcript.text) || self.is_mumble(&transcript))
         {
@@ -140,6 +146,7 @@ impl CallMachine {
     ) {
         let text = transcript.text.as_str();
         self.silence_prompts = 0;
+        let offered = std::mem::take(&mut self.person_offered);
         let had_taken_time = std::mem::take(&mut self.taking_time);
         let heard = self.inputs(&transcript);
         if let Some(request) = intent::wants_person(text) {
@@ -149,6 +156,9 @@ impl CallMachine {
             let signals =
                 signals([("rule", json!(request.rule.as_str())), ("confidence", json!(transcript.confidence()))]);
             return self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+        }
+        if offered && self.offer_answered(now, turn, &transcript, &heard, actions) {
+            return;
         }
         if let Some(topic) = intent::forbidden_topic(text, &self.policy.forbidden_topics) {
             let signals = signals([("topic", json!(topic)), ("confidence", json!(transcript.confidence()))]);
@@ -200,7 +210,8 @@ impl CallMachine {
             self.drop_answer(actions);
             return self.chore_heard(now, turn, &transcript, actions);
         }
-        if intent::says_goodbye(text) {
+        // A scrap of noise may read like one; nobody is hung up on for that.
+        if intent::says_goodbye(text) && transcript.confidence() >= self.policy.min_confidence {
             self.drop_answer(actions);
             self.drop_chore(actions);
             return self.end_with(now, Phrase::Goodbye, CallOutcome::EndedWithAssistant, actions);
@@ -233,7 +244,8 @@ impl CallMachine {
                 self.doubted(turn, heard.clone(), actions);
             }
             // A question asked again deserves another answer; the count decides who gives it.
-            if self.unsure(now, signals, (!repeated).then_some(Phrase::Repeat), actions) || !repeated {
+            let ask = (!repeated).then(|| self.asks_back(text, Phrase::Repeat));
+            if self.unsure(now, signals, ask, actions) || !repeated {
                 return;
             }
         }
@@ -257,9 +269,56 @@ impl CallMachine {
         }
         if let Some(phrase) = ask {
             self.drop_answer(actions);
+            self.person_offered = phrase == Phrase::OfferPerson;
             self.say(now, phrase, true, actions);
         }
         false
+    }
+
+    /// What the caller is asked where nothing can be made of the words: whether they want a person, if they may have said that.
+    pub(super) fn asks_back(&self, text: &str, otherwise: Phrase) -> Phrase {
+        let scrap = otherwise == Phrase::Repeat && text.split_whitespace().count() <= SCRAP_WORDS;
+        if scrap || intent::may_want_person(text) { Phrase::OfferPerson } else { otherwise }
+    }
+
+    /// The caller was asked whether they want a person. True: that was the answer. Anything that can't be made out makes the
+    /// second unsure turn in a row, and leads to a person as well.
+    fn offer_answered(
+        &mut self,
+        now: Instant,
+        turn: TurnId,
+        transcript: &Transcript,
+        heard: &Inputs,
+        actions: &mut Vec<CallAction>,
+    ) -> bool {
+        let text = transcript.text.as_str();
+        match intent::yes_no(text) {
+            Some(true) => {
+                self.drop_answer(actions);
+                let rule = Ruled::AsksForPerson(ACCEPTED.to_owned());
+                self.ruled(turn, heard.clone(), rule, HandoffReason::CallerAsked, actions);
+                let signals = signals([("rule", json!(ACCEPTED)), ("confidence", json!(transcript.confidence()))]);
+                self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+                true
+            }
+            Some(false) => {
+                // That was no doubt about an answer.
+                self.unsure = 0;
+                if text.split_whitespace().count() > SCRAP_WORDS {
+                    return false;
+                }
+                self.drop_answer(actions);
+                self.say(now, Phrase::Prompt, true, actions);
+                true
+            }
+            None if intent::asks_to_repeat(text) => {
+                self.drop_answer(actions);
+                self.person_offered = true;
+                self.say(now, Phrase::OfferPerson, true, actions);
+                true
+            }
+            None => false,
+        }
     }
 
     pub(super) fn heard_while_waiting(

@@ -465,6 +465,7 @@ fn name(phrase: &Phrase) -> &'static str {
         Phrase::Notice => "notice",
         Phrase::Repeat => "repeat",
         Phrase::Filler => "filler",
+        Phrase::OfferPerson => "offer_person",
         Phrase::Clarify => "clarify",
         Phrase::Prompt => "prompt",
         Phrase::SilencePrompt => "silence_prompt",
