@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::ground::{Board, CALLER_HZ, agent_hz, draw, share, tone, within};
+use super::ground::{Board, CALLER_HZ, Where, agent_hz, draw, share, tone, within};
 use crate::handoff::wire::{AgentState, FromAgent, ToAgent};
 use crate::telemetry::Secret;
 
@@ -55,6 +55,8 @@ enum Fault {
     Ignores,
     Leaves,
     Ends,
+    /// Does nothing but to be there: the offer answers itself, for those who agreed to that.
+    LetsItAnswer,
 }
 
 impl Fault {
@@ -75,6 +77,7 @@ impl Fault {
             33..=34 => Self::Ignores,
             35..=36 => Self::Leaves,
             37..=46 => Self::Ends,
+            47..=54 => Self::LetsItAnswer,
             _ => Self::None,
         }
     }
@@ -96,6 +99,7 @@ impl Fault {
             Self::Ignores => "agent_ignores",
             Self::Leaves => "agent_leaves_while_offered",
             Self::Ends => "agent_ends",
+            Self::LetsItAnswer => "agent_lets_it_answer",
         })
     }
 }
@@ -164,8 +168,10 @@ impl Agent {
             Message::binary(tone(agent_hz(self.number)).iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>());
         let mut pace = interval(Duration::from_millis(20));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut plans: Vec<(Instant, Plan)> =
-            vec![(Instant::now(), Plan::Send(vec![FromAgent::SetState { state: AgentState::Available, code: None }]))];
+        // Half of them agree that offers answer themselves, each time they connect.
+        let agrees = FromAgent::AutoAnswer { on: self.faults && self.number.is_multiple_of(2) };
+        let available = FromAgent::SetState { state: AgentState::Available, code: None };
+        let mut plans: Vec<(Instant, Plan)> = vec![(Instant::now(), Plan::Send(vec![agrees, available]))];
         let mut ping = interval(Duration::from_secs(5));
         let mut quiet_since = None;
         loop {
@@ -243,6 +249,7 @@ impl Agent {
         match message {
             ToAgent::Offer(offer) => {
                 self.board.see().offered.get_or_insert(now);
+                self.board.passes(Where::Offered);
                 life.offers += 1;
                 life.fault = Fault::None;
                 let calm = *self.over.borrow() || !self.faults;
@@ -259,6 +266,7 @@ impl Agent {
                     Fault::KilledWhileOffered => plan(after, kill(self)),
                     Fault::ReloadedWhileOffered => plan(after, reload),
                     Fault::Ignores => {}
+                    Fault::LetsItAnswer => plan(after, Plan::Send(vec![FromAgent::Ping { n: 0 }])),
                     Fault::Declines => {
                         plan(after, Plan::Send(vec![FromAgent::Reject { offer_id: offer.offer_id, reason: None }]));
                     }
@@ -279,6 +287,7 @@ impl Agent {
             ToAgent::Connected { call_id, .. } => {
                 let call = call_id.to_string();
                 self.board.joined(self.number, &call);
+                self.board.passes(Where::Bridged);
                 life.call = Some(call);
                 match life.fault {
                     Fault::KilledOnTheCall => plan(soon, kill(self)),

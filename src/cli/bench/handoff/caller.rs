@@ -1,19 +1,34 @@
-//! A caller in a browser tab who presses `0`, waits, talks in a tone, and hangs up when it was decided.
+//! A caller who presses `0`, waits, talks in a tone, and hangs up when it was decided: in a browser tab, which shows what is said,
+//! or at a telephone, whose provider brings the call back when the server was killed under it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_tungstenite::connect_async_with_config;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::ground::{Board, CALLER_HZ, agent_hz, draw, share, tone, within};
+use super::ground::{Board, CALLER_HZ, Where, agent_hz, draw, share, tone, within};
+use super::restart::http;
 use crate::cli::call::dialect::{Announced, Dialect, Incoming, announce};
 use crate::cli::call::player::Dial;
+use crate::telemetry::Secret;
 use crate::telephony::protocol::{Caption, Digit, Speaker};
+use crate::telephony::signature::{TWILIO_HEADER, sign_twilio};
 
 /// A caller who is with nobody after this long is lost.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// Older than this a wish is on record, also on a busy machine.
+const WRITTEN: Duration = Duration::from_millis(1_500);
+/// Between tries to reach a server that is being started.
+const RETRIES: Duration = Duration::from_millis(200);
+/// How long a socket is tried for before the server is asked again.
+const ASKS_AGAIN: Duration = Duration::from_secs(4);
+/// Whoever would have hung up within this after the line went dead is not brought back.
+const GOES_AWAY: Duration = Duration::from_millis(500);
+/// After which somebody whose line broke presses `0` once more.
+const PRESSES_AGAIN: Duration = Duration::from_millis(1_500);
 /// Frames of an agent's voice that make a conversation.
 const CONVERSATION: usize = 15;
 
@@ -45,6 +60,15 @@ impl HangsUp {
             28..=39 => Self::Joined(after(400)),
             40..=44 => Self::AgentLost,
             _ => Self::Served,
+        }
+    }
+
+    /// As far as a telephone shows anything: nobody there reads who is announced or lost.
+    pub fn at_a_telephone(self) -> Self {
+        match self {
+            Self::Introduced => Self::Waiting(Duration::from_millis(300)),
+            Self::AgentLost => Self::Served,
+            other => other,
         }
     }
 
@@ -88,7 +112,10 @@ struct Line {
     heard_frames: usize,
     last: String,
     joined: bool,
+    presses_at: Option<Instant>,
+    pressed_at: Option<Instant>,
     hang_up_at: Option<Instant>,
+    patience: Instant,
 }
 
 enum Queued {
@@ -96,49 +123,136 @@ enum Queued {
     Mark(String),
 }
 
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
 impl Caller {
-    /// Calls.
-    pub async fn run(self) -> Result<Ending, String> {
-        let Announced { request, mut dialect, .. } = announce(&self.dial).await.map_err(|error| error.to_string())?;
-        let (socket, _) = connect_async_with_config(request, None, true).await.map_err(|error| error.to_string())?;
-        let (mut write, mut read) = socket.split();
-        for message in dialect.hello() {
-            write.send(message).await.map_err(|error| error.to_string())?;
-        }
+    /// Calls; and again, or is brought back, when the server was killed meanwhile.
+    pub async fn run(mut self) -> Result<Ending, String> {
+        let began = Instant::now();
+        let greeting = self.hangs_up == HangsUp::Greeting;
+        let first = began + self.presses_after;
+        let mut kills = self.board.see().kills;
+        let (mut socket, dialect) = self.connect(began + PATIENCE).await?;
         let mut line = Line {
             dialect,
             queue: VecDeque::new(),
             heard_frames: 0,
             last: String::new(),
             joined: false,
-            hang_up_at: None,
+            presses_at: (!greeting).then_some(first),
+            pressed_at: None,
+            hang_up_at: greeting.then_some(first),
+            patience: began + PATIENCE,
         };
-        let began = Instant::now();
-        let mut presses_at = (self.hangs_up != HangsUp::Greeting).then(|| began + self.presses_after);
-        if self.hangs_up == HangsUp::Greeting {
-            line.hang_up_at = Some(began + self.presses_after);
+        loop {
+            if let Some(ending) = self.visit(socket, &mut line).await? {
+                return Ok(ending);
+            }
+            // The line is dead, and nobody said goodbye.
+            let broke_at = Instant::now();
+            let now = self.board.see().kills;
+            let hung_up = std::mem::replace(&mut kills, now) == now;
+            if line.heard_frames >= CONVERSATION || hung_up && line.joined && line.heard_frames > 0 {
+                return Ok(Ending::Served);
+            }
+            if hung_up {
+                return Ok(Ending::Lost(format!("the server hung up after: {}", line.last)));
+            }
+            line.patience = broke_at + PATIENCE;
+            if line.hang_up_at.is_some_and(|at| at <= broke_at + GOES_AWAY) {
+                return Ok(Ending::HungUp); // Before the line was up again.
+            }
+            let on_record = line.pressed_at.is_some_and(|at| at + WRITTEN < broke_at);
+            (socket, line.dialect) = loop {
+                match self.is_brought_back(line.patience).await? {
+                    Some(token) => self.dial.token = Some(token),
+                    None if on_record && self.dial.provider == "twilio" => {
+                        return Ok(Ending::Lost("not let back in after the server was killed".to_owned()));
+                    }
+                    // A browser has nobody who brings it back; or the call was too young to be known.
+                    None => {
+                        let again = self.dial.call_id.take().map(|id| format!("{id}0"));
+                        (self.dial.token, self.dial.call_id) = (None, again);
+                    }
+                }
+                // Killed once more meanwhile, the server knows nothing of the token: it is asked again.
+                match self.connect(line.patience.min(Instant::now() + ASKS_AGAIN)).await {
+                    Err(_) if Instant::now() < line.patience => {}
+                    connected => break connected?,
+                }
+            };
+            let how = if self.dial.token.is_some() { "caller_brought_back" } else { "caller_called_again" };
+            self.board.fault(how);
+            line.queue.clear();
+            (line.heard_frames, line.joined) = (0, false);
+            // Whoever had pressed already presses again: they can't know whether anybody noticed.
+            let again = Instant::now() + PRESSES_AGAIN;
+            line.presses_at = Some(line.presses_at.map_or(again, |at| at.max(again))).filter(|_| !greeting);
         }
+    }
+
+    /// A socket of a call, new or brought back; the server may be on its way up.
+    async fn connect(&self, by: Instant) -> Result<(Socket, Box<dyn Dialect>), String> {
+        loop {
+            match self.try_to_connect().await {
+                Err(_) if Instant::now() < by && self.board.see().kills > 0 => sleep(RETRIES).await,
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_to_connect(&self) -> Result<(Socket, Box<dyn Dialect>), String> {
+        let Announced { request, mut dialect, .. } = announce(&self.dial).await.map_err(|error| error.to_string())?;
+        let (mut socket, _) =
+            connect_async_with_config(request, None, true).await.map_err(|error| error.to_string())?;
+        for message in dialect.hello() {
+            socket.send(message).await.map_err(|error| error.to_string())?;
+        }
+        Ok((socket, dialect))
+    }
+
+    /// The provider asks what comes next, until there is somebody to ask. A token: bring them back.
+    async fn is_brought_back(&self, by: Instant) -> Result<Option<Secret<String>>, String> {
+        if self.dial.provider != "twilio" {
+            return Ok(None);
+        }
+        let call = self.dial.call_id.clone().unwrap_or_default();
+        loop {
+            match after(&self.dial, &call).await {
+                Err(_) if Instant::now() < by => sleep(RETRIES).await,
+                result => return result,
+            }
+        }
+    }
+
+    /// Until it is over; `None`: the line is dead.
+    async fn visit(&self, socket: Socket, line: &mut Line) -> Result<Option<Ending>, String> {
+        let (mut write, mut read) = socket.split();
         let frame = tone(CALLER_HZ);
         let mut pace = interval(Duration::from_millis(20));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let patience = began + PATIENCE;
         loop {
             let mut out = Vec::new();
+            let (patience, presses_at, hang_up_at) = (line.patience, line.presses_at, line.hang_up_at);
             tokio::select! {
                 biased;
-                () = sleep_until(patience) => return Ok(Ending::Lost(format!("out of patience after: {}", line.last))),
-                () = sleep_until(line.hang_up_at.unwrap_or(patience)), if line.hang_up_at.is_some() => {
+                () = sleep_until(patience) => {
+                    return Ok(Some(Ending::Lost(format!("out of patience after: {}", line.last))));
+                }
+                () = sleep_until(hang_up_at.unwrap_or(patience)), if hang_up_at.is_some() => {
                     for message in line.dialect.goodbye() {
                         let _ = write.send(message).await; // The server may have been quicker.
                     }
                     let _ = write.close().await;
                     let served = line.heard_frames >= CONVERSATION;
-                    return Ok(if served { Ending::Served } else { Ending::HungUp });
+                    return Ok(Some(if served { Ending::Served } else { Ending::HungUp }));
                 }
                 () = sleep_until(presses_at.unwrap_or(patience)), if presses_at.is_some() => {
-                    presses_at = None;
+                    line.presses_at = None;
                     let now = Instant::now();
+                    line.pressed_at.get_or_insert(now);
                     self.board.see().pressed = Some(now);
+                    self.board.passes(Where::Waiting);
                     out = line.dialect.dtmf(Digit::new('0').ok_or("a key")?);
                     if let HangsUp::Waiting(after) = self.hangs_up {
                         line.hang_up_at = Some(now + after);
@@ -146,13 +260,9 @@ impl Caller {
                 }
                 message = read.next() => match message {
                     Some(Ok(message)) => for incoming in line.dialect.read(message) {
-                        self.take(incoming, &mut line, &mut out)?;
+                        self.take(incoming, line, &mut out)?;
                     },
-                    Some(Err(_)) | None => {
-                        let served = line.heard_frames >= CONVERSATION || line.joined && line.heard_frames > 0;
-                        let why = format!("the server hung up after: {}", line.last);
-                        return Ok(if served { Ending::Served } else { Ending::Lost(why) });
-                    }
+                    Some(Err(_)) | None => return Ok(None),
                 },
                 _ = pace.tick() => {
                     line.play(&mut out);
@@ -164,6 +274,13 @@ impl Caller {
                     break; // Reading says how it ended.
                 }
             }
+        }
+    }
+
+    fn joined(&self, line: &mut Line, now: Instant) {
+        line.joined = true;
+        if let HangsUp::Joined(after) = self.hangs_up {
+            line.hang_up_at.get_or_insert(now + after);
         }
     }
 
@@ -182,6 +299,7 @@ impl Caller {
                 }
                 if !heard.is_empty() {
                     line.heard_frames += 1;
+                    self.joined(line, now);
                     self.board.see().caller_heard.get_or_insert(now);
                     if line.heard_frames >= CONVERSATION && self.hangs_up == HangsUp::Served {
                         line.hang_up_at.get_or_insert(now + Duration::from_millis(100));
@@ -199,10 +317,7 @@ impl Caller {
                 out.extend(line.dialect.cleared());
             }
             Incoming::Caption(Caption { who: Speaker::Agent, .. }) => {
-                line.joined = true;
-                if let HangsUp::Joined(after) = self.hangs_up {
-                    line.hang_up_at.get_or_insert(now + after);
-                }
+                self.joined(line, now);
             }
             Incoming::Caption(Caption { who: Speaker::Assistant, text, .. }) => {
                 if text.contains("putting you through") && self.hangs_up == HangsUp::Introduced {
@@ -226,6 +341,20 @@ impl Caller {
         }
         Ok(())
     }
+}
+
+/// What the provider is told when it asks how a call goes on: a token for another stream, or nothing.
+async fn after(dial: &Dial, call: &str) -> Result<Option<Secret<String>>, String> {
+    let url = format!("{}/voice/twilio/after", dial.base);
+    let form = [("CallSid", call), ("CallStatus", "in-progress"), ("From", &dial.from), ("To", &dial.to)];
+    let owned: Vec<_> = form.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let request = http()?.post(&url).header("content-type", "application/x-www-form-urlencoded").body(body);
+    let signature = sign_twilio(dial.auth_token.expose(), &url, &owned);
+    let response = request.header(TWILIO_HEADER, signature).send().await.map_err(|error| error.to_string())?;
+    let document = response.text().await.map_err(|error| error.to_string())?;
+    let token = document.split_once("name=\"token\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
+    Ok(token.map(|(token, _)| Secret::new(token.to_owned())))
 }
 
 impl Line {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::latency::free_address;
@@ -133,10 +134,17 @@ impl Ground {
     /// Stops the server and looks into its records.
     pub async fn close(self) -> Result<Books, CliError> {
         self.app.stop().await;
+        Books::read(&self.database, self.folder.path()).await
+    }
+}
+
+impl Books {
+    /// Of a server that has stopped.
+    pub async fn read(database: &str, folder: &Path) -> Result<Self, CliError> {
         let failed =
             |error: &dyn std::fmt::Display| CliError::failed(format!("the records can't be read: {error}"), "");
-        let store = SqliteStore::open(&self.database, self.folder.path()).await.map_err(|error| failed(&error))?;
-        let mut books = Books { calls: 0, unclosed: 0 };
+        let store = SqliteStore::open(database, folder).await.map_err(|error| failed(&error))?;
+        let mut books = Self { calls: 0, unclosed: 0 };
         let mut before = None;
         loop {
             let query = CallQuery { before, limit: MAX_LIMIT, ..CallQuery::default() };
@@ -177,7 +185,7 @@ pub(in crate::cli::bench) fn stand_ins(vad: Arc<dyn VadFactory>) -> OwnEngines {
     OwnEngines { vad, stt: Arc::new(FakeStt::saying(Vec::<String>::new())), tts: Arc::new(ShortVoice) }
 }
 
-async fn accounts(
+pub(super) async fn accounts(
     config: &Config,
     agents: usize,
 ) -> Result<Vec<Secret<String>>, Box<dyn std::error::Error + Send + Sync>> {
@@ -193,6 +201,30 @@ async fn accounts(
     Ok(tokens)
 }
 
+/// Where callers are when the server's process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// One waits.
+    Waiting,
+    /// One is offered.
+    Offered,
+    /// One speaks with an agent.
+    Bridged,
+}
+
+impl Where {
+    pub const ALL: [Self; 3] = [Self::Waiting, Self::Offered, Self::Bridged];
+
+    /// As a fault.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "server_killed_waiting",
+            Self::Offered => "server_killed_offered",
+            Self::Bridged => "server_killed_bridged",
+        }
+    }
+}
+
 /// What everybody on this ground sees.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -202,6 +234,10 @@ pub(super) struct Seen {
     pub double_bridges: Vec<String>,
     /// Faults that were made, by name.
     pub faults: BTreeMap<&'static str, usize>,
+    /// The server is to be killed when somebody is there.
+    pub armed: Option<Where>,
+    /// So often it was killed.
+    pub kills: usize,
     /// Moments of the one call there is, for those who measure.
     pub pressed: Option<Instant>,
     /// The first offer after that.
@@ -216,12 +252,31 @@ pub(super) struct Seen {
 
 /// Shared by all tasks of a measurement.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Board(Arc<Mutex<Seen>>);
+pub(super) struct Board(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    fires: Notify,
+}
 
 impl Board {
     /// Looks, and writes down.
     pub fn see(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody is there: if the server was to be killed then, it is.
+    pub fn passes(&self, place: Where) {
+        if self.see().armed.take_if(|armed| *armed == place).is_some() {
+            self.fault(place.name());
+            self.0.fires.notify_one();
+        }
+    }
+
+    /// When the server is to be killed.
+    pub async fn fires(&self) {
+        self.0.fires.notified().await;
     }
 
     /// A fault was made.

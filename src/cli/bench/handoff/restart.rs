@@ -23,6 +23,7 @@ use crate::cli::bench::process::helper;
 use crate::cli::call::dialect::{Announced, Dialect, Incoming, announce};
 use crate::cli::call::player::Dial;
 use crate::config::DatabaseConfig;
+use crate::handoff::intervals::{Limits, Span, figures};
 use crate::handoff::wire::{AgentState, FromAgent, ToAgent};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{HandoffOutcome, Store};
@@ -196,16 +197,23 @@ async fn unclosed(folder: &Path, restarted: Timestamp) -> Result<usize, String> 
     let period = store.period(Timestamp::UNIX_EPOCH, restarted).await.map_err(|error| error.to_string());
     store.close().await;
     let period = period?;
-    let open = period.handoffs.iter().filter(|one| one.outcome == HandoffOutcome::Open || one.ended_at.is_none());
-    let talking = period.contacts.iter().filter(|one| one.ended_at.is_none());
+    let before: Vec<_> = period.handoffs.iter().filter(|one| one.requested_at < restarted).collect();
+    let open = before.iter().filter(|one| one.outcome == HandoffOutcome::Open || one.ended_at.is_none());
+    let talking = period.contacts.iter().filter(|one| one.began_at < restarted && one.ended_at.is_none());
     let asked = period.offers.iter().filter(|one| one.result.is_none());
-    if period.handoffs.len() != 1 {
-        return Err(format!("{} wishes on record of before", period.handoffs.len()));
+    if before.len() != 1 {
+        return Err(format!("{} wishes on record of before", before.len()));
+    }
+    let limits = Limits { service_level: PATIENCE, now: Timestamp::now() };
+    let span = Span { from: Timestamp::UNIX_EPOCH, until: Timestamp::MAX };
+    let counted = figures(&period, span, &limits, None).queued;
+    if counted != 1 {
+        return Err(format!("one caller is {counted} in the numbers"));
     }
     Ok(open.count() + talking.count() + asked.count())
 }
 
-fn http() -> Result<reqwest::Client, String> {
+pub(super) fn http() -> Result<reqwest::Client, String> {
     crate::engine::llm::openai::install_crypto();
     reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())
 }
