@@ -113,6 +113,24 @@ fn bench_bridge_joins_callers_with_people_and_says_what_it_measured() {
 }
 
 #[test]
+fn bench_handoff_loses_nobody_in_a_storm_in_which_the_process_is_killed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let storm = "bench handoff --runs 30 --kills 3 --seed 5 --callers 6 --agents 4 --measured 0 --restarts 0 --json";
+    let output = warmline(folder.path(), &storm.split(' ').collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let metrics: std::collections::BTreeMap<String, f64> = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("an object a line"))
+        .map(|one| (one["metric"].as_str().expect("named").to_owned(), one["value"].as_f64().expect("a number")))
+        .collect();
+    for name in ["lost_callers", "double_bridges", "stuck_agents", "unclosed_records"] {
+        assert_eq!(metrics[name], 0.0, "{name}: {metrics:?} {}", text(&output.stderr));
+    }
+    let killed: f64 = metrics.iter().filter(|(name, _)| name.starts_with("server_killed")).map(|(_, n)| n).sum();
+    assert!(killed >= 1.0 && metrics["served"] > 0.0, "{metrics:?}");
+}
+
+#[test]
 fn bench_handoff_loses_nobody_when_the_process_is_killed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let arguments = ["bench", "handoff", "--runs", "0", "--measured", "0", "--restarts", "6", "--json"];

@@ -12,6 +12,8 @@ mod jambonz;
 mod main_job;
 mod phone_agent;
 #[cfg(feature = "whisper")]
+mod scribe;
+#[cfg(feature = "whisper")]
 mod spoken;
 mod supervisor;
 mod support;
@@ -20,4 +22,5 @@ mod telephone;
 mod telephony;
 mod telephony_call;
 mod tidy;
+mod unattended;
 mod web;

@@ -65,6 +65,12 @@ impl Agent {
         self.expect(wanted).await
     }
 
+    /// The first message of this type that came while speaking; the others stay.
+    pub fn came_meanwhile(&mut self, wanted: &str) -> Option<Value> {
+        let at = self.meanwhile.iter().position(|message| message["type"] == wanted)?;
+        self.meanwhile.remove(at)
+    }
+
     /// Speaks in 20 ms frames at their pace, listening meanwhile.
     pub async fn speak(&mut self, pcm: &[i16]) {
         let mut pace = tokio::time::interval(Duration::from_millis(20));

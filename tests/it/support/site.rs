@@ -211,6 +211,7 @@ impl Site {
                 outcome: HandoffOutcome::Bridged,
                 agent_id: Some(agent.id.clone()),
                 queue: None,
+                continues: None,
             };
             self.store.put_handoff(&handoff).await.expect("stored");
         }

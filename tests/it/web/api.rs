@@ -253,6 +253,7 @@ async fn numbers_come_by_interval_and_by_agent() {
             outcome,
             agent_id: None,
             queue: Some("main".to_owned()),
+            continues: None,
         };
         site.store.put_handoff(&handoff).await.expect("stored");
         if outcome == HandoffOutcome::Bridged {

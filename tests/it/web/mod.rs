@@ -7,4 +7,5 @@ mod openapi;
 mod operator;
 mod people;
 mod review;
+mod shifts;
 mod surface;
