@@ -51,6 +51,7 @@ class DeskStore {
   });
   /** What the agent last chose here; restored when the connection comes back. */
   #wish: AgentState | null = null;
+  #answersByItself = false;
   #restoreWish = false;
   /** What a supervisor asked for while there was no connection. */
   #request: FromAgent | null = null;
@@ -115,6 +116,12 @@ class DeskStore {
     if (state === "available" && !(await this.microphone.tryOut())) return;
     this.#wish = state;
     this.#socket.send({ type: "set_state", state, code });
+  }
+
+  /** Agrees that offers are answered by themselves where the queue does that, or no longer. */
+  answerByItself(on: boolean): void {
+    this.#answersByItself = on;
+    this.#socket.send({ type: "auto_answer", on });
   }
 
   accept(): void {
@@ -248,6 +255,8 @@ class DeskStore {
     const { desk, effects } = receive(this.desk, message, Date.now());
     this.desk = desk;
     for (const effect of effects) this.#perform(effect);
+    // The page is the same, and so is who sits before it.
+    if (message.type === "hello" && desk.autoAnswer !== null && this.#answersByItself) this.answerByItself(true);
     if (message.type === "state" && this.#restoreWish) this.#restore();
     if (message.type === "offer_ended" && message.result === "accepted") void this.microphone.warmUp();
   }

@@ -53,6 +53,16 @@ function from(before: Desk, now: number, ...messages: ToAgent[]): { desk: Desk; 
   return { desk, effects, does: effects.map((effect) => effect.do) };
 }
 
+test("whether offers are answered by themselves belongs to the connection", () => {
+  assert.equal(after(HELLO).desk.autoAnswer, null);
+  const allowed: ToAgent = { ...HELLO, auto_answer: true };
+  assert.equal(after(allowed).desk.autoAnswer, false);
+  assert.equal(after(allowed, { type: "auto_answer", on: true }).desk.autoAnswer, true);
+  assert.equal(after(allowed, { type: "auto_answer", on: true }, allowed).desk.autoAnswer, false);
+  assert.equal(after(OFFER).desk.offer?.answersAt, null);
+  assert.equal(after({ ...OFFER, answers_in_ms: 3_000 }).desk.offer?.answersAt, NOW + 3_000);
+});
+
 /** The words of a conversation, and the keys of what happened in it. */
 function texts(said: Conversation | undefined): string[] {
   return (said ?? []).map((entry) => (entry.kind === "said" ? entry.text : entry.says));

@@ -32,6 +32,8 @@ export interface HeldOffer {
   offer: Offer;
   said: Conversation;
   expiresAt: number;
+  /** Answered by itself then; null: not. */
+  answersAt: number | null;
   waitingSince: number;
 }
 
@@ -109,6 +111,8 @@ export interface Desk {
   /** Who was there when it was last asked. */
   colleagues: readonly Colleague[];
   parked: readonly ParkedCaller[];
+  /** Whether offers are answered by themselves; null: no queue does that. */
+  autoAnswer: boolean | null;
   /** The name of the break. */
   code: string | null;
   link: Link;
@@ -148,6 +152,7 @@ export const NEW_DESK: Desk = {
   outside: [],
   colleagues: [],
   parked: [],
+  autoAnswer: null,
   code: null,
   link: "connecting",
   downSince: 0,
@@ -188,8 +193,12 @@ export function receive(desk: Desk, message: ToAgent, now: number): Step {
       const { version, dispositions = [], break_codes: breakCodes = [], queues = [], outside = [] } = message;
       const link = version === VERSION ? "up" : "outdated";
       const offered = dispositions.length > 0 ? dispositions : desk.dispositions;
-      return step({ ...desk, link, dispositions: offered, breakCodes, queues, outside, parked: [] });
+      // What was agreed to belongs to the connection.
+      const autoAnswer = message.auto_answer === true ? false : null;
+      return step({ ...desk, link, dispositions: offered, breakCodes, queues, outside, autoAnswer, parked: [] });
     }
+    case "auto_answer":
+      return step({ ...desk, autoAnswer: message.on });
     case "state":
       return enter({ ...desk, code: message.code ?? null }, message.state, now - message.for_ms, message.next ?? null);
     case "queue":
@@ -200,6 +209,7 @@ export function receive(desk: Desk, message: ToAgent, now: number): Step {
         offer,
         said: withLines([], offer.transcript),
         expiresAt: now + offer.expires_in_ms,
+        answersAt: offer.answers_in_ms == null ? null : now + offer.answers_in_ms,
         waitingSince: now - offer.waiting_ms,
       };
       return step({ ...desk, offer: held }, { do: "ring", held });

@@ -111,6 +111,8 @@ export class DeskSocket {
     } else if (message.type === "pong" && message.n === this.#pings) {
       this.roundTripMs = Date.now() - this.#pingedAt;
     }
+    // Only for clients that are heard from is an offer answered by itself.
+    if (message.type === "offer" && message.answers_in_ms != null) this.#ping();
     this.handlers.onMessage(message);
   }
 
