@@ -66,6 +66,7 @@ impl Agent {
     }
 
     /// The first message of this type that came while speaking; the others stay.
+    #[cfg(feature = "whisper")]
     pub fn came_meanwhile(&mut self, wanted: &str) -> Option<Value> {
         let at = self.meanwhile.iter().position(|message| message["type"] == wanted)?;
         self.meanwhile.remove(at)
