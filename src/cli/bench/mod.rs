@@ -5,6 +5,7 @@
 mod bridge;
 mod calls;
 mod conditions;
+mod growth;
 mod handoff;
 mod latency;
 mod noises;
@@ -41,6 +42,8 @@ enum Name {
     Bridge(bridge::Args),
     /// Calls at once: with speech, or frames alone
     Calls(calls::Args),
+    /// What many short calls leave behind in memory
+    Growth(growth::Args),
     /// Callers given to people over real sockets, with faults: waits, and callers lost, doubled, agents stuck
     Handoff(handoff::Args),
     /// From the last caller sample to the first audible reply, stage by stage
@@ -80,6 +83,7 @@ pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     let metrics = match args.name {
         Name::Bridge(bridge) => bridge::run(bridge, config).await?,
         Name::Calls(calls) => calls::run(calls, config).await?,
+        Name::Growth(growth) => growth::run(growth).await?,
         Name::Handoff(handoff) => handoff::run(handoff, config).await?,
         Name::Latency(latency) => latency::run(latency, config).await?,
         Name::Retrieval(retrieval) => retrieval::run(retrieval, config).await?,
