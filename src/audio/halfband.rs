@@ -1,8 +1,8 @@
 //! Twice the rate and half the rate: telephone to wideband and back, which every frame of most calls goes through. PURE.
 //!
 //! A half-band filter has a centre of one half and zeros at every other tap beside it, so that one of the two phases is a
-//! copy and the other a single sum of contiguous samples. A tenth of what a filter for any ratio costs, and half of its
-//! delay.
+//! copy and the other a single sum of contiguous samples. Its delay is 47 samples of the higher rate: 3 ms at 16 kHz, where
+//! the filter for any ratio has 4. What it spares stands in docs/benchmarks.md.
 
 /// Taps on both sides that are not zero.
 const TAPS: usize = 48;

@@ -8,7 +8,8 @@
 //! ```
 //! Whisper was trained on windows of 30 s. Computing only as much of the window as the utterance fills is about seven
 //! times faster on telephone utterances, and makes it loop now and then; short silence around the words, spare context
-//! behind them and timestamp tokens nearly stop that, and [`super::guard`] catches the rest.
+//! behind them and timestamp tokens nearly stop that, and [`super::guard`] catches the rest. A text that is one phrase over
+//! and over, its words sure and as many as the sound has room for once, is taken once and not decoded again.
 //!
 //! The model is loaded once. A state (200 MB for `base`) serves one decode at a time and is used again.
 
