@@ -111,10 +111,12 @@ impl App {
         Self::begin(config, Some(engines)).await
     }
 
-    async fn begin(config: Config, own: Option<OwnEngines>) -> Result<Self, CliError> {
-        let config = Arc::new(config);
+    async fn begin(mut config: Config, own: Option<OwnEngines>) -> Result<Self, CliError> {
         let listener = bind(config.server.listen).await?;
         let address = listener.local_addr().unwrap_or(config.server.listen);
+        // Port 0 is any that is free: addresses that are given to others name the one it became.
+        config.server.listen = address;
+        let config = Arc::new(config);
         let recordings = config.server.data_dir.join("recordings");
         std::fs::create_dir_all(&recordings).map_err(|error| {
             CliError::usage(

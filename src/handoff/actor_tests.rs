@@ -12,12 +12,14 @@ use super::*;
 use crate::call::handle::CallCommand;
 use crate::handoff::HandoffReason;
 use crate::handoff::wire::{Brief, FromAgent, MAX_KEYS};
+use crate::store::scribe::{self, Record, Scribe};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{HandoffOutcome, scribe};
+use crate::store::{CallOutcome, CallRecord, HandoffOutcome};
 use crate::telephony::protocol::{Digit, Speaker};
 
 struct Office {
     store: SqliteStore,
+    scribe: Scribe,
     desk: DeskHandle,
     tasks: JoinSet<()>,
     calls: tokio::sync::Mutex<HashMap<HandoffId, CallId>>,
@@ -55,10 +57,10 @@ impl Office {
             tells_supervised: true,
             ..DeskSettings::default()
         };
-        let (desk, running) = open(settings, scribe, CancellationToken::new());
+        let (desk, running) = open(settings, scribe.clone(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(running);
-        Self { store, desk, tasks, calls: tokio::sync::Mutex::default(), unwritten: Some(Box::pin(writing)) }
+        Self { store, scribe, desk, tasks, calls: tokio::sync::Mutex::default(), unwritten: Some(Box::pin(writing)) }
     }
 
     async fn client(&self) -> TestClient {
@@ -103,17 +105,34 @@ impl Office {
         };
         let id = task.id;
         self.calls.lock().await.insert(id, task.call);
+        // As a call's actor does: what belongs to a call is written after it.
+        self.scribe.put(Record::Call(call_record(task.call)));
         self.desk.request(task).await;
         (id, inbox)
     }
 
     /// The records, once all is written.
     async fn close(mut self) -> SqliteStore {
-        drop(self.desk);
+        drop((self.desk, self.scribe));
         while let Some(ended) = self.tasks.join_next().await {
             ended.expect("no task panics");
         }
         self.store
+    }
+}
+
+fn call_record(id: CallId) -> CallRecord {
+    CallRecord {
+        id,
+        provider: "browser".to_owned(),
+        provider_call_id: String::new(),
+        from: None,
+        to: None,
+        started_at: Timestamp::now(),
+        ended_at: None,
+        outcome: CallOutcome::Live,
+        recording: None,
+        notice_at_ms: None,
     }
 }
 

@@ -49,6 +49,15 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The database refuses the record by a constraint, such as one that belongs to a call nobody knows (any more): it will
+    /// refuse it the next time, too.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Query(error) = self else { return false };
+        error.as_database_error().is_some_and(|error| !matches!(error.kind(), sqlx::error::ErrorKind::Other))
+    }
+}
+
 /// Durable records. Writes are idempotent by id, so that a retry after a lost answer does no harm.
 #[async_trait]
 pub trait Store: Send + Sync {

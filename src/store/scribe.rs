@@ -1,7 +1,8 @@
 //! Writes records behind the actors' backs, so that no call waits for the database.
 //!
 //! Control path: records queue up while the database is slow and are tried again when it fails; only when thousands wait
-//! is one given up, counted and logged.
+//! is one given up, counted and logged. One that the database refuses, because the call it belongs to was erased, is given up
+//! at once: the others must not wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub fn open(store: Arc<dyn Store>) -> (Scribe, impl Future<Output = ()>) {
             for attempt in 1..=TRIES {
                 match write(store.as_ref(), &record).await {
                     Ok(()) => break,
-                    Err(error) if attempt < TRIES => {
+                    Err(error) if attempt < TRIES && !error.is_refusal() => {
                         warn!(%error, attempt, "A record could not be written; trying again");
                         tokio::time::sleep(pause).await;
                         pause *= 3;
@@ -86,6 +87,7 @@ pub fn open(store: Arc<dyn Store>) -> (Scribe, impl Future<Output = ()>) {
                     Err(error) => {
                         metrics::counter!(metric::RECORDS_LOST).increment(1);
                         error!(%error, "A record is lost");
+                        break;
                     }
                 }
             }

@@ -2,14 +2,12 @@
 //! taken by an agent, rung through the provider's API, answered or not, and over exactly once.
 
 use serde_json::json;
-use warmline::audio::units::Millis;
 use warmline::cli::call::player::CallPlayer;
 use warmline::telephony::protocol::Digit;
 
 use crate::support::agent::Agent;
 use crate::support::calling::{Api, dial};
-use crate::support::front_desk::{FrontDesk, PATIENCE, SENTENCE, said, until};
-use crate::support::tones::{best_share, tone};
+use crate::support::front_desk::{FrontDesk, PATIENCE, greeted, said, they_hear_each_other, until};
 
 const BOOKED_IN: &str = "CA00000000000000000000000000000001";
 
@@ -20,11 +18,9 @@ pub fn key(digit: char) -> Digit {
 /// A caller wants a person, and then to be called back: the number is read back and confirmed.
 async fn booked(desk: &FrontDesk, provider: &str) -> String {
     let mut call = CallPlayer::connect(&dial(desk, provider, BOOKED_IN)).await.expect("connects");
-    call.wait_reply_start(PATIENCE).await.expect("a greeting");
-    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    greeted(&call).await;
     call.dtmf(key('0')).await.expect("pressed");
-    let calls = desk.get("calls").await;
-    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+    let id = desk.only_call().await;
     until("the caller waits", async || desk.call(&id).await["handoffs"][0]["outcome"] == "open").await;
     call.dtmf(key('2')).await.expect("pressed");
     until("the number is read back", async || said(&desk.call(&id).await, "assistant", "at 1 5 0, 0 5 5, 5 0 0, 0 6."))
@@ -68,22 +64,10 @@ async fn rung_and_joined(provider: &'static str) {
     let mut call = CallPlayer::connect(&api.dial(&desk, token)).await.expect("connects");
     let connected = agent.expect("connected").await;
     let id = connected["call_id"].as_str().expect("an id").to_owned();
-    let before = call.captured_audio().reply.len();
-    until("the caller hears the agent", async || {
-        agent.speak(&tone(440.0, Millis(500))).await;
-        best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
-    })
-    .await;
-    agent.heard.clear();
-    call.begin("tone", &tone(1_000.0, Millis(1_500))).await.expect("played");
-    until("the agent hears the caller", async || {
-        agent.speak(&[0; 8_000]).await;
-        best_share(&agent.heard, 1_000.0) > 0.8
-    })
-    .await;
+    they_hear_each_other(&mut call, &mut agent).await;
     call.hangup().await;
-    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] == "spoke_with_agent").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
+    assert_eq!(detail["call"]["outcome"], "spoke_with_agent", "{detail}");
     assert!(said(&detail, "assistant", "You asked us to call you back."), "{detail}");
     let handoffs = detail["handoffs"].as_array().expect("handoffs");
     assert_eq!(

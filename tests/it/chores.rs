@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use warmline::app::OwnEngines;
 use warmline::audio::units::{Millis, SampleRate};
@@ -23,7 +24,7 @@ use warmline::engine::vad::energy::EnergyVad;
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 
-use crate::support::front_desk::{FrontDesk, PATIENCE, SURE, until};
+use crate::support::front_desk::{FrontDesk, PATIENCE, SURE, said, until};
 use crate::support::house::secret_of;
 use crate::support::tones::{best_share, tone};
 
@@ -76,9 +77,10 @@ impl TextToSpeech for Mouth {
 }
 
 /// The shop's service.
-#[derive(Default)]
 struct Shop {
     asked: Mutex<Vec<String>>,
+    /// Cancellations that may be answered.
+    lets_go: Semaphore,
 }
 
 async fn status(State(shop): State<Arc<Shop>>, Path(number): Path<String>) -> (StatusCode, Json<Value>) {
@@ -91,8 +93,8 @@ async fn status(State(shop): State<Arc<Shop>>, Path(number): Path<String>) -> (S
 
 async fn cancel(State(shop): State<Arc<Shop>>, Path(number): Path<String>) -> Json<Value> {
     shop.asked.lock().expect("no panic").push(format!("cancel {number}"));
-    // Long enough for a caller to hang up meanwhile.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Time for a caller to hang up meanwhile.
+    shop.lets_go.acquire().await.expect("never closed").forget();
     Json(json!({ "state": "cancelled" }))
 }
 
@@ -113,7 +115,7 @@ We open at nine.
 
 impl Site {
     async fn open() -> Self {
-        let shop = Arc::new(Shop::default());
+        let shop = Arc::new(Shop { asked: Mutex::default(), lets_go: Semaphore::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let shop_port = listener.local_addr().expect("bound").port();
         let routes = Router::new()
@@ -144,15 +146,14 @@ impl Site {
 
     /// The one call there is.
     async fn detail(&self) -> Value {
-        let calls = self.desk.get("calls").await;
-        self.desk.call(calls["calls"][0]["id"].as_str().expect("a call")).await
+        self.desk.call(&self.desk.only_call().await).await
     }
 
     async fn dial(&self) -> CallPlayer {
         let auth_token = Secret::new(secret_of("twilio").to_owned());
         let dial = Dial { auth_token, patience: PATIENCE, ..Dial::new(self.desk.base.as_str(), "twilio") };
         let mut call = CallPlayer::connect(&dial).await.expect("connects");
-        call.wait_reply_end(PAUSE, PATIENCE).await.expect("greeted");
+        self.hears(&mut call, "How can I help you?").await;
         call
     }
 
@@ -164,7 +165,19 @@ impl Site {
     async fn say(&self, call: &mut CallPlayer, hertz: f32, part: &str) {
         call.play("words", &tone(hertz, Millis(1_200))).await.expect("played");
         until(part, async || self.said(part)).await;
+        // What was heard is on record behind the caller's words.
+        until("it is heard", async || {
+            let detail = self.detail().await;
+            detail["turns"].as_array().and_then(|turns| turns.last()).is_some_and(|last| last["who"] == "assistant")
+        })
+        .await;
         call.wait_reply_end(PAUSE, PATIENCE).await.expect("answered");
+    }
+
+    /// The caller has heard this to its end, and what follows it.
+    async fn hears(&self, call: &mut CallPlayer, part: &str) {
+        until(part, async || said(&self.detail().await, "assistant", part)).await;
+        call.wait_reply_end(PAUSE, PATIENCE).await.expect("heard");
     }
 
     fn asked(&self) -> Vec<String> {
@@ -183,12 +196,10 @@ async fn an_order_is_looked_up_by_voice() {
     site.say(&mut call, 600.0, "should arrive on December").await;
     assert_eq!(site.asked(), ["status 440017"]);
     call.hangup().await;
-    until("the record is complete", async || {
-        let detail = site.detail().await;
-        detail["call"]["outcome"] == "ended_with_assistant" && detail["tools"][0]["outcome"] == "done"
-    })
-    .await;
-    let run = site.detail().await["tools"][0].clone();
+    let detail = site.desk.ended_call(&site.desk.only_call().await).await;
+    assert_eq!(detail["call"]["outcome"], "ended_with_assistant", "{detail}");
+    let run = detail["tools"][0].clone();
+    assert_eq!(run["outcome"], "done");
     assert_eq!(
         (&run["tool"], &run["arguments"], &run["status"], &run["changes"]),
         (&json!("order_status"), &json!({ "order_number": "440017" }), &json!(200), &json!(false))
@@ -204,12 +215,13 @@ async fn what_was_begun_is_on_record_though_the_caller_hung_up() {
     for key in "440017".chars() {
         call.dtmf(Digit::new(key).expect("a key")).await.expect("pressed");
     }
-    until("the caller is asked", async || site.said("Shall I cancel order")).await;
-    call.wait_reply_end(PAUSE, PATIENCE).await.expect("asked");
+    site.hears(&mut call, "Shall I cancel order").await;
     assert_eq!(site.asked(), [""; 0], "nothing is changed before the caller agreed");
     call.play("yes", &tone(600.0, Millis(1_200))).await.expect("played");
     until("it is sent", async || !site.asked().is_empty()).await;
     call.hangup().await;
+    site.desk.ended_call(&site.desk.only_call().await).await;
+    site.shop.lets_go.add_permits(1);
     until("its end is on record", async || site.detail().await["tools"][0]["outcome"] == "done").await;
     let detail = site.detail().await;
     assert_eq!((&detail["tools"][0]["status"], site.asked()), (&json!(200), vec!["cancel 440017".to_owned()]));

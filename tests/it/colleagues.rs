@@ -9,7 +9,9 @@ use warmline::telephony::protocol::Digit;
 
 use crate::support::agent::Agent;
 use crate::support::front_desk::{said, until};
-use crate::support::office::{AGENT_HZ, BOSS_HZ, CALLER_HZ, Office, PATIENCE, just_heard, loud, talk_until};
+use crate::support::office::{
+    AGENT_HZ, BOSS_HZ, CALLER_HZ, Office, PATIENCE, goes_on_speaking, just_heard, loud, talk_until,
+};
 use crate::support::tones::{best_share, tone};
 
 /// The colleague's voice.
@@ -51,7 +53,7 @@ impl Scene {
         let offer = agent.expect("offer").await;
         agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
         let call_id = agent.expect("connected").await["call_id"].clone();
-        call.begin("tone", &tone(CALLER_HZ, Millis(240_000))).await.expect("begun");
+        goes_on_speaking(&mut call).await;
         talk_until(agent, AGENT_HZ, "they hear each other", |heard| loud(heard, CALLER_HZ)).await;
         (call, call_id)
     }
@@ -91,6 +93,13 @@ impl Scene {
         }
     }
 
+    /// The caller hangs up, and the server stops: it would wait for a caller on the line.
+    async fn close(self) {
+        let Self { office, call, .. } = self;
+        call.hangup().await;
+        office.app.stop().await;
+    }
+
     async fn detail(&self) -> Value {
         let id = self.call_id.as_str().expect("an id");
         self.office.get(&self.boss, &format!("calls/{id}")).await
@@ -111,7 +120,7 @@ async fn a_colleague_is_asked_joins_and_takes_the_caller() {
                 && !loud(caller, COLLEAGUE_HZ)
         })
         .await;
-    assert!(just_heard(&scene.call).iter().any(|sample| sample.unsigned_abs() > 200), "there is music");
+    until("there is music", async || just_heard(&scene.call).iter().any(|sample| sample.unsigned_abs() > 200)).await;
     // What can't be done meanwhile.
     scene.dana.say(json!({ "type": "end" })).await;
     assert_eq!(scene.dana.expect("error").await["code"], "consulting");
@@ -160,7 +169,7 @@ async fn a_colleague_is_asked_joins_and_takes_the_caller() {
         parties.len() == 3 && parties.iter().all(|party| party["left_at"].is_string())
     })
     .await;
-    let detail = scene.detail().await;
+    let detail = scene.office.ended_call(&scene.boss, &scene.call_id).await;
     let parts: Vec<&str> =
         detail["parties"].as_array().expect("a list").iter().filter_map(|one| one["part"].as_str()).collect();
     assert_eq!(parts, ["agent", "consulted", "agent"]);
@@ -206,12 +215,9 @@ async fn whoever_leaves_three_leaves_two_together() {
     eli.say(json!({ "type": "end" })).await;
     assert_eq!(eli.expect("call_ended").await["reason"], "agent_ended");
     call.wait_end(PATIENCE).await.expect("the server ends it");
-    let id = call_id.as_str().expect("an id").to_owned();
-    until("it is on record", async || {
-        let detail = office.get(&boss, &format!("calls/{id}")).await;
-        detail["call"]["outcome"] == "spoke_with_agent" && detail["handoffs"][0]["outcome"] == "bridged"
-    })
-    .await;
+    let detail = office.ended_call(&boss, &call_id).await;
+    let outcomes = (&detail["call"]["outcome"], &detail["handoffs"][0]["outcome"]);
+    assert_eq!(outcomes, (&json!("spoke_with_agent"), &json!("bridged")), "{detail}");
     office.app.stop().await;
 }
 
@@ -236,7 +242,7 @@ async fn a_caller_is_given_to_a_colleague_and_to_the_queue_if_they_decline() {
     .await;
     finn.say(json!({ "type": "transfer", "outside": "nowhere" })).await;
     assert_eq!(finn.expect("error").await["code"], "no_telephone");
-    scene.office.app.stop().await;
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,5 +266,5 @@ async fn a_parked_caller_hears_music_and_is_picked_up() {
     scene.eli.expect("call_ended").await;
     let offer = scene.dana.expect("offer").await;
     assert_eq!(offer["call_id"], scene.call_id);
-    scene.office.app.stop().await;
+    scene.close().await;
 }

@@ -1,7 +1,5 @@
 //! jambonz' application websocket over a real socket: who is let in, what is echoed, how it ends.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::{SinkExt as _, StreamExt as _};
@@ -12,9 +10,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::support::front_desk::PATIENCE;
 use crate::support::house::House;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 fn request(house: &House, credentials: Option<&str>) -> Request {
     let url = format!("{}/voice/jambonz/app", house.base.replacen("http", "ws", 1));

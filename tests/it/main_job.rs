@@ -18,7 +18,7 @@ use warmline::models::{self, ModelKind};
 use warmline::telemetry::Secret;
 use warmline::telephony::protocol::Digit;
 
-use crate::support::front_desk::{FrontDesk, PATIENCE, configuration, knowledge, until};
+use crate::support::front_desk::{FrontDesk, PATIENCE, configuration, knowledge, they_hear_each_other, until};
 use crate::support::recordings::go_forward;
 use crate::support::tones::{best_share, tone};
 
@@ -39,17 +39,16 @@ async fn open() -> FrontDesk {
         "[twilio]\nauth_token = \"hush\"\n[dialog]\nknowledge_dir = {:?}\n[stt]\ndeadline_ms = 40000\n",
         knowledge(&folder, ENTRY)
     );
-    let (config, base) = configuration(&folder, &sections);
-    let app = App::start(config).await.expect("starts: scripts/test fetches the models");
-    FrontDesk::enter(app, base, folder).await
+    let app = App::start(configuration(&folder, &sections)).await.expect("starts: scripts/test fetches the models");
+    FrontDesk::enter(app, folder).await
 }
 
-/// What Whisper hears in `pcm`.
-fn transcribed(pcm: &[i16]) -> String {
-    let model = models::locate(&Config::default().models, "whisper-base", ModelKind::Stt).expect("fetched");
-    let whisper = Whisper::load(&model, "en", 1).expect("loads");
+/// Whether Whisper hears the fact of the entry in it.
+fn holds_the_fact(ears: &Whisper, pcm: &[i16]) -> bool {
     let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Vec::new().into() };
-    whisper.transcribe(&utterance, 1, &CancelFlag::new()).expect("transcribes").text
+    let heard = ears.transcribe(&utterance, 1, &CancelFlag::new()).expect("transcribes").text.to_lowercase();
+    println!("the reply was heard as: {heard}");
+    heard.contains("45") || heard.contains("forty")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,8 +70,10 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     call.play("go forward", &speech).await.expect("played");
     let reply = call.wait_reply_end(Duration::from_millis(900), PATIENCE).await.expect("an answer");
     println!("response_ms {}", reply.response_ms);
-    let answer = transcribed(&call.captured_audio().reply[before..]).to_lowercase();
-    assert!(answer.contains("45") || answer.contains("forty"), "the reply was heard as: {answer}");
+    // A stall of the machine may be taken for its end: more of it comes.
+    let model = models::locate(&Config::default().models, "whisper-base", ModelKind::Stt).expect("fetched");
+    let ears = Whisper::load(&model, "en", 1).expect("loads");
+    until("the fact is heard", async || holds_the_fact(&ears, &call.captured_audio().reply[before..])).await;
 
     // The caller speaks over the next answer: it stops, and the provider's buffer is cleared. On a machine that stalls the
     // words may be known only after the answer has ended; then there is nothing to clear, and it is tried again.
@@ -102,13 +103,10 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
     let connected = agent.expect("connected").await;
     let call_id = connected["call_id"].as_str().expect("an id").to_owned();
-    let before = call.captured_audio().reply.len();
-    agent.speak(&tone(440.0, Millis(2_000))).await;
-    until("the caller hears the agent", async || best_share(&call.captured_audio().reply[before..], 440.0) > 0.8).await;
-    agent.heard.clear();
-    call.begin("tone", &tone(1_000.0, Millis(2_000))).await.expect("played");
-    agent.speak(&vec![0; 48_000]).await;
-    assert!(best_share(&agent.heard, 1_000.0) > 0.8, "the agent hears the caller");
+    they_hear_each_other(&mut call, &mut agent).await;
+    // For the recording, too.
+    call.begin("tone", &tone(1_000.0, Millis(4_000))).await.expect("played");
+    agent.speak(&tone(440.0, Millis(4_000))).await;
 
     // Hang-up: wrap-up for the agent, a complete record, a playable recording of both sides.
     call.hangup().await;
@@ -116,12 +114,10 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     agent
         .say(json!({ "type": "wrap_up", "call_id": call_id, "note": "robot asked for", "disposition": "resolved" }))
         .await;
-    until("the record is complete", async || {
-        let detail = site.call(&call_id).await;
-        detail["call"]["outcome"] == "spoke_with_agent" && detail["wrap_ups"][0]["note"] == "robot asked for"
-    })
-    .await;
-    let detail = site.call(&call_id).await;
+    until("the note is on record", async || site.call(&call_id).await["wrap_ups"][0]["note"] == "robot asked for")
+        .await;
+    let detail = site.ended_call(&call_id).await;
+    assert_eq!(detail["call"]["outcome"], "spoke_with_agent", "{detail}");
     assert_eq!(detail["offers"][0]["result"], "accepted");
     assert_eq!(detail["handoffs"][0]["outcome"], "bridged");
     assert_eq!(detail["triggers"][0]["signals"]["digit"], "0");

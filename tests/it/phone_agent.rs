@@ -8,7 +8,7 @@ use warmline::telephony::protocol::Digit;
 
 use crate::callback::key;
 use crate::support::calling::{Api, dial};
-use crate::support::front_desk::{FrontDesk, PATIENCE, SENTENCE, until};
+use crate::support::front_desk::{FrontDesk, PATIENCE, greeted, until};
 use crate::support::tones::{best_share, tone};
 
 const TELEPHONES: &str = "[handoff]\ntelephones = { admin = \"+15005550006\" }\nwrap_up_s = 1\n";
@@ -26,8 +26,7 @@ async fn at_the_telephone(provider: &str, api: &Api) -> FrontDesk {
 /// A caller who wants a person.
 async fn calling(desk: &FrontDesk, provider: &str) -> CallPlayer {
     let mut call = CallPlayer::connect(&dial(desk, provider, CALLER)).await.expect("connects");
-    call.wait_reply_start(PATIENCE).await.expect("a greeting");
-    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    greeted(&call).await;
     call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
     call
 }
@@ -54,9 +53,9 @@ async fn takes_a_caller(provider: &'static str) {
     .await;
     agent.hangup().await;
     caller.wait_end(PATIENCE).await.expect("goodbye");
-    let calls = desk.get("calls").await;
-    assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1), "the agent's own line is no call: {calls}");
-    assert_eq!(calls["calls"][0]["outcome"], "spoke_with_agent");
+    // The only one: the agent's own line is no call.
+    let detail = desk.ended_call(&desk.only_call().await).await;
+    assert_eq!(detail["call"]["outcome"], "spoke_with_agent", "{detail}");
     until("available again", async || desk.get("live").await["agents"][0]["state"] == "available").await;
     desk.app.stop().await;
 }
@@ -94,7 +93,7 @@ async fn a_machine_at_the_agents_telephone_is_a_miss() {
             .is_none_or(|agents| agents.iter().all(|agent| agent["state"] == "offline"))
     })
     .await;
-    assert_eq!(desk.get("telephone").await["is_on"], false);
+    until("the telephone is off", async || desk.get("telephone").await["is_on"] == false).await;
     caller.hangup().await;
     desk.app.stop().await;
 }

@@ -64,8 +64,8 @@ async fn both_sides_are_put_into_words_and_wrap_up_is_filled_in() {
     let summary = draft["summary"].as_str().expect("text");
     assert!(summary.contains(QUESTION) && summary.contains(PROMISE), "{summary}");
     call.wait_end(PATIENCE).await.expect("the server ends it");
-    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] == "spoke_with_agent").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
+    assert_eq!(detail["call"]["outcome"], "spoke_with_agent", "{detail}");
     let own = lines_of(&detail, "agent");
     assert_eq!((own.len(), &own[0]["text"]), (1, &json!(PROMISE)));
     assert_eq!(own[0]["agent_id"], detail["handoffs"][0]["agent_id"]);
@@ -81,8 +81,8 @@ async fn nothing_is_written_down_where_it_is_switched_off() {
     converse(&mut call, &mut agent).await;
     call.hangup().await;
     agent.expect("call_ended").await;
-    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] == "spoke_with_agent").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
+    assert_eq!(detail["call"]["outcome"], "spoke_with_agent", "{detail}");
     assert_eq!((lines_of(&detail, "caller").len(), lines_of(&detail, "agent").len()), (0, 0), "{detail}");
     desk.app.stop().await;
 }

@@ -11,7 +11,7 @@ use warmline::telephony::providers::{PROVIDERS, ProviderSpec, TransferBy};
 
 use crate::support::calling::{self, Api, CALLED};
 use crate::support::front_desk::{
-    ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, SENTENCE, VOICE_HZ, said, until,
+    ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, VOICE_HZ, greeted, said, they_hear_each_other, until,
 };
 use crate::support::house::{secret_of, vonage_json};
 use crate::support::tones::{best_share, tone};
@@ -33,8 +33,7 @@ fn dial(desk: &FrontDesk) -> Dial {
 /// A caller who has asked something and wants a person, given to the provider because no agent is there.
 async fn given_away(desk: &FrontDesk) -> String {
     let mut call = CallPlayer::connect(&dial(desk)).await.expect("connects");
-    call.wait_reply_start(PATIENCE).await.expect("a greeting");
-    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    greeted(&call).await;
     let asked = call.begin("question", &tone(QUESTION_HZ, Millis(1_500))).await.expect("played");
     until("the answer is heard", async || best_share(&call.captured_audio().reply[asked.begin..], ANSWER_HZ) > 0.8)
         .await;
@@ -43,8 +42,7 @@ async fn given_away(desk: &FrontDesk) -> String {
     // Twilio has asked what comes next.
     let Event::Ended { reason, .. } = ended.event else { panic!("{ended:?}") };
     assert_eq!(reason, "put through to +15005550123");
-    let calls = desk.get("calls").await;
-    calls["calls"][0]["id"].as_str().expect("an id").to_owned()
+    desk.only_call().await
 }
 
 /// Twilio calls the person, who hears what it is about.
@@ -68,11 +66,11 @@ async fn gives_away(desk: &FrontDesk, spec: &ProviderSpec) {
     assert!(odd.is_empty(), "{}: {odd:?}", spec.name);
     // By a message the caller is gone for good; else the call waits for what the provider says.
     let expected = if spec.transfer == TransferBy::Message { "transferred" } else { "live" };
-    let calls = desk.get("calls").await;
-    let mut calls = calls["calls"].as_array().expect("calls").iter();
-    let id = calls.find(|call| call["provider"] == spec.name).expect("on record")["id"].as_str().expect("an id");
     until(spec.name, async || {
-        let detail = desk.call(id).await;
+        let calls = desk.get("calls").await;
+        let mut calls = calls["calls"].as_array().expect("calls").iter();
+        let Some(call) = calls.find(|call| call["provider"] == spec.name) else { return false };
+        let detail = desk.call(call["id"].as_str().expect("an id")).await;
         detail["call"]["outcome"] == expected && detail["offers"][0]["agent_id"] == "telephone"
     })
     .await;
@@ -97,8 +95,8 @@ async fn a_person_who_takes_the_call_has_the_caller() {
     let form = [("CallSid", CALL), ("DialCallStatus", "completed"), ("CallStatus", "in-progress")];
     let over = twilio(&desk, "after", &form).await;
     assert!(over.ends_with("<Response><Hangup/></Response>"), "{over}");
-    until("the record is complete", async || desk.call(&id).await["handoffs"][0]["outcome"] == "transferred").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
+    assert_eq!(detail["handoffs"][0]["outcome"], "transferred", "{detail}");
     assert_eq!(
         (&detail["offers"][0]["agent_id"], &detail["offers"][0]["result"]),
         (&"telephone".into(), &"accepted".into())
@@ -122,9 +120,9 @@ async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
     let mut call = CallPlayer::connect(&Dial { token: Some(token), ..dial(&desk) }).await.expect("connects");
     until("the caller hears that nobody was reached", async || {
         said(&desk.call(&id).await, "assistant", "I could not reach anybody there.")
+            && best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8
     })
     .await;
-    assert!(best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8);
     let mut agent = desk.agent().await;
     agent.expect("hello").await;
     agent.say(json!({ "type": "set_state", "state": "available" })).await;
@@ -132,22 +130,10 @@ async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
     assert!(offer["summary"].to_string().contains(QUESTION), "what was said before is known: {offer}");
     agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
     assert_eq!(agent.expect("connected").await["call_id"], id.as_str());
-    let before = call.captured_audio().reply.len();
-    until("the caller hears the agent", async || {
-        agent.speak(&tone(440.0, Millis(500))).await;
-        best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
-    })
-    .await;
-    agent.heard.clear();
-    call.begin("tone", &tone(1_000.0, Millis(1_500))).await.expect("played");
-    until("the agent hears the caller", async || {
-        agent.speak(&[0; 8_000]).await;
-        best_share(&agent.heard, 1_000.0) > 0.8
-    })
-    .await;
+    they_hear_each_other(&mut call, &mut agent).await;
     call.hangup().await;
-    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] == "spoke_with_agent").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
+    assert_eq!(detail["call"]["outcome"], "spoke_with_agent", "{detail}");
     let offers: Vec<_> =
         detail["offers"].as_array().expect("offers").iter().map(|offer| (&offer["result"], &offer["reason"])).collect();
     assert!(offers.contains(&(&"rejected".into(), &"declined".into())), "{offers:?}");
@@ -159,8 +145,7 @@ async fn a_caller_nobody_took_is_back_in_the_same_call_and_reaches_an_agent() {
 /// Until the caller is to go: the question was asked, and `0` pressed.
 async fn wants_a_person(desk: &FrontDesk) -> CallPlayer {
     let mut call = CallPlayer::connect(&dial(desk)).await.expect("connects");
-    call.wait_reply_start(PATIENCE).await.expect("a greeting");
-    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    greeted(&call).await;
     call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
     call
 }
@@ -179,8 +164,7 @@ async fn a_caller_is_moved_by_twilios_api_while_the_stream_is_open() {
     call.hangup().await;
     let document = twilio(&desk, "after", &[("CallSid", CALL), ("CallStatus", "in-progress")]).await;
     assert!(document.contains(">+15005550123</Number>"), "{document}");
-    let calls = desk.get("calls").await;
-    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+    let id = desk.only_call().await;
     assert_eq!(desk.call(&id).await["call"]["outcome"], "live", "the call waits for what becomes of it");
     let heard = twilio(&desk, &format!("whisper?call={CALL}"), &[("CallSid", "CA9")]).await;
     assert!(heard.contains("Press 1 to take the call."), "{heard}");
@@ -208,8 +192,7 @@ async fn a_person_called_by_vonage_is_asked_first_and_a_key_brings_the_caller_ba
     let desk = FrontDesk::open_with_account("vonage", &api.account(), TELEPHONE).await;
     let dial = calling::dial(&desk, "vonage", UUID);
     let mut call = CallPlayer::connect(&dial).await.expect("connects");
-    call.wait_reply_start(PATIENCE).await.expect("a greeting");
-    call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+    greeted(&call).await;
     call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
     let (_, person) = api.request("/v1/calls", 0).await;
     assert!(person.contains("15005550123") && person.contains("leg=person"), "{person}");
@@ -217,8 +200,7 @@ async fn a_person_called_by_vonage_is_asked_first_and_a_key_brings_the_caller_ba
     assert!(moved.contains("/voice/hold.wav"), "the caller hears music: {moved}");
     // Vonage leaves the socket open, so it is ours to close.
     call.wait_end(PATIENCE).await.expect("closed");
-    let calls = desk.get("calls").await;
-    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+    let id = desk.only_call().await;
 
     let tell = async |path: &str, body: Value| {
         vonage_json(&desk.http, &desk.base, &format!("{path}?call={UUID}&as=15005550001&leg=person"), &body).await
@@ -241,8 +223,7 @@ async fn a_person_called_by_vonage_is_asked_first_and_a_key_brings_the_caller_ba
     })
     .await;
     call.hangup().await;
-    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] != "live").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
     let offer = &detail["offers"][0];
     assert_eq!((&offer["result"], &offer["reason"]), (&"rejected".into(), &"declined".into()), "{offer}");
     desk.app.stop().await;
@@ -277,8 +258,7 @@ async fn a_person_called_by_asterisk_hears_our_voice_and_a_key_brings_the_caller
     let ended = call.wait_end(PATIENCE).await.expect("our socket is closed");
     let Event::Ended { reason, .. } = ended.event else { panic!("{ended:?}") };
     assert_eq!(reason, "put through to +15005550123");
-    let calls = desk.get("calls").await;
-    let id = calls["calls"][0]["id"].as_str().expect("an id").to_owned();
+    let id = desk.only_call().await;
 
     // The person hears our voice, and does not want to.
     let wav = dialplan(&desk, &format!("brief/{UNIQUEID}"), None).await;
@@ -296,12 +276,11 @@ async fn a_person_called_by_asterisk_hears_our_voice_and_a_key_brings_the_caller
     let call = CallPlayer::connect(&dial).await.expect("connects");
     until("the caller hears that nobody was reached", async || {
         said(&desk.call(&id).await, "assistant", "I could not reach anybody there.")
+            && best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8
     })
     .await;
-    assert!(best_share(&call.captured_audio().reply, VOICE_HZ) > 0.8);
     call.hangup().await;
-    until("the record is complete", async || desk.call(&id).await["call"]["outcome"] != "live").await;
-    let detail = desk.call(&id).await;
+    let detail = desk.ended_call(&id).await;
     let offer = &detail["offers"][0];
     assert_eq!((&offer["result"], &offer["reason"]), (&"rejected".into(), &"declined".into()), "{detail}");
     desk.app.stop().await;

@@ -2,14 +2,14 @@
 //! microphone or a socket that is dead is noticed, and the caller goes to somebody else. At real sockets.
 
 use serde_json::json;
-use warmline::audio::units::Millis;
 use warmline::cli::call::player::{CallPlayer, Dial};
 use warmline::store::UserRole;
 use warmline::telephony::protocol::Digit;
 
 use crate::support::front_desk::until;
-use crate::support::office::{AGENT_HZ, BOSS_HZ, CALLER_HZ, Office, PATIENCE, just_heard, loud, talk_until};
-use crate::support::tones::tone;
+use crate::support::office::{
+    AGENT_HZ, BOSS_HZ, CALLER_HZ, Office, PATIENCE, goes_on_speaking, just_heard, loud, talk_until,
+};
 
 async fn calling(office: &Office) -> CallPlayer {
     let mut call = CallPlayer::connect(&Dial::new(&office.base, "browser")).await.expect("connects");
@@ -19,7 +19,7 @@ async fn calling(office: &Office) -> CallPlayer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offer_answers_itself_after_a_beep_where_both_agree() {
-    let office = Office::open("[[routing.queues]]\nname = \"main\"\nauto_answer_s = 2\n").await;
+    let office = Office::open("[[routing.queues]]\nname = \"main\"\nauto_answer_s = 6\n").await;
     let boss = office.token("boss", UserRole::Supervisor).await;
     let token = office.token("dana", UserRole::Agent).await;
     let mut dana = office.sit_down(&token).await;
@@ -28,23 +28,26 @@ async fn an_offer_answers_itself_after_a_beep_where_both_agree() {
     dana.say(json!({ "type": "set_state", "state": "available" })).await;
     let mut call = calling(&office).await;
     let offer = dana.expect("offer").await;
-    assert!(offer["answers_in_ms"].as_u64().is_some_and(|ms| ms <= 2_000), "{offer}");
+    assert!(offer["answers_in_ms"].as_u64().is_some_and(|ms| ms <= 6_000), "{offer}");
     dana.say(json!({ "type": "ping", "n": 1 })).await;
     assert_eq!(dana.expect("offer_ended").await["result"], "accepted");
     let call_id = dana.expect("connected").await["call_id"].clone();
     // The beep has the pitch of this caller, who has not said anything yet.
-    assert!(loud(&dana.heard, CALLER_HZ), "heard before they were joined");
-    call.begin("tone", &tone(CALLER_HZ, Millis(120_000))).await.expect("begun");
+    until("the beep is heard", async || {
+        dana.speak(&[0; 3_200]).await;
+        loud(&dana.heard, CALLER_HZ)
+    })
+    .await;
+    goes_on_speaking(&mut call).await;
     talk_until(&mut dana, AGENT_HZ, "they hear each other", |heard| {
         loud(heard, CALLER_HZ) && loud(&just_heard(&call), AGENT_HZ)
     })
     .await;
     dana.say(json!({ "type": "end" })).await;
     call.wait_end(PATIENCE).await.expect("the server ends it");
-    let path = format!("calls/{}", call_id.as_str().expect("an id"));
-    until("it is on record", async || office.get(&boss, &path).await["offers"][0]["reason"] == "auto_answer").await;
-    let detail = office.get(&boss, &path).await;
-    assert_eq!(detail["offers"][0]["result"], "accepted", "{detail}");
+    let detail = office.ended_call(&boss, &call_id).await;
+    let offer = &detail["offers"][0];
+    assert_eq!((&offer["result"], &offer["reason"]), (&json!("accepted"), &json!("auto_answer")), "{detail}");
     let turns = detail["turns"].as_array().into_iter().flatten();
     let announced = |turn: &serde_json::Value| turn["text"].as_str().is_some_and(|text| text.contains("dana"));
     assert!(turns.into_iter().any(announced), "the caller was told who comes: {detail}");
@@ -80,13 +83,14 @@ async fn a_caller_goes_from_a_dead_microphone_to_somebody_who_is_heard() {
     assert_eq!(again["call_id"], offer["call_id"], "the same caller, at once");
     eli.say(json!({ "type": "accept", "offer_id": again["offer_id"] })).await;
     eli.expect("connected").await;
-    call.begin("tone", &tone(CALLER_HZ, Millis(120_000))).await.expect("begun");
+    goes_on_speaking(&mut call).await;
     talk_until(&mut eli, BOSS_HZ, "they hear each other", |heard| {
         loud(heard, CALLER_HZ) && loud(&just_heard(&call), BOSS_HZ)
     })
     .await;
     dana.say(json!({ "type": "acknowledge_missed" })).await;
     while dana.expect("state").await["state"] != "available" {}
+    call.hangup().await;
     office.app.stop().await;
 }
 
@@ -99,7 +103,7 @@ async fn a_caller_whose_agent_stays_away_goes_to_the_next_one() {
     let offer = dana.expect("offer").await;
     dana.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
     dana.expect("connected").await;
-    call.begin("tone", &tone(CALLER_HZ, Millis(120_000))).await.expect("begun");
+    goes_on_speaking(&mut call).await;
     talk_until(&mut dana, AGENT_HZ, "they hear each other", |heard| {
         loud(heard, CALLER_HZ) && loud(&just_heard(&call), AGENT_HZ)
     })
@@ -115,5 +119,6 @@ async fn a_caller_whose_agent_stays_away_goes_to_the_next_one() {
         loud(heard, CALLER_HZ) && loud(&just_heard(&call), BOSS_HZ)
     })
     .await;
+    call.hangup().await;
     office.app.stop().await;
 }

@@ -39,7 +39,7 @@ pub struct Args {
     /// A question to ask, for servers that do not answer a mere tone
     #[arg(long, value_name = "F.wav")]
     audio: Option<PathBuf>,
-    /// How long the server may take until it is heard, and to answer
+    /// How long the server may take until it is heard, and to answer; on a slow machine all else may take longer with it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
     patience: Duration,
     /// One JSON object a rule

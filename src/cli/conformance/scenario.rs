@@ -27,17 +27,17 @@ use crate::telephony::packer::MAX_QUEUED;
 use crate::telephony::protocol::Digit;
 use crate::telephony::providers::find;
 
-/// How long somebody who must not come in is watched.
+/// How long somebody who must not come in is watched, at least.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a server is watched that must say nothing.
 const SILENCE: Duration = Duration::from_millis(800);
 /// Between a prank and the question whether the call is still there.
 const AFTERMATH: Duration = Duration::from_millis(250);
-/// How long a pong may take.
+/// How long a pong may take, at least.
 const PONG_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a clear may take once the caller speaks over the reply.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(3);
-/// How long the server may take to close after the provider's stop.
+/// How long the server may take to close after the provider's stop, at least.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a greeting may be.
 const GREETING_PATIENCE: Duration = Duration::from_secs(20);
@@ -97,6 +97,11 @@ impl Trial<'_> {
     fn dial(&self) -> Dial {
         let caller = 5_550_100 + self.callers.fetch_add(1, Ordering::Relaxed);
         Dial { from: format!("+1500{caller}"), ..self.subject.dial.clone() }
+    }
+
+    /// What a well-behaved server does at once may take a fifth of what an answer may.
+    fn at_least(&self, least: Duration) -> Duration {
+        least.max(self.subject.dial.patience / 5)
     }
 
     /// The first word about a rule stands.
@@ -164,7 +169,7 @@ impl Trial<'_> {
             Ok(mut announced) => {
                 announced.request = stripped(announced.request);
                 announced.afterwards = None;
-                watch_refusal(Rule::CredentialMissing, announced, Manners::Good).await
+                self.watch_refusal(Rule::CredentialMissing, announced, Manners::Good).await
             }
             Err(error) => Finding::skipped(Rule::CredentialMissing, explain(&error)),
         };
@@ -173,7 +178,7 @@ impl Trial<'_> {
         let finding = match announce(&liar).await {
             Ok(announced) => {
                 let announced = Announced { afterwards: None, ..announced };
-                watch_refusal(Rule::CredentialWrong, announced, Manners::Good).await
+                self.watch_refusal(Rule::CredentialWrong, announced, Manners::Good).await
             }
             Err(error) => Finding::skipped(Rule::CredentialWrong, explain(&error)),
         };
@@ -192,11 +197,12 @@ impl Trial<'_> {
             Ok(()) => Finding::of(finding, messages == 0, format!("{messages} messages in {} ms", SILENCE.as_millis())),
             Err(error) => Finding::broken(finding, explain(&error)),
         });
+        let pong = self.at_least(PONG_PATIENCE);
         let early = async {
             player.prank(Prank::Reordered).await?;
             player.prank(Prank::Hello).await?;
             player.wait(AFTERMATH).await?;
-            player.ping(PONG_PATIENCE).await
+            player.ping(pong).await
         };
         let outcome = early.await;
         self.note(survived(Rule::StartEarlyMedia, outcome));
@@ -248,10 +254,11 @@ impl Trial<'_> {
             // A greeting without end is no reason not to speak.
             unless_over(player.wait_reply_end(GREETING_PAUSE, GREETING_PATIENCE).await)?;
         }
+        let pong = self.at_least(PONG_PATIENCE);
         let key = async {
             player.dtmf(Digit::new('5').expect("a key")).await?;
             player.wait(AFTERMATH).await?;
-            player.ping(PONG_PATIENCE).await
+            player.ping(pong).await
         };
         let outcome = key.await;
         let has_keys = find(&self.subject.dial.provider).is_some_and(|spec| spec.dtmf);
@@ -357,8 +364,8 @@ impl Trial<'_> {
         for (rule, name) in [(Rule::MarkStale, last), (Rule::MarkUnknown, unknown)] {
             player.prank(Prank::Mark(name)).await?;
             player.wait(AFTERMATH).await?;
-            let pong = player.ping(PONG_PATIENCE).await;
-            self.note(survived(rule, pong));
+            let answered = player.ping(self.at_least(PONG_PATIENCE)).await;
+            self.note(survived(rule, answered));
         }
         Ok(())
     }
@@ -368,7 +375,7 @@ impl Trial<'_> {
         let said = player.say_goodbye().await;
         let began = Instant::now();
         let ended = match said {
-            Ok(true) => player.wait_end(CLOSE_PATIENCE).await.ok(),
+            Ok(true) => player.wait_end(self.at_least(CLOSE_PATIENCE)).await.ok(),
             // The dialect's only word is the close itself, which has to be answered.
             Ok(false) => {
                 let (events, _) = player.hangup().await;
@@ -420,7 +427,7 @@ impl Trial<'_> {
             }
             Err(error) => return self.note(Finding::skipped(rule, explain(&error))),
         }
-        let finding = watch_refusal(rule, again, Manners::Instead(hello)).await;
+        let finding = self.watch_refusal(rule, again, Manners::Instead(hello)).await;
         self.note(finding);
     }
 
@@ -437,6 +444,7 @@ impl Trial<'_> {
             (Rule::RobustDuplicateStart, Prank::Hello),
             (Rule::RobustReordered, Prank::Reordered),
         ];
+        let pong = self.at_least(PONG_PATIENCE);
         let mut player = None;
         for (rule, prank) in pranks {
             let mut call = match player.take() {
@@ -453,7 +461,7 @@ impl Trial<'_> {
                 call.wait(AFTERMATH).await?;
                 call.prank(prank).await?;
                 call.wait(AFTERMATH).await?;
-                call.ping(PONG_PATIENCE).await
+                call.ping(pong).await
             };
             let finding = survived(rule, tried.await);
             player = (finding.verdict == Verdict::Kept).then_some(call);
@@ -469,32 +477,33 @@ impl Trial<'_> {
         let announced = announce(&dial).await?;
         CallPlayer::open(Announced { afterwards: None, ..announced }, dial.patience, manners).await
     }
-}
 
-/// Whether somebody is turned away: by the answer to the upgrade, or by a close before anything is heard.
-async fn watch_refusal(rule: Rule, announced: Announced, manners: Manners) -> Finding {
-    let mut player = match CallPlayer::open(announced, REFUSAL_PATIENCE, manners).await {
-        Ok(player) => player,
-        Err(CallError::Socket { source, .. }) => {
-            return match &*source {
-                SocketError::Http(response) => Finding::kept(rule, format!("HTTP {}", response.status().as_u16())),
-                other => Finding::skipped(rule, explain(other)),
-            };
-        }
-        Err(error) => return Finding::skipped(rule, explain(&error)),
-    };
-    let over = |event: &Event| matches!(event, Event::Ended { .. } | Event::FirstAudio | Event::Started);
-    let seen = player.wait_event(0, REFUSAL_PATIENCE, over).await;
-    let finding = match seen.map(|timed| timed.event) {
-        Ok(Event::Ended { code, .. }) => {
-            let code = code.map_or("no code".to_owned(), |code| code.to_string());
-            Finding::kept(rule, format!("closed with {code}"))
-        }
-        Ok(_) => Finding::broken(rule, "the call begins"),
-        Err(_) => Finding::broken(rule, format!("the socket stays open for {} s", REFUSAL_PATIENCE.as_secs())),
-    };
-    player.hangup().await;
-    finding
+    /// Whether somebody is turned away: by the answer to the upgrade, or by a close before anything is heard.
+    async fn watch_refusal(&self, rule: Rule, announced: Announced, manners: Manners) -> Finding {
+        let patience = self.at_least(REFUSAL_PATIENCE);
+        let mut player = match CallPlayer::open(announced, patience, manners).await {
+            Ok(player) => player,
+            Err(CallError::Socket { source, .. }) => {
+                return match &*source {
+                    SocketError::Http(response) => Finding::kept(rule, format!("HTTP {}", response.status().as_u16())),
+                    other => Finding::skipped(rule, explain(other)),
+                };
+            }
+            Err(error) => return Finding::skipped(rule, explain(&error)),
+        };
+        let over = |event: &Event| matches!(event, Event::Ended { .. } | Event::FirstAudio | Event::Started);
+        let seen = player.wait_event(0, patience, over).await;
+        let finding = match seen.map(|timed| timed.event) {
+            Ok(Event::Ended { code, .. }) => {
+                let code = code.map_or("no code".to_owned(), |code| code.to_string());
+                Finding::kept(rule, format!("closed with {code}"))
+            }
+            Ok(_) => Finding::broken(rule, "the call begins"),
+            Err(_) => Finding::broken(rule, format!("the socket stays open for {} s", patience.as_secs())),
+        };
+        player.hangup().await;
+        finding
+    }
 }
 
 /// What became of a reply that the caller spoke over.

@@ -1,6 +1,7 @@
 //! The SQLite store: conformance, migrations, busy and broken files.
 
 use super::*;
+use crate::handoff::{HandoffId, HandoffReason};
 use crate::store::conformance;
 
 #[tokio::test]
@@ -26,6 +27,23 @@ async fn a_file_conforms_and_keeps_its_records() {
         let mode = std::fs::metadata(&data).expect("there").permissions().mode();
         assert_eq!(mode & 0o077, 0, "others may look into {}", data.display());
     }
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_call_is_refused_for_good() {
+    let store = SqliteStore::in_memory().await.expect("opens");
+    let trigger = TriggerRecord {
+        call_id: CallId::generate(),
+        handoff_id: HandoffId::generate(),
+        at_ms: 0,
+        reason: HandoffReason::CallerAsked,
+        signals: serde_json::Value::Null,
+    };
+    let refused = store.put_trigger(&trigger).await.expect_err("there is no such call");
+    assert!(refused.is_refusal(), "{refused:?}");
+    store.close().await;
+    let failed = store.put_trigger(&trigger).await.expect_err("closed");
+    assert!(!failed.is_refusal(), "it may go better the next time: {failed:?}");
 }
 
 /// A database as every earlier release left it is brought up to date with its records intact.

@@ -1,17 +1,30 @@
 //! An agent's side of `docs/agent-protocol.md`, as far as tests need it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+/// As often as a console does: a client that says nothing is dropped, however long a test looks elsewhere.
+const PING: Duration = Duration::from_secs(10);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Writing = Arc<Mutex<SplitSink<Socket, Message>>>;
+
 /// A person at the desk.
 pub struct Agent {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    read: SplitStream<Socket>,
+    write: Writing,
+    _pings: JoinSet<()>,
     patience: Duration,
     /// What the caller said, 16 kHz.
     pub heard: Vec<i16>,
@@ -27,12 +40,20 @@ impl Agent {
             request.headers_mut().insert(*name, value.parse().expect("a header"));
         }
         let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("the desk answers");
-        Self { socket, patience, heard: Vec::new(), meanwhile: std::collections::VecDeque::new() }
+        let (write, read) = socket.split();
+        let write = Arc::new(Mutex::new(write));
+        let mut pings = JoinSet::new();
+        pings.spawn(ping(write.clone()));
+        Self { read, write, _pings: pings, patience, heard: Vec::new(), meanwhile: std::collections::VecDeque::new() }
     }
 
     /// Sends a message.
     pub async fn say(&mut self, message: Value) {
-        self.socket.send(Message::Text(message.to_string().into())).await.expect("sent");
+        self.send(Message::Text(message.to_string().into())).await;
+    }
+
+    async fn send(&self, message: Message) {
+        self.write.lock().await.send(message).await.expect("sent");
     }
 
     /// The next message of this type; voice is kept meanwhile.
@@ -40,7 +61,7 @@ impl Agent {
         let patience = self.patience;
         let next = async {
             loop {
-                match self.socket.next().await.expect("open").expect("readable") {
+                match self.read.next().await.expect("open").expect("readable") {
                     Message::Text(text) => {
                         let message: Value = serde_json::from_str(&text).expect("JSON");
                         if message["type"] == wanted {
@@ -78,8 +99,8 @@ impl Agent {
         for frame in pcm.chunks(320) {
             pace.tick().await;
             let bytes: Vec<u8> = frame.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-            self.socket.send(Message::Binary(bytes.into())).await.expect("sent");
-            while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::ZERO, self.socket.next()).await {
+            self.send(Message::Binary(bytes.into())).await;
+            while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::ZERO, self.read.next()).await {
                 match message {
                     Message::Binary(bytes) => self.hear(&bytes),
                     Message::Text(text) => self.meanwhile.push_back(serde_json::from_str(&text).expect("JSON")),
@@ -91,5 +112,17 @@ impl Agent {
 
     fn hear(&mut self, bytes: &[u8]) {
         self.heard.extend(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])));
+    }
+}
+
+/// Until the socket is closed.
+async fn ping(write: Writing) {
+    let mut pace = interval_at(Instant::now() + PING, PING);
+    loop {
+        pace.tick().await;
+        let message = json!({ "type": "ping", "n": 0 });
+        if write.lock().await.send(Message::Text(message.to_string().into())).await.is_err() {
+            return;
+        }
     }
 }

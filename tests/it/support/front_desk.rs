@@ -10,17 +10,20 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use warmline::app::{App, OwnEngines};
+use warmline::audio::dtmf::key_sound;
 use warmline::audio::units::{Millis, SampleRate};
+use warmline::cli::call::player::CallPlayer;
 use warmline::config::Config;
 use warmline::engine::CancelFlag;
 use warmline::engine::stt::fake::transcript;
 use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance};
 use warmline::engine::tts::{TextToSpeech, TtsError};
 use warmline::engine::vad::energy::EnergyVad;
+use warmline::telephony::protocol::Digit;
 
 use super::agent::Agent;
 use super::house::sections;
-use super::tones::{best_share, tone};
+use super::tones::{best_share, tone, voiced_ms};
 
 /// Real time on a shared machine: generous, because nothing here is a measurement.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,8 @@ pub const ANSWER_HZ: f32 = 900.0;
 pub const QUESTION_HZ: f32 = 300.0;
 /// Sentences, as long as they must be heard.
 pub const SENTENCE: Millis = Millis(1_200);
+/// The answer, which is looked for in what was heard.
+const ANSWER_SPAN: Millis = Millis(2_400);
 /// The one that is spoken over goes on until it is.
 const OFFER_OF_HELP: Millis = Millis(30_000);
 /// What it is heard as.
@@ -81,8 +86,11 @@ impl TextToSpeech for Mouth {
         cancel: &CancelFlag,
         sink: &mut dyn FnMut(&[i16]) -> ControlFlow<()>,
     ) -> Result<(), TtsError> {
-        let hertz = if text.contains("noon") { ANSWER_HZ } else { VOICE_HZ };
-        let span = if text.contains("help you") { OFFER_OF_HELP } else { SENTENCE };
+        let (hertz, span) = match text {
+            answer if answer.contains("noon") => (ANSWER_HZ, ANSWER_SPAN),
+            offer if offer.contains("help you") => (VOICE_HZ, OFFER_OF_HELP),
+            _ => (VOICE_HZ, SENTENCE),
+        };
         for chunk in tone(hertz, span).chunks(SampleRate::WIDEBAND.samples_in(Millis(200))) {
             if cancel.is_cancelled() {
                 return Err(TtsError::Cancelled);
@@ -140,13 +148,13 @@ impl FrontDesk {
             knowledge(&folder, entry),
             providers
         );
-        let (config, base) = configuration(&folder, &text);
-        let app = App::start_with(config, engines).await.expect("starts");
-        Self::enter(app, base, folder).await
+        let app = App::start_with(configuration(&folder, &text), engines).await.expect("starts");
+        Self::enter(app, folder).await
     }
 
     /// Signs in as the first administrator of a server that has just been started.
-    pub async fn enter(mut app: App, base: String, folder: TempDir) -> Self {
+    pub async fn enter(mut app: App, folder: TempDir) -> Self {
+        let base = format!("http://{}", app.address);
         warmline::engine::llm::openai::install_crypto();
         tokio::time::timeout(PATIENCE * 3, app.warmed_up()).await.expect("warms up");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
@@ -195,10 +203,80 @@ impl FrontDesk {
         self.response(path).await.json().await.expect("JSON")
     }
 
-    /// All that is known of a call.
+    /// All that is known of a call by now.
     pub async fn call(&self, id: &str) -> Value {
         self.get(&format!("calls/{id}")).await
     }
+
+    /// All that is known of a call once it is over.
+    pub async fn ended_call(&self, id: &str) -> Value {
+        ended(async || self.call(id).await).await
+    }
+
+    /// The one call there is, as soon as it is on record.
+    pub async fn only_call(&self) -> String {
+        let find = async || self.get("calls").await["calls"].as_array().cloned().unwrap_or_default();
+        until("a call is on record", async || !find().await.is_empty()).await;
+        let calls = find().await;
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls[0]["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+/// Looks at a call until it and all that belongs to it have ended on record. Call and desk write for themselves, behind what
+/// the caller and the agents see, and nobody promises in which order.
+pub async fn ended(look: impl AsyncFn() -> Value) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let detail = look().await;
+        let all_ended = |list: &str| {
+            let mut records = detail[list].as_array().into_iter().flatten();
+            records.all(|record| record["ended_at"].is_string())
+        };
+        if detail["call"]["ended_at"].is_string() && ["handoffs", "offers", "contacts"].into_iter().all(all_ended) {
+            return detail;
+        }
+        assert!(Instant::now() < end, "the call does not end: {detail}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until what must be heard of the greeting was: who speaks, and that it is recorded. What follows may be interrupted.
+pub async fn greeted(call: &CallPlayer) {
+    let must_be_heard = 2 * u64::from(SENTENCE.0) + 500;
+    until("the greeting is heard", async || voiced_ms(&call.captured_audio().reply) >= must_be_heard).await;
+}
+
+/// The caller presses `0`. FreeSWITCH tells of no key by itself: there it is heard, if no stall of the machine tears its sound.
+pub async fn wants_a_person(desk: &FrontDesk, call: &mut CallPlayer, provider: &str) {
+    if provider != "freeswitch" {
+        return call.dtmf(Digit::new('0').expect("a key")).await.expect("pressed");
+    }
+    until("the key is heard", async || {
+        call.begin("key", &key_sound('0')).await.expect("played");
+        call.wait(Duration::from_secs(3)).await.expect("goes on");
+        let live = desk.get("live").await;
+        let mut calls = live["calls"].as_array().into_iter().flatten();
+        calls.any(|one| one["provider"] == provider && one["stage"] != "assistant")
+    })
+    .await;
+}
+
+/// Caller and agent speak until each hears the other, whom neither has heard before.
+pub async fn they_hear_each_other(call: &mut CallPlayer, agent: &mut Agent) {
+    let before = call.captured_audio().reply.len();
+    until("the caller hears the agent", async || {
+        agent.speak(&tone(440.0, Millis(500))).await;
+        best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
+    })
+    .await;
+    agent.heard.clear();
+    until("the agent hears the caller", async || {
+        call.begin("tone", &tone(1_000.0, Millis(500))).await.expect("played");
+        agent.speak(&[0; 8_000]).await;
+        best_share(&agent.heard, 1_000.0) > 0.8
+    })
+    .await;
 }
 
 /// A folder of knowledge in `folder` with this one entry.
@@ -209,15 +287,14 @@ pub fn knowledge(folder: &TempDir, entry: &str) -> PathBuf {
     knowledge
 }
 
-/// A configuration with `sections` that keeps its data in `folder`, without a language model, and the address to call.
-pub fn configuration(folder: &TempDir, sections: &str) -> (Config, String) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+/// A configuration with `sections` for any free port, that keeps its data in `folder`, without a language model.
+pub fn configuration(folder: &TempDir, sections: &str) -> Config {
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\nmax_calls = 64\ncalls_per_minute_per_caller = 1000\ndrain_grace_s = 2\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\nmax_calls = 64\ncalls_per_minute_per_caller = 1000\ndrain_grace_s = 2\n\
          [llm]\nengine = \"off\"\n{sections}",
         folder.path()
     );
-    (Config::parse(&text, std::iter::empty()).expect("valid"), format!("http://127.0.0.1:{port}"))
+    Config::parse(&text, std::iter::empty()).expect("valid")
 }
 
 /// Looks until it holds.

@@ -25,9 +25,9 @@ use warmline::web::gate::{Gate, unix_s};
 use warmline::web::media::{self, MediaState};
 use warmline::web::webhooks::{self, Admission, WebhookState};
 
-/// Silence after which the caller is taken to be done.
-pub const HANGOVER: Duration = Duration::from_millis(200);
-/// Length of the greeting and of each answer.
+/// Silence after which the caller is taken to be done: more than a machine stalls within what somebody says.
+pub const HANGOVER: Duration = Duration::from_millis(600);
+/// Length of the greeting and of each answer, unless told otherwise.
 pub const TONE: Millis = Millis(600);
 
 /// Each provider's section of the configuration, and what its side proves itself with.
@@ -78,8 +78,16 @@ pub struct House {
     tracker: TaskTracker,
 }
 
+/// How long the server speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Tones {
+    pub greeting: Millis,
+    pub answer: Millis,
+}
+
 struct Calls {
     max: usize,
+    tones: Tones,
     live: Arc<AtomicUsize>,
     opened: AtomicUsize,
     tracker: TaskTracker,
@@ -88,6 +96,11 @@ struct Calls {
 impl House {
     /// Opens a server for at most `max` calls at once on a free port of the loopback.
     pub async fn open(max: usize) -> Self {
+        Self::open_with(max, Tones { greeting: TONE, answer: TONE }).await
+    }
+
+    /// The same, speaking for as long as told.
+    pub async fn open_with(max: usize, tones: Tones) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let server = format!("[server]\nlisten = \"{address}\"\ncalls_per_minute_per_caller = 1000\n");
@@ -95,7 +108,7 @@ impl House {
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let live = Arc::default();
-        let calls = Arc::new(Calls { max, live, opened: AtomicUsize::new(0), tracker: tracker.clone() });
+        let calls = Arc::new(Calls { max, tones, live, opened: AtomicUsize::new(0), tracker: tracker.clone() });
         let gate = Arc::new(Gate::new(&config));
         let media = MediaState::new(gate.clone(), calls.clone(), tracker.clone(), cancel.clone());
         let hooks = WebhookState::new(&config, gate, calls.clone()).with_sockets(tracker.clone(), cancel.clone());
@@ -136,10 +149,10 @@ impl CallOpener for Calls {
         self.live.fetch_add(1, Ordering::SeqCst);
         self.opened.fetch_add(1, Ordering::SeqCst);
         let handle = CallHandle { id: CallId::generate(), cancel: CancellationToken::new() };
-        let (live, cancel) = (self.live.clone(), handle.cancel.clone());
+        let (live, cancel, tones) = (self.live.clone(), handle.cancel.clone(), self.tones);
         self.tracker.spawn(async move {
             tokio::select! {
-                () = answer(leg) => {}
+                () = answer(leg, tones) => {}
                 () = cancel.cancelled() => {}
             }
             live.fetch_sub(1, Ordering::SeqCst);
@@ -149,11 +162,11 @@ impl CallOpener for Calls {
 }
 
 /// The call.
-async fn answer(mut leg: LegIo) {
+async fn answer(mut leg: LegIo, tones: Tones) {
     let mut pace = interval(Millis::FRAME.duration());
     // Between two tones nobody looks at it: what was missed must not come all at once.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut to_play, mut mark) = (frames(TONE), 0);
+    let (mut to_play, mut mark) = (frames(tones.greeting), 0);
     let (mut voiced_ms, mut done_at): (u32, Option<Instant>) = (0, None);
     let caption = Caption { who: Speaker::Assistant, text: "Hello".to_owned(), is_final: true };
     let _ = leg.commands.send(MediaCommand::Caption(caption)).await;
@@ -184,7 +197,7 @@ async fn answer(mut leg: LegIo) {
                 Some(_) => {}
             },
             () = sleep_until(done_at.unwrap_or_else(far)), if done_at.is_some() => {
-                (done_at, voiced_ms, to_play) = (None, 0, frames(TONE));
+                (done_at, voiced_ms, to_play) = (None, 0, frames(tones.answer));
             }
             _ = pace.tick(), if to_play > 0 => {
                 to_play -= 1;

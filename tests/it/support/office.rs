@@ -20,10 +20,10 @@ use warmline::store::{Store, UserRecord, UserRole};
 use warmline::web::auth::Accounts;
 
 use super::agent::Agent;
+pub use super::front_desk::PATIENCE;
+use super::front_desk::ended;
 use super::tones::{best_share, tone};
 
-/// Real time on a shared machine: generous, because nothing here is a measurement.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Everything the assistant says.
 pub const ASSISTANT_HZ: f32 = 700.0;
 /// The caller.
@@ -61,9 +61,9 @@ impl Office {
     pub async fn open(more: &str) -> Self {
         warmline::engine::llm::openai::install_crypto();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        // Whoever is on the line when a test is over need not say goodbye for long.
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\ndata_dir = {:?}\n[llm]\nengine = \"off\"\n[dialog]\nembedding = \"\"\n{more}",
+            "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\ndrain_grace_s = 1\n[llm]\nengine = \"off\"\n[dialog]\nembedding = \"\"\n{more}",
             folder.path()
         );
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
@@ -77,7 +77,7 @@ impl Office {
         let mut app = App::start_with(config, engines).await.expect("starts");
         tokio::time::timeout(PATIENCE, app.warmed_up()).await.expect("warms up");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { app, base: format!("http://127.0.0.1:{port}"), folder, database, http }
+        Self { base: format!("http://{}", app.address), app, folder, database, http }
     }
 
     /// A token of a new account.
@@ -105,6 +105,12 @@ impl Office {
         request.send().await.expect("answers").json().await.expect("JSON")
     }
 
+    /// All that is known of a call once it is over.
+    pub async fn ended_call(&self, token: &str, id: &Value) -> Value {
+        let path = format!("calls/{}", id.as_str().expect("an id"));
+        ended(async || self.get(token, &path).await).await
+    }
+
     /// The one call there is, once it is at this stage.
     pub async fn call_at(&self, token: &str, stage: &str) -> Value {
         let end = Instant::now() + PATIENCE;
@@ -117,6 +123,11 @@ impl Office {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The caller speaks from now on, for longer than any test takes.
+pub async fn goes_on_speaking(call: &mut CallPlayer) {
+    call.begin("tone", &tone(CALLER_HZ, Millis(240_000))).await.expect("begun");
 }
 
 /// Speaks a tone and listens until what came back satisfies; keeps the microphone open meanwhile.

@@ -2,7 +2,11 @@
 
 use std::f32::consts::TAU;
 
+use warmline::audio::mix::level_dbfs;
 use warmline::audio::units::{Millis, SampleRate};
+
+/// Half a second, over which a tone is looked for.
+const WINDOW: usize = 8_000;
 
 /// A sine at 16 kHz.
 pub fn tone(hertz: f32, span: Millis) -> Vec<i16> {
@@ -23,7 +27,14 @@ fn share(pcm: &[i16], hertz: f32) -> f32 {
     2.0 * (a * a + b * b - coefficient * a * b) / (energy * pcm.len().max(1) as f32)
 }
 
-/// The loudest share of any half second.
+/// The loudest share of any half second, wherever it begins: a stall of the machine tears a tone at one place only.
 pub fn best_share(pcm: &[i16], hertz: f32) -> f32 {
-    pcm.chunks(8_000).map(|part| share(part, hertz)).fold(0.0, f32::max)
+    let last = pcm.len().saturating_sub(WINDOW);
+    let windows = (0..last).step_by(WINDOW / 4).chain([last]);
+    windows.map(|from| share(&pcm[from..pcm.len().min(from + WINDOW)], hertz)).fold(0.0, f32::max)
+}
+
+/// How much of `pcm` is more than silence.
+pub fn voiced_ms(pcm: &[i16]) -> u64 {
+    10 * pcm.chunks(160).filter(|window| level_dbfs(window) > -45.0).count() as u64
 }

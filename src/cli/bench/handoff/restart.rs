@@ -97,7 +97,7 @@ async fn one(folder: &Path, round: usize, place: Where, returns: bool) -> Result
         }
         Where::Bridged => served(&mut caller, &mut agent).await?,
     }
-    sleep(WRITTEN).await;
+    together(&mut caller, on_record(folder, place)).await?;
     kill(&mut server).await;
     drop((caller, agent));
     let restarted = Timestamp::now();
@@ -107,6 +107,24 @@ async fn one(folder: &Path, round: usize, place: Where, returns: bool) -> Result
     let open = unclosed(folder, restarted).await;
     kill(&mut server).await;
     result.and(open)
+}
+
+/// Waits until the wish is on record, and the offer or the conversation it led to: what is not is lost in a crash.
+async fn on_record(folder: &Path, place: Where) -> Result<(), String> {
+    let store = SqliteStore::open(&DatabaseConfig::default().url, folder).await.map_err(|error| error.to_string())?;
+    loop {
+        let period = store.period(Timestamp::UNIX_EPOCH, Timestamp::now()).await.map_err(|error| error.to_string())?;
+        let is_there = match place {
+            Where::Waiting => !period.handoffs.is_empty(),
+            Where::Offered => !period.offers.is_empty(),
+            Where::Bridged => !period.contacts.is_empty(),
+        };
+        if is_there {
+            store.close().await;
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The provider asks what comes next, and brings the caller back; they reach a person.
