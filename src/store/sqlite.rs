@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::{Stream, TryStreamExt as _};
 use jiff::Timestamp;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
@@ -144,6 +145,18 @@ fn all<T>(
     read: fn(&SqliteRow) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     rows.map_err(StoreError::Query)?.iter().map(read).collect()
+}
+
+/// The same of many rows, read as they come: one of the library's takes several times the room of what is made of it.
+async fn each<T>(
+    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+    read: fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await.map_err(StoreError::Query)? {
+        all.push(read(&row)?);
+    }
+    Ok(all)
 }
 
 fn one<T>(
@@ -480,7 +493,7 @@ impl Store for SqliteStore {
 
     async fn period(&self, since: Timestamp, until: Timestamp) -> Result<Period, StoreError> {
         let between = |sql: &'static str| {
-            sqlx::query(sql).bind(micros(since)).bind(micros(until)).bind(MAX_PERIOD).fetch_all(&self.pool)
+            sqlx::query(sql).bind(micros(since)).bind(micros(until)).bind(MAX_PERIOD).fetch(&self.pool)
         };
         const HANDOFFS: &str = "WITH RECURSIVE own (id) AS (\
              SELECT id FROM handoffs WHERE requested_at >= ? AND requested_at < ? \
@@ -495,10 +508,10 @@ impl Store for SqliteStore {
             "SELECT * FROM offers WHERE offered_at >= ? AND offered_at < ? ORDER BY offered_at, id LIMIT ?";
         const LEDGER: &str = "SELECT * FROM ledger WHERE ended_at > ? AND began_at < ? ORDER BY began_at, id LIMIT ?";
         Ok(Period {
-            handoffs: all(between(HANDOFFS).await, rows::handoff)?,
-            contacts: all(between(CONTACTS).await, rows::contact)?,
-            offers: all(between(OFFERS).await, rows::offer)?,
-            ledger: all(between(LEDGER).await, rows::ledger)?,
+            handoffs: each(between(HANDOFFS), rows::handoff).await?,
+            contacts: each(between(CONTACTS), rows::contact).await?,
+            offers: each(between(OFFERS), rows::offer).await?,
+            ledger: each(between(LEDGER), rows::ledger).await?,
             shifts: self.list_shifts(since, until).await?,
         })
     }

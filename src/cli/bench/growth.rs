@@ -1,7 +1,7 @@
 //! `warmline bench growth`: what many short calls leave behind in a server's memory.
 //!
 //! A whole server in a process of its own (ears and mouth are stand-ins, nobody is there to answer) is called again and
-//! again over Twilio's dialect: webhook, socket, greeting; every other caller asks for a person with `0`; all hang up.
+//! again over Twilio's dialect: webhook, socket, greeting; one caller in `--asking` asks for a person with `0`; all hang up.
 //! Memory is what the process holds resident when no call is up. The first `--warm` calls fill caches and pools and are
 //! reckoned apart.
 //!
@@ -44,6 +44,9 @@ pub struct Args {
     /// Calls at the same time
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=200))]
     at_once: u64,
+    /// Of so many callers one asks for a person; 0: nobody does
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    asking: u64,
 }
 
 /// Runs the benchmark.
@@ -64,9 +67,9 @@ pub async fn run(args: Args) -> Result<Vec<Metric>, CliError> {
     dial.auth_token = Secret::new(SECRET.to_owned());
 
     let start = resident_kb(&server);
-    let mut failures = call_often(&dial, args.warm, args.at_once).await;
+    let mut failures = call_often(&dial, args.warm, &args).await;
     let warm = rested(&server).await;
-    failures += call_often(&dial, args.calls, args.at_once).await;
+    failures += call_often(&dial, args.calls, &args).await;
     let end = rested(&server).await;
     let _ = (server.start_kill(), server.wait().await); // it may be gone already
     if end == 0 {
@@ -87,15 +90,16 @@ async fn rested(server: &Child) -> u64 {
 }
 
 /// So many calls, some at a time. Gives how many failed.
-async fn call_often(dial: &Dial, calls: u64, at_once: u64) -> u64 {
+async fn call_often(dial: &Dial, calls: u64, args: &Args) -> u64 {
     let (mut under_way, mut failures) = (JoinSet::new(), 0);
     let count = |ended: Option<Result<bool, tokio::task::JoinError>>| u64::from(!matches!(ended, Some(Ok(true))));
     for number in 0..calls {
-        if under_way.len() as u64 >= at_once {
+        if under_way.len() as u64 >= args.at_once {
             failures += count(under_way.join_next().await);
         }
         let dial = dial.clone();
-        under_way.spawn(async move { call(&dial, number % 2 == 1).await });
+        let asks = number.checked_rem(args.asking) == Some(0);
+        under_way.spawn(async move { call(&dial, asks).await });
     }
     while let Some(ended) = under_way.join_next().await {
         failures += count(Some(ended));
