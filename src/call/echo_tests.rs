@@ -166,3 +166,78 @@ fn clocks_that_jump_do_no_harm() {
         guard.taken_back(Millis(at.wrapping_add(7)));
     }
 }
+
+/// What a guard that has played `played` makes of `heard`, which came in from `at` on.
+fn compared(played: &[i16], at: u32, heard: &[i16]) -> wave::Ours {
+    let mut waves = Played::default();
+    for (n, frame) in played.chunks_exact(FRAME).enumerate() {
+        waves.put(Millis(n as u32 * 20), frame);
+    }
+    waves.compare(Millis(at), heard).expect("long enough, and something was played")
+}
+
+/// `heard` between two moments.
+fn cut(heard: &[i16], from: u32, to: u32) -> &[i16] {
+    &heard[SampleRate::WIDEBAND.samples_in(Millis(from))..SampleRate::WIDEBAND.samples_in(Millis(to))]
+}
+
+#[test]
+fn an_utterance_that_is_our_own_voice_is_told_by_its_wave() {
+    for (seed, delay_ms, gain, reverb, from, to) in [
+        (1, 40, 0.5, false, 0, 1_400),
+        (2, 130, 0.2, true, 100, 1_100),
+        (3, 280, 0.1, true, 400, 3_800),
+        (4, 900, 0.3, false, 1_000, 2_200),
+        (5, 333, 0.05, true, 1_500, 2_600),
+    ] {
+        let heard = echo(&speech(seed, 4_000, 20_000.0), &Room { delay_ms, gain, reverb });
+        let ours = compared(&speech(seed, 4_000, 20_000.0), from, cut(&heard, from, to));
+        assert!(ours.is_all(), "{delay_ms} ms, gain {gain}: {ours:?}");
+    }
+}
+
+#[test]
+fn a_callers_utterance_is_not_ours_whatever_comes_back_besides() {
+    for seed in 0..8 {
+        let played = speech(seed, 4_000, 20_000.0);
+        for gain in [0.0, 0.05, 0.2] {
+            let echoed = echo(&played, &Room { delay_ms: 150, gain, reverb: true });
+            let over = mixed(&echoed, &speech(100 + seed, 4_000, 12_000.0));
+            for (from, to) in [(500, 1_100), (500, 2_000), (300, 3_700)] {
+                let ours = compared(&played, from, cut(&over, from, to));
+                assert!(!ours.is_all(), "caller {seed} over an echo of {gain}, {} ms: {ours:?}", to - from);
+            }
+            // A word at the end of our echo.
+            let word = [vec![0; 32_000], speech(200 + seed, 500, 12_000.0)].concat();
+            let ours = compared(&played, 500, cut(&mixed(&echoed, &word), 500, 2_600));
+            assert!(!ours.is_all(), "a word of {seed} after an echo of {gain}: {ours:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_words_from_somebody_else_are_not_ours() {
+    // The same syllables, a tenth slower: nobody repeats a wave.
+    let played = speech(7, 3_000, 20_000.0);
+    let repeated: Vec<i16> = (0..40_000).map(|n| played[n * 10 / 11] / 3).collect();
+    let ours = compared(&played, 300, &repeated[..24_000]);
+    assert!(!ours.is_all(), "{ours:?}");
+}
+
+#[test]
+fn what_was_not_played_or_is_too_long_is_not_judged() {
+    let mut guard = EchoGuard::default();
+    let pcm = speech(1, 3_000, 10_000.0);
+    assert!(!guard.is_all_ours(Millis(0), &pcm), "nothing was played");
+    guard.played(Millis(0), &pcm);
+    assert!(guard.is_all_ours(Millis(0), &pcm));
+    assert!(!guard.is_all_ours(Millis(20_000), &pcm), "long ago");
+    assert!(!guard.is_all_ours(Millis(0), &pcm[..1_600]), "too short");
+    assert!(!guard.is_all_ours(Millis(0), &pcm.repeat(3)), "too long");
+    guard.taken_back(Millis(0));
+    assert!(!guard.is_all_ours(Millis(0), &pcm), "never heard");
+    for at in [0, u32::MAX, 7, 1_000_000] {
+        guard.played(Millis(at), &pcm[..320]);
+        guard.is_all_ours(Millis(at), &pcm);
+    }
+}
