@@ -440,7 +440,7 @@ impl Actor {
         if self.away.is_some() && reason == StopReason::Hangup && !self.handle.cancel.is_cancelled() {
             // We gave the caller away: the call goes on.
             self.line.is_up = false;
-            return;
+            return self.step(CallInput::LineGone).await;
         }
         if let Some(message) = &self.message {
             // Whoever speaks and hangs up has left a message.

@@ -139,6 +139,8 @@ pub enum CallInput {
         /// Voice in it.
         speech: Millis,
     },
+    /// The leg of a caller whom we gave away is gone: the provider has them.
+    LineGone,
     /// The leg is gone.
     ProviderStopped(StopReason),
     /// The server stops now; say so and end.

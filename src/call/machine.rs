@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use self::chores::Doing;
+use self::telephone::Parting;
 use super::input::{
     CallAction, CallInput, EngineFailed, Evidence, ItemId, Missed, Phrase, Signals, TransferEnd, TurnId, Words,
 };
@@ -145,7 +146,7 @@ pub enum State {
         /// Go at the latest now.
         until: Instant,
     },
-    /// The caller is with the provider, who calls a person. There is no leg.
+    /// The caller is with the provider, who calls a person. There is no leg, or soon none.
     Away {
         /// Given up at this time.
         until: Instant,
@@ -219,6 +220,8 @@ pub struct CallMachine {
     /// When the telephone is called for a caller who waits. None: not, or not again.
     telephone_at: Option<Instant>,
     telephoned: bool,
+    /// What a caller who is away hears of us.
+    parting: Parting,
     /// The colleague who is consulted, as the caller may hear.
     colleague: Option<String>,
     /// The chore under way.
@@ -286,6 +289,7 @@ impl CallMachine {
             handoff: Handoff::None,
             telephone_at: None,
             telephoned: false,
+            parting: Parting::Over,
             colleague: None,
             doing: None,
             runs: 0,
@@ -337,6 +341,7 @@ impl CallMachine {
             CallInput::ToolDone { run, result } => self.tool_done(now, run, &result, actions),
             CallInput::Handoff(news) => self.news(now, news, actions),
             CallInput::Transfer(news) => self.transfer_news(now, news, actions),
+            CallInput::LineGone => self.line_gone(actions),
             CallInput::MessageEnded { speech } => self.message_ended(now, speech, actions),
             CallInput::ProviderStopped(_) => self.finish(actions, true),
             CallInput::ServerStopping => self.server_stopping(now, actions),
@@ -354,11 +359,11 @@ impl CallMachine {
                 Some(self.telephone_at.map_or(*announce_at, |at| at.min(*announce_at)))
             }
             State::Parked { announce_at } => Some(*announce_at),
+            State::Away { until, .. } => Some(self.parting.due().map_or(*until, |at| at.min(*until))),
             State::Introducing { until, .. }
             | State::Callback { until, .. }
             | State::Confirm { until, .. }
             | State::Leaving { until, .. }
-            | State::Away { until, .. }
             | State::Ending { until, .. } => Some(*until),
             State::Bridged { .. } | State::AgentLost | State::Message { .. } | State::Ended => None,
         };
@@ -433,6 +438,7 @@ impl CallMachine {
             State::Assisting => self.prompt_silence(now, actions),
             State::Waiting { .. } if self.telephone_at.is_some_and(|at| now >= at) => self.leave(now, actions),
             State::Leaving { until, .. } if now >= until => self.go(now, actions),
+            State::Away { .. } if self.parting.due().is_some_and(|at| now >= at) => self.not_gone_yet(now, actions),
             State::Away { until, missed } if now >= until => self.stayed_away(now, missed, actions),
             State::Waiting { announce_at, position, told_nobody } if now >= announce_at => {
                 self.state = State::Waiting { announce_at: now + self.policy.announce_every, position, told_nobody };
@@ -612,6 +618,7 @@ impl CallMachine {
                 self.silence_since = Some(now);
             }
             State::Waiting { .. } | State::AgentLost | State::Parked { .. } => actions.push(CallAction::Hold(true)),
+            State::Away { .. } if self.parting == Parting::Told => actions.push(CallAction::Hold(true)),
             State::Message { recording: false } => {
                 self.state = State::Message { recording: true };
                 actions.push(CallAction::StartMessage);

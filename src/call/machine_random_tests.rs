@@ -43,6 +43,7 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
         35 => CallInput::Transfer(TransferNews::Missed(Missed::Busy)),
         36 => CallInput::Transfer(TransferNews::Taken),
         37 => CallInput::Transfer(TransferNews::CallerLeft),
+        59 => CallInput::LineGone,
         38 => CallInput::ChoreFound { turn, tool: tool(turn.0.is_multiple_of(2)), arguments: Arguments::new() },
         39 => text("440017"),
         40 => text("yes"),
@@ -91,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
     fn whoever_asks_for_a_person_gets_one_or_chooses_otherwise(
-        script in prop::collection::vec((0u8..60, 1u32..12, 0u64..9_000), 1..80),
+        script in prop::collection::vec((0u8..61, 1u32..12, 0u64..9_000), 1..80),
         telephone in prop::option::of((0u64..60, any::<bool>())),
     ) {
         let returns = telephone.is_some_and(|(_, returns)| returns);

@@ -93,3 +93,55 @@ fn a_caller_who_does_not_come_back_has_hung_up_and_without_news_is_the_providers
     let at = |wanted: &CallAction| actions.iter().position(|action| action == wanted);
     assert!(at(&CallAction::Transfer) < at(&CallAction::Finish(CallOutcome::Transferred)), "{actions:?}");
 }
+
+/// A caller without agents who has just been given to the provider.
+fn given_away() -> Call {
+    let mut call = with_telephone(true);
+    call.step(CallInput::Dtmf(digit('0')));
+    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    assert!(call.hear_all().contains(&CallAction::Transfer));
+    call
+}
+
+#[test]
+fn a_caller_the_provider_is_slow_to_take_is_told_and_hears_music_until_the_line_is_gone() {
+    let mut call = given_away();
+    assert!(call.pass(Duration::from_secs(1)).is_empty(), "most providers take a caller within a moment");
+    assert!(said(&call.pass(Duration::from_secs(1)), &Phrase::Filler));
+    call.hear_all();
+    assert!(call.held(), "then music");
+    assert!(call.pass(Duration::from_secs(20)).is_empty(), "told once");
+    assert_eq!(call.step(CallInput::LineGone), [CallAction::Hold(false)]);
+    assert!(call.step(CallInput::LineGone).is_empty(), "once");
+    assert!(!call.held() && call.pass(Duration::from_secs(30)).is_empty(), "the provider has them");
+    assert!(matches!(call.machine.state(), State::Away { .. }), "and may bring them back");
+}
+
+#[test]
+fn a_line_that_is_gone_at_once_says_nothing_and_one_that_goes_meanwhile_falls_silent() {
+    let mut call = given_away();
+    assert!(call.step(CallInput::LineGone).is_empty());
+    assert!(!said(&call.pass(Duration::from_secs(30)), &Phrase::Filler));
+
+    let mut call = given_away();
+    call.pass(Duration::from_secs(2));
+    let actions = call.step(CallInput::LineGone);
+    assert!(actions.contains(&CallAction::ClearPlayback { everything: true }), "{actions:?}");
+    let item = call.machine.outstanding.front().expect("being said").item;
+    call.step(CallInput::ItemCut { item, heard: "One".to_owned() });
+    assert!(!call.held() && !call.machine.is_speaking());
+}
+
+#[test]
+fn a_caller_who_is_back_while_the_line_of_before_is_open_hears_what_became_of_it() {
+    let mut call = given_away();
+    call.pass(Duration::from_secs(2));
+    transfer_news(&mut call, TransferNews::Missed(Missed::NoAnswer));
+    let actions = transfer_news(&mut call, TransferNews::Back);
+    let at = |wanted: &CallAction| actions.iter().position(|action| action == wanted);
+    let missed = actions.iter().position(|action| said(std::slice::from_ref(action), &Phrase::TelephoneMissed));
+    let cleared = at(&CallAction::ClearPlayback { everything: true });
+    assert!(cleared.is_some() && cleared < missed, "{actions:?}");
+    call.hear_all();
+    assert!(call.held(), "and waits");
+}
