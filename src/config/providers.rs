@@ -173,7 +173,7 @@ impl TelnyxCodec {
 pub struct TelnyxConfig {
     /// The account's public key in base64, against which webhooks are checked. Without it they are refused.
     pub public_key: String,
-    /// An API key, for Call Control applications; TeXML applications need none.
+    /// An API key, for Call Control applications; callers of TeXML applications are moved by it.
     pub api_key: Secret<String>,
     /// Where Telnyx' API is.
     pub api_url: String,

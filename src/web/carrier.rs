@@ -105,9 +105,9 @@ impl CarrierError {
     }
 }
 
-/// An id as one segment of a path.
+/// An id as one segment of a path, where colons may stand as they are.
 fn segment(id: &str) -> String {
-    form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20")
+    form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20").replace("%3A", ":")
 }
 
 /// The client.

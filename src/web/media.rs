@@ -39,7 +39,7 @@ use self::departing::Departure;
 use self::leg::{Inbound, Leg};
 use self::outbox::Outbox;
 use super::gate::{Gate, unix_s};
-use super::moving::{Moved, Mover};
+use super::moving::{ACCOUNT, Moved, Mover};
 use super::tokens::StreamGrant;
 use super::webhooks::outcomes::StreamOutcome;
 use crate::audio::resample::Resampler;
@@ -486,6 +486,7 @@ impl Driver {
         }
         let (rate, provider_call_id) = (start.plays_at, start.provider_call_id.clone());
         let number = start.to.as_ref().map(|number| number.reveal().clone()).unwrap_or_default();
+        let account = start.parameters.get(ACCOUNT).cloned().unwrap_or_default();
         let unusable = |_| (CloseReason::Protocol, "rate");
         let inbound = Inbound::new(start.rate).map_err(unusable)?;
         let outbound = Resampler::new(SampleRate::WIDEBAND, rate).map_err(unusable)?;
@@ -506,6 +507,7 @@ impl Driver {
             outbound,
             rate,
             number,
+            account,
             outcome: None,
             departed: false,
             _live: live,

@@ -5,6 +5,9 @@ use async_trait::async_trait;
 
 use crate::telephony::protocol::Transfer;
 
+/// The stream's parameter with the provider's account the call came to.
+pub const ACCOUNT: &str = "account";
+
 /// A caller who is about to leave.
 #[derive(Clone, Debug)]
 pub struct Departing {
@@ -14,6 +17,8 @@ pub struct Departing {
     pub call_id: String,
     /// Our number, as far as it is known.
     pub number: String,
+    /// The account of the provider's the call came to, where its stream brought it along.
+    pub account: String,
     /// Where to, and what is to be told there.
     pub transfer: Transfer,
 }
@@ -35,6 +40,6 @@ pub trait Mover: Send + Sync {
     /// Whether callers can be moved by this provider's API.
     fn can_move(&self, provider: &'static str) -> bool;
 
-    /// Moves one. Answers within seconds: the caller hears nothing meanwhile.
+    /// Moves one. Answers within seconds: the caller waits on our line meanwhile.
     async fn move_call(&self, caller: &Departing) -> Moved;
 }

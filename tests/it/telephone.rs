@@ -230,7 +230,7 @@ async fn a_person_called_by_vonage_is_asked_first_and_a_key_brings_the_caller_ba
 }
 
 /// Asks as the dialplan of docs/providers/asterisk.md does.
-async fn dialplan(desk: &FrontDesk, what: &str, form: Option<&[(&str, &str)]>) -> Vec<u8> {
+pub async fn dialplan(desk: &FrontDesk, what: &str, form: Option<&[(&str, &str)]>) -> Vec<u8> {
     let url = format!("{}/voice/asterisk/{what}", desk.base);
     let (user, password) = secret_of("asterisk").split_once(':').expect("a name and a password");
     let request = match form {

@@ -1,12 +1,12 @@
 //! Telnyx' Call Control: commands about a call, and calls. Each carries an id of its own, by which Telnyx knows a command that
-//! comes again. Source: Telnyx "Call Control commands", "Dial".
+//! comes again. And TeXML's own way to move a call. Source: Telnyx "Call Control commands", "Dial", "Update call" (TeXML).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Ask, Content, Credentials};
+use super::{Ask, Content, Credentials, segment};
 use crate::config::TelnyxConfig;
 
 /// Before our name for a call that belongs to no caller, in the state that comes back with its events.
@@ -30,6 +30,17 @@ impl<'a> Account<'a> {
     /// A command about a call, whose id is one that may stand in a path. The body holds its `command_id`.
     pub fn command(self, call_id: &str, action: &str, body: Value) -> Ask<'a> {
         self.post(format!("calls/{call_id}/actions/{action}"), body)
+    }
+
+    /// A TeXML call asks `url` what becomes of it, instead of going on with what it was told before.
+    pub fn redirect(self, account: &str, call_id: &str, url: String) -> Ask<'a> {
+        let path = format!("texml/Accounts/{}/Calls/{}", segment(account), segment(call_id));
+        Ask {
+            content: Content::Form(vec![("Url", url), ("Method", "POST".to_owned())]),
+            // Whoever rings already would ring anew.
+            repeatable: false,
+            ..self.post(path, Value::Null)
+        }
     }
 
     /// A call. The body holds its `command_id`.

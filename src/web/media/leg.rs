@@ -33,6 +33,8 @@ pub(super) struct Leg {
     pub(super) rate: SampleRate,
     /// Our number, if it is known.
     pub(super) number: String,
+    /// The provider's account, if the stream brought it along.
+    pub(super) account: String,
     pub(super) outcome: Option<StreamOutcome>,
     /// The provider's API was asked to move the caller.
     pub(super) departed: bool,
@@ -52,8 +54,8 @@ impl Leg {
         // Before the provider knows of it: it may ask sooner than it answers.
         gate.outcomes.record(now(), &self.provider_call_id, StreamOutcome::Transfer(transfer.clone()));
         self.departed = true;
-        let (call_id, number) = (self.provider_call_id.clone(), self.number.clone());
-        Departure::new(mover, Departing { provider, call_id, number, transfer })
+        let (call_id, number, account) = (self.provider_call_id.clone(), self.number.clone(), self.account.clone());
+        Departure::new(mover, Departing { provider, call_id, number, account, transfer })
     }
 
     /// Caller audio, on its way to the call: never waits.

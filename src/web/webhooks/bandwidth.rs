@@ -10,17 +10,17 @@
 //! ```
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Deserialize;
 use tracing::{debug, warn};
 
 use super::dialled::{ACCEPT_S, DialOver, RING_S};
-use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken, Refused};
+use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::outcomes::StreamOutcome;
+use super::trusted::{Refused, Trusted, Untrusted, Webhook, parameter};
 use super::xml::Element;
 use super::{Inner, WebhookState, now};
 use crate::telephony::bandwidth::PASSWORD_KEY;
@@ -52,14 +52,30 @@ struct Said {
     digits: String,
     cause: String,
     error_message: String,
+    /// What we had put into the address.
+    #[serde(skip)]
+    ours: Vec<(String, String)>,
 }
 
-async fn incoming(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+impl Said {
+    /// A parameter of our own, or nothing.
+    fn of(&self, name: &str) -> &str {
+        parameter(&self.ours, name)
+    }
+}
+
+impl Webhook for Said {
+    fn read(inner: &Inner, request: &Untrusted) -> Result<Self, Refused> {
+        let settings = &inner.gate.providers.bandwidth;
+        inner.basic("bandwidth", &request.headers, (&settings.username, &settings.password), PASSWORD_KEY)?;
+        let senseless = |_| Refused::with(StatusCode::BAD_REQUEST);
+        let said: Self = serde_json::from_slice(&request.body).map_err(senseless)?;
+        Ok(Self { ours: request.query(), ..said })
+    }
+}
+
+async fn incoming(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
     let inner = &*state.0;
-    let said = match said(inner, &headers, &body) {
-        Ok(said) => said,
-        Err(refused) => return refused.into_response(),
-    };
     if said.call_id.is_empty() {
         return (StatusCode::BAD_REQUEST, "callId is missing").into_response();
     }
@@ -89,23 +105,14 @@ fn join(inner: &Inner, token: &str) -> Vec<Element> {
 }
 
 /// A key was pressed, or none for a while.
-async fn keys(
-    State(state): State<WebhookState>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn keys(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
     let inner = &*state.0;
-    let said = match said(inner, &headers, &body) {
-        Ok(said) => said,
-        Err(refused) => return refused.into_response(),
-    };
     for digit in said.digits.chars().filter_map(Digit::new) {
         if !inner.gate.live.press(&said.call_id, digit).await {
             debug!("A key came for a call that takes none");
         }
     }
-    let waited = round(&uri);
+    let waited = said.of("round").parse().unwrap_or(0);
     let is_open = inner.gate.live.is_open(&said.call_id);
     let is_coming = inner.gate.outcomes.known(&said.call_id).is_none() && waited < ROUNDS_FOR_START;
     let verbs = if is_open || is_coming {
@@ -135,21 +142,13 @@ fn about(inner: &Inner, what: &str, call_id: &str) -> String {
 }
 
 /// Somebody who was called has answered, and hears what it is about.
-async fn whisper(
-    State(state): State<WebhookState>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn whisper(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = said(inner, &headers, &body) {
-        return refused.into_response();
-    }
-    let call_id = parameter(&uri, "call").unwrap_or_default();
-    let verbs = match inner.whisper(&call_id) {
+    let call_id = said.of("call");
+    let verbs = match inner.whisper(call_id) {
         Some(text) => {
             let gather = Element::new("Gather")
-                .with("gatherUrl", &about(inner, "accept", &call_id))
+                .with("gatherUrl", &about(inner, "accept", call_id))
                 .with("gatherMethod", "POST")
                 .with("maxDigits", "1")
                 .with("firstDigitTimeout", &ACCEPT_S.to_string());
@@ -161,39 +160,21 @@ async fn whisper(
 }
 
 /// They have pressed a key, or none: when there is nothing more to do, they are joined.
-async fn accept(
-    State(state): State<WebhookState>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn accept(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
     let inner = &*state.0;
-    let said = match said(inner, &headers, &body) {
-        Ok(said) => said,
-        Err(refused) => return refused.into_response(),
-    };
-    let call_id = parameter(&uri, "call").unwrap_or_default();
-    let has_taken = inner.answered_with("bandwidth", &call_id, &said.digits);
+    let call_id = said.of("call");
+    let has_taken = inner.answered_with("bandwidth", call_id, &said.digits);
     Element::new("Response").children(if has_taken { Vec::new() } else { goodbye(None) }).answer()
 }
 
 /// The call to them is over.
-async fn dialled(
-    State(state): State<WebhookState>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn dialled(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
     let inner = &*state.0;
-    let said = match said(inner, &headers, &body) {
-        Ok(said) => said,
-        Err(refused) => return refused.into_response(),
-    };
-    let call_id = parameter(&uri, "call").unwrap_or_default();
+    let call_id = said.of("call");
     // `hangup` is the end of a call that was answered.
     let over = DialOver::of(if said.cause == "hangup" { "completed" } else { &said.cause });
-    let verbs = if inner.dial_over("bandwidth", &call_id, over) {
-        let call = Announcement { provider: "bandwidth", call_id: &call_id, from: &said.from, to: &said.to };
+    let verbs = if inner.dial_over("bandwidth", call_id, over) {
+        let call = Announcement { provider: "bandwidth", call_id, from: &said.from, to: &said.to };
         join(inner, inner.take_back(now(), call).expose())
     } else {
         goodbye(None)
@@ -202,12 +183,8 @@ async fn dialled(
 }
 
 /// Reports about streams; BXML in the answer would be ignored.
-async fn status(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+async fn status(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
     let inner = &*state.0;
-    let said = match said(inner, &headers, &body) {
-        Ok(said) => said,
-        Err(refused) => return refused.into_response(),
-    };
     if said.event_type == "mediaStreamRejected" || !said.cause.is_empty() {
         warn!("Bandwidth could not open the stream: {:?} {:?}", said.cause, said.error_message);
         if !inner.gate.live.is_open(&said.call_id) && inner.gate.outcomes.known(&said.call_id).is_none() {
@@ -229,15 +206,6 @@ fn gather(inner: &Inner, round: u32) -> Element {
     with_credentials(inner, gather)
 }
 
-fn round(uri: &Uri) -> u32 {
-    parameter(uri, "round").and_then(|round| round.parse().ok()).unwrap_or_default()
-}
-
-fn parameter(uri: &Uri, wanted: &str) -> Option<String> {
-    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    query.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-}
-
 fn goodbye(sentence: Option<&str>) -> Vec<Element> {
     let said = sentence.map(|sentence| Element::new("SpeakSentence").text(sentence));
     said.into_iter().chain([Element::new("Hangup")]).collect()
@@ -247,11 +215,4 @@ fn goodbye(sentence: Option<&str>) -> Vec<Element> {
 fn with_credentials(inner: &Inner, verb: Element) -> Element {
     let settings = &inner.gate.providers.bandwidth;
     verb.with("username", &settings.username).with("password", settings.password.expose())
-}
-
-/// The body, if its sender knows the password.
-fn said(inner: &Inner, headers: &HeaderMap, body: &[u8]) -> Result<Said, Refused> {
-    let settings = &inner.gate.providers.bandwidth;
-    inner.basic("bandwidth", headers, (&settings.username, &settings.password), PASSWORD_KEY)?;
-    serde_json::from_slice(body).map_err(|_| Refused(StatusCode::BAD_REQUEST))
 }

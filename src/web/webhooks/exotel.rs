@@ -8,8 +8,8 @@
 //!     └── 200 ◀── missed ◀── Passthru ◀── nobody answered ◀───────────────────────────────────┘
 //! ```
 
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tracing::{debug, warn};
 
 use super::dialled::{DialOver, RING_S};
-use super::incoming::{Announcement, Next, Refused};
+use super::incoming::{Announcement, Next};
+use super::trusted::{Refused, Trusted, Untrusted, Webhook};
 use super::{Inner, WebhookState, now};
 use crate::telephony::exotel::PASSWORD_KEY;
 
@@ -33,24 +34,14 @@ pub(super) fn routes() -> Router<WebhookState> {
         .route("/voice/exotel/missed", get(missed))
 }
 
-async fn incoming(
-    State(state): State<WebhookState>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+async fn incoming(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = known(inner, &headers) {
-        return refused.into_response();
-    }
-    let fields = fields(&uri, &body);
-    let field = |names: &[&str]| field(&fields, names).to_owned();
-    let call_id = field(&["CallSid", "call_sid"]);
+    let call_id = asked.field(&["CallSid", "call_sid"]);
     if call_id.is_empty() {
         return (StatusCode::BAD_REQUEST, "CallSid is missing").into_response();
     }
-    let (from, to) = (field(&["CallFrom", "From", "from"]), field(&["CallTo", "To", "to"]));
-    let call = Announcement { provider: "exotel", call_id: &call_id, from: &from, to: &to };
+    let (from, to) = (asked.field(&["CallFrom", "From", "from"]), asked.field(&["CallTo", "To", "to"]));
+    let call = Announcement { provider: "exotel", call_id, from, to };
     match inner.announce(now(), call) {
         Ok(token) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
@@ -64,14 +55,10 @@ async fn incoming(
 }
 
 /// The Passthru applet behind the Voicebot: 200 is the branch with the Connect applet, 302 the other.
-async fn next(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+async fn next(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = known(inner, &headers) {
-        return refused.into_response();
-    }
-    let fields = fields(&uri, "");
-    report(&fields);
-    match inner.next(field(&fields, &["CallSid"])) {
+    report(&asked);
+    match inner.next(asked.field(&["CallSid"])) {
         Next::Transfer(_) => StatusCode::OK.into_response(),
         Next::Hangup(_) => StatusCode::FOUND.into_response(),
     }
@@ -79,13 +66,9 @@ async fn next(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, 
 
 /// The Connect applet's question for all its parameters: whom to call for how long, and what they hear before they are
 /// joined. It knows no key by which they could decline.
-async fn connect(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+async fn connect(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = known(inner, &headers) {
-        return refused.into_response();
-    }
-    let fields = fields(&uri, "");
-    let call_id = field(&fields, &["CallSid"]);
+    let call_id = asked.field(&["CallSid"]);
     match inner.next(call_id) {
         Next::Transfer(transfer) => {
             let mut answer = json!({
@@ -104,12 +87,9 @@ async fn connect(State(state): State<WebhookState>, OriginalUri(uri): OriginalUr
 }
 
 /// The Connect applet's question whom to call: a number as plain text.
-async fn dial(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+async fn dial(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = known(inner, &headers) {
-        return refused.into_response();
-    }
-    match inner.next(field(&fields(&uri, ""), &["CallSid"])) {
+    match inner.next(asked.field(&["CallSid"])) {
         Next::Transfer(transfer) => {
             let headers = [
                 (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
@@ -122,47 +102,46 @@ async fn dial(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, 
 }
 
 /// The Passthru applet behind a Connect applet that nobody answered: 200 is the branch back to the Voicebot applet.
-async fn missed(State(state): State<WebhookState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Response {
+async fn missed(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = known(inner, &headers) {
-        return refused.into_response();
-    }
-    let fields = fields(&uri, "");
-    let over = DialOver::of(match field(&fields, &["DialCallStatus"]) {
+    let over = DialOver::of(match asked.field(&["DialCallStatus"]) {
         // This applet would not run after a conversation.
         "" | "completed" => "no-answer",
         status => status,
     });
-    if inner.dial_over("exotel", field(&fields, &["CallSid"]), over) {
+    if inner.dial_over("exotel", asked.field(&["CallSid"]), over) {
         StatusCode::OK.into_response()
     } else {
         StatusCode::FOUND.into_response()
     }
 }
 
-fn known(inner: &Inner, headers: &HeaderMap) -> Result<(), Refused> {
-    let settings = &inner.gate.providers.exotel;
-    inner.basic("exotel", headers, (&settings.username, &settings.password), PASSWORD_KEY)
-}
-
 /// Query and form together: applets send either.
-fn fields(uri: &Uri, body: &str) -> Vec<(String, String)> {
-    let query = uri.query().unwrap_or_default();
-    let parse = |text: &str| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
-    [parse(query), parse(body)].concat()
+struct Asked(Vec<(String, String)>);
+
+impl Asked {
+    /// The first of these that is there.
+    fn field(&self, names: &[&str]) -> &str {
+        let one = |name: &&str| self.0.iter().find(|(other, value)| other == *name && !value.is_empty());
+        names.iter().find_map(one).map_or("", |(_, value)| value.as_str())
+    }
 }
 
-/// The first of these that is there.
-fn field<'a>(fields: &'a [(String, String)], names: &[&str]) -> &'a str {
-    let one = |name: &&str| fields.iter().find(|(other, value)| other == *name && !value.is_empty());
-    names.iter().find_map(one).map_or("", |(_, value)| value.as_str())
+impl Webhook for Asked {
+    fn read(inner: &Inner, request: &Untrusted) -> Result<Self, Refused> {
+        let settings = &inner.gate.providers.exotel;
+        inner.basic("exotel", &request.headers, (&settings.username, &settings.password), PASSWORD_KEY)?;
+        let mut fields = request.query();
+        fields.extend(form_urlencoded::parse(&request.body).into_owned());
+        Ok(Self(fields))
+    }
 }
 
 /// How the stream ended, for the log: parameters with brackets, or all of them as JSON in one.
-fn report(fields: &[(String, String)]) {
-    let all: Value = serde_json::from_str(field(fields, &["Stream"])).unwrap_or_default();
+fn report(asked: &Asked) {
+    let all: Value = serde_json::from_str(asked.field(&["Stream"])).unwrap_or_default();
     let of = |name: &str| {
-        let flat = field(fields, &[&format!("Stream[{name}]")]).to_owned();
+        let flat = asked.field(&[&format!("Stream[{name}]")]).to_owned();
         if flat.is_empty() { all[name].as_str().unwrap_or_default().to_owned() } else { flat }
     };
     let (status, error, detail) = (of("Status"), of("Error"), of("DetailedStatus"));

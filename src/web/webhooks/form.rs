@@ -89,6 +89,8 @@ pub(super) struct DialUrls {
 pub(super) struct Offer<'a> {
     /// The provider's name for it.
     pub(super) call_id: &'a str,
+    /// Whose account it came to, where the form says so.
+    pub(super) account: &'a str,
     /// Lets its stream in.
     pub(super) token: &'a str,
     /// Where reports go.
@@ -128,7 +130,7 @@ fn incoming(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, St
     }
     let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
     let document = match inner.announce(now(), call) {
-        Ok(token) => spec.join(inner, call_id, token.expose()),
+        Ok(token) => spec.join(inner, &form, token.expose()),
         Err(NotTaken::TooOften) => response().child((spec.reject)()),
         Err(NotTaken::Busy) => spec.goodbye(Some(BUSY_SENTENCE)),
     };
@@ -147,12 +149,12 @@ fn after(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, Strin
             return spec.goodbye(None).answer();
         }
         let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
-        return spec.join(inner, call_id, inner.take_back(now(), call).expose()).answer();
+        return spec.join(inner, &form, inner.take_back(now(), call).expose()).answer();
     }
     if inner.admission.is_returning(spec.provider, call_id) {
         // We were away and they are still there.
         let call = Announcement { provider: spec.provider, call_id, from: field("From"), to: field("To") };
-        return spec.join(inner, call_id, inner.take_back(now(), call).expose()).answer();
+        return spec.join(inner, &form, inner.take_back(now(), call).expose()).answer();
     }
     let document = match inner.next(call_id) {
         Next::Hangup(sentence) => spec.goodbye(sentence),
@@ -201,7 +203,7 @@ fn answered(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, St
     }
     // They are the one we speak with, though it was us who called.
     let call = Announcement { provider: spec.provider, call_id, from: field("To"), to: field("From") };
-    spec.join(inner, call_id, inner.grant(now(), call).expose()).answer()
+    spec.join(inner, &form, inner.grant(now(), call).expose()).answer()
 }
 
 /// A call of ours is over. Of interest only while nobody has answered.
@@ -229,10 +231,12 @@ fn status(spec: &'static FormProvider, inner: &Inner, form: HashMap<String, Stri
 const CALL: &str = "call";
 
 impl FormProvider {
-    /// Joins a call to a stream.
-    fn join(&self, inner: &Inner, call_id: &str, token: &str) -> Element {
+    /// Joins the call of this form to a stream.
+    fn join(&self, inner: &Inner, form: &HashMap<String, String>, token: &str) -> Element {
         let url = |name: &str| inner.url(&format!("{}/{name}", self.path));
-        (self.stream)(inner, &Offer { call_id, token, status_url: url("status"), after_url: url("after") })
+        let field = |name: &str| form.get(name).map_or("", String::as_str);
+        let (call_id, account) = (field(self.call_id), field("AccountSid"));
+        (self.stream)(inner, &Offer { call_id, account, token, status_url: url("status"), after_url: url("after") })
     }
 
     /// The address of a request that concerns the caller and comes from another leg.

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use tracing::{debug, info, warn};
 
 use super::Inner;
 use super::outcomes::StreamOutcome;
+use super::trusted::Refused;
 use crate::call::handle::AdmitError;
 use crate::telemetry::{Pii, Secret, metric};
 use crate::telephony::handshake::{Handshake, Refusal, check_basic};
@@ -50,20 +50,6 @@ pub enum Next {
     Hangup(Option<&'static str>),
     /// Call somebody and join them.
     Transfer(Transfer),
-}
-
-/// An answer to a request that is not its provider's, or makes no sense.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Refused(pub(super) StatusCode);
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let challenge = HeaderValue::from_static("Basic realm=\"warmline\", charset=\"UTF-8\"");
-        match self.0 {
-            StatusCode::UNAUTHORIZED => (self.0, [(header::WWW_AUTHENTICATE, challenge)]).into_response(),
-            status => status.into_response(),
-        }
-    }
 }
 
 impl Inner {
@@ -135,7 +121,7 @@ impl Inner {
         key: &'static str,
     ) -> Result<(), Refused> {
         let mut request = Handshake::default();
-        if let Some(given) = headers.get(header::AUTHORIZATION) {
+        for given in headers.get_all(header::AUTHORIZATION) {
             request.add_header("authorization", &String::from_utf8_lossy(given.as_bytes()));
         }
         let refusal = match check_basic(&request, username, password, key) {
@@ -148,7 +134,11 @@ impl Inner {
             Refusal::Unconfigured(_) => (SignatureError::Unconfigured, StatusCode::FORBIDDEN),
         };
         self.not_signed(provider, key, error);
-        Err(Refused(status))
+        let challenge = HeaderValue::from_static("Basic realm=\"warmline\", charset=\"UTF-8\"");
+        Err(match status {
+            StatusCode::UNAUTHORIZED => Refused::with((status, [(header::WWW_AUTHENTICATE, challenge)])),
+            status => Refused::with(status),
+        })
     }
 
     /// The address of one of our paths.

@@ -29,6 +29,7 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::dialled::{ACCEPT_S, DialOver, RING_S};
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
+use super::trusted::{Refused, Trusted, Untrusted, Webhook};
 use super::{Inner, WebhookState, now};
 use crate::telemetry::metric;
 use crate::telephony::handshake::{Arrival, Handshake, Refusal};
@@ -76,23 +77,9 @@ async fn webhook(
     State(state): State<WebhookState>,
     OriginalUri(uri): OriginalUri,
     Path(what): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    Trusted(Told(data)): Trusted<Told>,
 ) -> Response {
     let inner = &*state.0;
-    let secret = inner.gate.providers.jambonz.webhook_secret.expose();
-    let signature = headers.get(stamped::JAMBONZ_HEADER).and_then(|value| value.to_str().ok());
-    let verdict = match signature {
-        None if !secret.is_empty() => Err(SignatureError::Missing),
-        _ => stamped::verify(secret, signature.unwrap_or_default(), &body, unix_s()),
-    };
-    if let Err(error) = verdict {
-        inner.not_signed("jambonz", "jambonz.webhook_secret", error);
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let Ok(data) = serde_json::from_slice::<Value>(&body) else {
-        return (StatusCode::BAD_REQUEST, "the body is no JSON").into_response();
-    };
     if what == "status" {
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -102,6 +89,25 @@ async fn webhook(
     match verbs(inner, Hooks::Http, &what, uri.query().unwrap_or_default(), &data) {
         Some(verbs) => Json(verbs).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// What a signed hook tells.
+struct Told(Value);
+
+impl Webhook for Told {
+    fn read(inner: &Inner, request: &Untrusted) -> Result<Self, Refused> {
+        let secret = inner.gate.providers.jambonz.webhook_secret.expose();
+        let verdict = match request.headers.get(stamped::JAMBONZ_HEADER).and_then(|value| value.to_str().ok()) {
+            None if !secret.is_empty() => Err(SignatureError::Missing),
+            signature => stamped::verify(secret, signature.unwrap_or_default(), &request.body, unix_s()),
+        };
+        if let Err(error) = verdict {
+            inner.not_signed("jambonz", "jambonz.webhook_secret", error);
+            return Err(Refused::with(StatusCode::FORBIDDEN));
+        }
+        let senseless = |_| Refused::with((StatusCode::BAD_REQUEST, "the body is no JSON"));
+        serde_json::from_slice(&request.body).map(Self).map_err(senseless)
     }
 }
 

@@ -17,6 +17,7 @@ mod pbx;
 mod plivo;
 mod signalwire;
 mod telnyx;
+mod trusted;
 mod twilio;
 mod twiml;
 mod vonage;

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{Inner, WebhookState, pbx, plivo, signalwire, twilio, vonage};
+use super::{Inner, WebhookState, pbx, plivo, signalwire, telnyx, twilio, vonage};
 use crate::web::carrier::ari::Ari;
 use crate::web::carrier::laml;
 use crate::web::carrier::{self, Ask, CarrierError};
 use crate::web::moving::{Departing, Moved, Mover};
 
-/// How long a caller waits in silence for the API before the stream is closed instead.
+/// How long a caller waits for the API before the stream is closed instead.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[async_trait]
@@ -23,6 +23,7 @@ impl Mover for WebhookState {
         match provider {
             "twilio" | "signalwire" => laml::Account::of(provider, providers).is_some(),
             "plivo" => carrier::plivo::Account::of(&providers.plivo).is_some(),
+            "telnyx" => carrier::telnyx::Account::of(&providers.telnyx).is_some(),
             "vonage" => carrier::vonage::is_configured(&providers.vonage),
             "asterisk" => Ari::of(&providers.asterisk).is_some(),
             _ => false,
@@ -51,6 +52,15 @@ impl Inner {
             "plivo" => {
                 let Some(account) = carrier::plivo::Account::of(&providers.plivo) else { return Moved::No };
                 self.moved(account.redirect(call_id, &self.url(&format!("{}/after", plivo::PLIVO.path)))).await
+            }
+            "telnyx" => {
+                let Some(account) = carrier::telnyx::Account::of(&providers.telnyx) else { return Moved::No };
+                // A call of Call Control gets its commands once the stream is over.
+                if caller.account.is_empty() {
+                    return Moved::No;
+                }
+                let after = self.url(&format!("{}/after", telnyx::TEXML.path));
+                self.moved(account.redirect(&caller.account, call_id, after)).await
             }
             "vonage" => vonage::person::move_call(self, caller).await,
             "asterisk" => {

@@ -12,18 +12,16 @@
 //!
 //! Both are optional: a telephone system with the right password may stream without a token.
 
-use std::collections::HashMap;
-
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tracing::warn;
 
 use super::dialled::DialOver;
 use super::incoming::{Announcement, BUSY_SENTENCE, Next};
+use super::trusted::{Refused, Trusted, Untrusted, Webhook, parameter};
 use super::{Inner, WebhookState, now};
 use crate::audio::resample::resample_all;
 use crate::audio::units::SampleRate;
@@ -32,68 +30,77 @@ use crate::config::ProvidersConfig;
 use crate::dialog::speakable::speakable;
 use crate::engine::cpu::Priority;
 use crate::telemetry::Secret;
-use crate::telephony::handshake::{Handshake, Refusal, check_basic};
-use crate::telephony::signature::SignatureError;
 
 /// A telephone system that asks.
-#[derive(Clone, Copy)]
 struct Pbx {
     /// Row name.
     provider: &'static str,
-    incoming: &'static str,
-    after: &'static str,
-    dialled: &'static str,
+    /// Before all its paths.
+    path: &'static str,
     /// The key of its password.
     key: &'static str,
     /// User name and password.
     credentials: fn(&ProvidersConfig) -> (&str, &Secret<String>),
 }
 
-const ASTERISK: Pbx = Pbx {
-    provider: "asterisk",
-    incoming: "/voice/asterisk/incoming",
-    after: "/voice/asterisk/after",
-    dialled: "/voice/asterisk/dialled",
-    key: "asterisk.password",
-    credentials: |all| (&all.asterisk.username, &all.asterisk.password),
-};
-
-const ALL: &[Pbx] = &[
-    ASTERISK,
+static ALL: [Pbx; 2] = [
+    Pbx {
+        provider: "asterisk",
+        path: "/voice/asterisk/",
+        key: "asterisk.password",
+        credentials: |all| (&all.asterisk.username, &all.asterisk.password),
+    },
     Pbx {
         provider: "freeswitch",
-        incoming: "/voice/freeswitch/incoming",
-        after: "/voice/freeswitch/after",
-        dialled: "/voice/freeswitch/dialled",
+        path: "/voice/freeswitch/",
         key: "freeswitch.password",
         credentials: |all| (&all.freeswitch.username, &all.freeswitch.password),
     },
 ];
 
 pub(super) fn routes() -> Router<WebhookState> {
-    let asked = Router::new()
-        .route("/voice/asterisk/brief/{call}", get(|state, headers, call| brief(ASTERISK, state, headers, call)))
-        .route("/voice/asterisk/accept", post(|state, headers, body| accept(ASTERISK, state, headers, body)));
-    ALL.iter().fold(asked, |router, &pbx| {
+    let asked =
+        Router::new().route("/voice/asterisk/brief/{call}", get(brief)).route("/voice/asterisk/accept", post(accept));
+    ALL.iter().fold(asked, |router, pbx| {
+        let path = |name: &str| format!("{}{name}", pbx.path);
         router
-            .route(pbx.incoming, post(move |state, headers, body| incoming(pbx, state, headers, body)))
-            .route(pbx.after, post(move |state, headers, body| after(pbx, state, headers, body)))
-            .route(pbx.dialled, post(move |state, headers, body| dialled(pbx, state, headers, body)))
+            .route(&path("incoming"), post(incoming))
+            .route(&path("after"), post(after))
+            .route(&path("dialled"), post(dialled))
     })
 }
 
-/// A call is about to be streamed: `call`, and `from` and `to` if they are known.
-async fn incoming(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
-    let inner = &*state.0;
-    if let Err(refused) = let_in(pbx, inner, &headers) {
-        return *refused;
+/// A telephone system's question, and its form.
+struct Asked {
+    pbx: &'static Pbx,
+    form: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// A field, or nothing.
+    fn field(&self, name: &str) -> &str {
+        parameter(&self.form, name)
     }
-    let form = form(&body);
-    let field = |name: &str| form.get(name).map_or("", String::as_str);
+}
+
+impl Webhook for Asked {
+    fn read(inner: &Inner, request: &Untrusted) -> Result<Self, Refused> {
+        let pbx = ALL.iter().find(|pbx| request.uri.path().starts_with(pbx.path));
+        let pbx = pbx.ok_or_else(|| Refused::with(StatusCode::NOT_FOUND))?;
+        inner.basic(pbx.provider, &request.headers, (pbx.credentials)(&inner.gate.providers), pbx.key)?;
+        Ok(Self { pbx, form: form_urlencoded::parse(&request.body).into_owned().collect() })
+    }
+}
+
+/// A call is about to be streamed: `call`, and `from` and `to` if they are known.
+async fn incoming(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
+    let inner = &*state.0;
+    let field = |name: &str| asked.field(name);
     if field("call").is_empty() {
         return (StatusCode::BAD_REQUEST, "`call` is missing").into_response();
     }
-    let call = Announcement { provider: pbx.provider, call_id: field("call"), from: field("from"), to: field("to") };
+    let (provider, call_id) = (asked.pbx.provider, field("call"));
+    let call = Announcement { provider, call_id, from: field("from"), to: field("to") };
     match inner.announce(now(), call) {
         Ok(token) => word(token.expose()),
         Err(_) => word("busy"),
@@ -101,13 +108,9 @@ async fn incoming(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMa
 }
 
 /// The stream of `call` is over and the caller still there.
-async fn after(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+async fn after(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = let_in(pbx, inner, &headers) {
-        return *refused;
-    }
-    let form = form(&body);
-    match inner.next(form.get("call").map_or("", String::as_str)) {
+    match inner.next(asked.field("call")) {
         Next::Hangup(None) => word("hangup"),
         Next::Hangup(Some(sentence)) if sentence == BUSY_SENTENCE => word("busy"),
         Next::Hangup(Some(_)) => word("sorry"),
@@ -120,11 +123,8 @@ async fn after(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, 
 
 /// Somebody answered: what they hear, as a recording of 8 kHz. Nothing when the caller is not to be had any more, or when
 /// our voice fails; the dialplan joins them without a question then.
-async fn brief(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, Path(call): Path<String>) -> Response {
+async fn brief(State(state): State<WebhookState>, Path(call): Path<String>, _: Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = let_in(pbx, inner, &headers) {
-        return *refused;
-    }
     let Some(text) = inner.whisper(&call) else { return StatusCode::NOT_FOUND.into_response() };
     let Some(voice) = &inner.voice else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let narrow = match voice.whole(speakable(&text), Priority::FirstAudio).await {
@@ -142,28 +142,21 @@ async fn brief(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, 
 }
 
 /// The person has pressed these keys, or none: `join`, or `release` their call.
-async fn accept(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+async fn accept(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = let_in(pbx, inner, &headers) {
-        return *refused;
-    }
-    let form = form(&body);
-    let field = |name: &str| form.get(name).map_or("", String::as_str);
-    word(if inner.answered_with(pbx.provider, field("call"), field("keys")) { "join" } else { "release" })
+    let joins = inner.answered_with(asked.pbx.provider, asked.field("call"), asked.field("keys"));
+    word(if joins { "join" } else { "release" })
 }
 
 /// Whoever was called has hung up, or nobody took the call; `status` is Asterisk's `DIALSTATUS`.
-async fn dialled(pbx: Pbx, State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
+async fn dialled(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
     let inner = &*state.0;
-    if let Err(refused) = let_in(pbx, inner, &headers) {
-        return *refused;
-    }
-    let form = form(&body);
-    let field = |name: &str| form.get(name).map_or("", String::as_str);
-    if !inner.dial_over(pbx.provider, field("call"), DialOver::of(field("status"))) {
+    let field = |name: &str| asked.field(name);
+    let (provider, call_id) = (asked.pbx.provider, field("call"));
+    if !inner.dial_over(provider, call_id, DialOver::of(field("status"))) {
         return word("hangup");
     }
-    let call = Announcement { provider: pbx.provider, call_id: field("call"), from: field("from"), to: field("to") };
+    let call = Announcement { provider, call_id, from: field("from"), to: field("to") };
     word(inner.take_back(now(), call).expose())
 }
 
@@ -172,35 +165,12 @@ pub(super) fn dialable(target: &str) -> String {
     target.chars().filter(|c| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(*c)).take(128).collect()
 }
 
-fn form(body: &[u8]) -> HashMap<String, String> {
-    form_urlencoded::parse(body).into_owned().collect()
-}
-
 fn word(text: &str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (headers, text.to_owned()).into_response()
-}
-
-fn let_in(pbx: Pbx, inner: &Inner, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    let mut asked = Handshake::default();
-    for value in headers.get_all(header::AUTHORIZATION) {
-        asked.add_header("authorization", &String::from_utf8_lossy(value.as_bytes()));
-    }
-    let (username, password) = (pbx.credentials)(&inner.gate.providers);
-    check_basic(&asked, username, password, pbx.key).map_err(|refusal| {
-        let error = match refusal {
-            Refusal::Missing => SignatureError::Missing,
-            Refusal::Wrong(_) => SignatureError::Wrong,
-            Refusal::Unconfigured(_) => SignatureError::Unconfigured,
-        };
-        inner.not_signed(pbx.provider, pbx.key, error);
-        let status = if error == SignatureError::Missing { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
-        let challenge = HeaderValue::from_static("Basic realm=\"warmline\", charset=\"UTF-8\"");
-        Box::new((status, [(header::WWW_AUTHENTICATE, challenge)]).into_response())
-    })
 }
 
 #[cfg(test)]

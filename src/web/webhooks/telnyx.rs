@@ -17,10 +17,8 @@ mod calling;
 mod person;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -31,6 +29,7 @@ use tracing::{debug, warn};
 use super::dialled::{DialOver, RING_S};
 use super::form::{self, FormProvider};
 use super::incoming::{APOLOGY_SENTENCE, Announcement, BUSY_SENTENCE, Next, NotTaken};
+use super::trusted::{Refused, Trusted, Untrusted, Webhook};
 use super::{Inner, WebhookState, now, twiml};
 use crate::call::input::Missed;
 use crate::telephony::protocol::Transfer;
@@ -39,6 +38,7 @@ use crate::telephony::signature::ed25519::{SIGNATURE_HEADER, TIMESTAMP_HEADER, v
 use crate::telephony::telnyx::played;
 use crate::web::carrier::telnyx::{Account, OUT};
 use crate::web::gate::unix_s;
+use crate::web::moving::ACCOUNT;
 
 /// Call ids longer than this are no call ids.
 const MAX_CALL_ID: usize = 256;
@@ -63,7 +63,9 @@ pub(super) static TEXML: FormProvider = FormProvider {
             ("bidirectionalCodec", codec),
             ("bidirectionalSamplingRate", rate.as_str()),
         ];
-        twiml::stream(&inner.media_url("telnyx"), offer, &attributes)
+        // By which the API knows the call, if it is to be moved.
+        let account = Some((ACCOUNT, offer.account)).filter(|(_, account)| !account.is_empty());
+        twiml::stream_with(&inner.media_url("telnyx"), offer, &attributes, account)
     },
     say: "Say",
     reject: twiml::reject,
@@ -201,21 +203,22 @@ fn is_call_id(call_id: &str) -> bool {
     !call_id.is_empty() && call_id.len() <= MAX_CALL_ID && call_id.chars().all(in_a_path)
 }
 
-async fn event(State(state): State<WebhookState>, headers: HeaderMap, body: Bytes) -> Response {
-    let inner = &*state.0;
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if let Err(error) = verify_request(inner, header(TIMESTAMP_HEADER), header(SIGNATURE_HEADER), &body) {
-        inner.not_signed("telnyx", "telnyx.public_key", error);
-        return StatusCode::FORBIDDEN.into_response();
+impl Webhook for Data {
+    fn read(inner: &Inner, request: &Untrusted) -> Result<Self, Refused> {
+        let (timestamp, signature) = (request.header(TIMESTAMP_HEADER), request.header(SIGNATURE_HEADER));
+        if let Err(error) = verify_request(inner, timestamp, signature, &request.body) {
+            inner.not_signed("telnyx", "telnyx.public_key", error);
+            return Err(Refused::with(StatusCode::FORBIDDEN));
+        }
+        let senseless = |what: &'static str| Refused::with((StatusCode::BAD_REQUEST, what));
+        let Envelope { data } = serde_json::from_slice(&request.body).map_err(|_| senseless("no event"))?;
+        if is_call_id(&data.payload.call_control_id) { Ok(data) } else { Err(senseless("call_control_id is missing")) }
     }
-    let Ok(Envelope { data }) = serde_json::from_slice::<Envelope>(&body) else {
-        return (StatusCode::BAD_REQUEST, "no event").into_response();
-    };
-    if !is_call_id(&data.payload.call_control_id) {
-        return (StatusCode::BAD_REQUEST, "call_control_id is missing").into_response();
-    }
-    handle(inner, &data).await;
-    StatusCode::OK.into_response()
+}
+
+async fn event(State(state): State<WebhookState>, Trusted(data): Trusted<Data>) -> StatusCode {
+    handle(&state.0, &data).await;
+    StatusCode::OK
 }
 
 async fn handle(inner: &Inner, data: &Data) {

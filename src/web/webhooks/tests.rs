@@ -240,5 +240,6 @@ mod dialled;
 mod exotel;
 mod moving;
 mod providers;
+mod strangers;
 mod vonage;
 mod vonage_person;

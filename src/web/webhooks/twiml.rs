@@ -11,10 +11,21 @@ use crate::telephony::protocol::Transfer;
 /// `<Connect><Stream>` to `url` with more attributes, followed by the question what comes next. `url` has no query: Twilio
 /// refuses one.
 pub(super) fn stream(url: &str, offer: &Offer<'_>, attributes: &[(&'static str, &str)]) -> Element {
+    stream_with(url, offer, attributes, None)
+}
+
+/// The same with one more parameter, which comes back with the stream.
+pub(super) fn stream_with(
+    url: &str,
+    offer: &Offer<'_>,
+    attributes: &[(&'static str, &str)],
+    more: Option<(&str, &str)>,
+) -> Element {
     let stream = Element::new("Stream").with("url", url).with("statusCallback", &offer.status_url);
     let stream = attributes.iter().fold(stream, |stream, (name, value)| stream.with(name, value));
     let parameter = |name: &str, value: &str| Element::new("Parameter").with("name", name).with("value", value);
     let stream = stream.child(parameter("token", offer.token)).child(parameter("call_id", offer.call_id));
+    let stream = stream.children(more.map(|(name, value)| parameter(name, value)));
     response().child(Element::new("Connect").child(stream)).child(Element::new("Redirect").text(&offer.after_url))
 }
 
@@ -51,6 +62,7 @@ mod tests {
     fn a_stream_is_joined_and_followed_by_a_question() {
         let offer = Offer {
             call_id: "CA1",
+            account: "",
             token: "abc",
             status_url: "https://voice.example.com/voice/twilio/status".to_owned(),
             after_url: "https://voice.example.com/voice/twilio/after".to_owned(),

@@ -15,9 +15,8 @@ pub(super) mod person;
 
 use std::collections::HashMap;
 
-use axum::body::Bytes;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -26,6 +25,7 @@ use tracing::{debug, warn};
 
 use super::dialled::{DialOver, RING_S};
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
+use super::trusted::{Refused, Trusted, Untrusted, Webhook, parameter};
 use super::{Inner, WebhookState, now};
 use crate::telephony::signature::{SignatureError, jwt};
 use crate::telephony::vonage::{CONTENT_TYPE, SECRET_KEY, is_for_us};
@@ -35,31 +35,21 @@ use crate::web::gate::unix_s;
 pub(super) fn routes() -> Router<WebhookState> {
     Router::new()
         .route("/voice/vonage/incoming", get(incoming).post(incoming))
-        .route("/voice/vonage/event", get(event).post(event))
+        .route("/voice/vonage/event", get(happened).post(happened))
         .route("/voice/vonage/whisper", get(whisper).post(whisper))
         .merge(person::routes())
         .merge(calling::routes())
 }
 
-async fn incoming(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn incoming(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    let Some(fields) = signed(inner, &method, &uri, &headers, &body) else {
-        return StatusCode::FORBIDDEN.into_response();
-    };
-    let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    let call_id = field("uuid");
+    let call_id = event.field("uuid");
     if call_id.is_empty() {
         return (StatusCode::BAD_REQUEST, "uuid is missing").into_response();
     }
-    let call = Announcement { provider: "vonage", call_id, from: field("from"), to: field("to") };
+    let call = Announcement { provider: "vonage", call_id, from: event.field("from"), to: event.field("to") };
     match inner.announce(now(), call) {
-        Ok(token) => ncco(join(inner, call_id, field("to"), token.expose())),
+        Ok(token) => ncco(join(inner, call_id, call.to, token.expose())),
         Err(NotTaken::TooOften) => ncco(json!([])),
         Err(NotTaken::Busy) => ncco(talk(BUSY_SENTENCE)),
     }
@@ -83,19 +73,9 @@ fn join(inner: &Inner, call_id: &str, number: &str, token: &str) -> Value {
 }
 
 /// What whoever is called hears before they are joined.
-async fn whisper(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn whisper(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    if signed(inner, &method, &uri, &headers, &body).is_none() {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let call = query(&uri).into_iter().find(|(name, _)| name == "call").map(|(_, value)| value).unwrap_or_default();
-    ncco(inner.brief(&call).map_or_else(|| json!([]), |brief| talk(&brief)))
+    ncco(inner.brief(event.of("call")).map_or_else(|| json!([]), |brief| talk(&brief)))
 }
 
 /// Something happened to whoever a caller was given to. When nobody takes the call, the answer brings the caller back.
@@ -116,21 +96,10 @@ fn dialled(inner: &Inner, call_id: &str, number: &str, status: &str) -> Response
 }
 
 /// Something happened to the call, its stream, or whoever it was given to. Only the end of a stream wants an answer.
-async fn event(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn happened(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    let Some(fields) = signed(inner, &method, &uri, &headers, &body) else {
-        return StatusCode::FORBIDDEN.into_response();
-    };
-    let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    let ours = query(&uri);
-    let of = |name: &str| ours.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.as_str());
-    let (status, reason) = (field("status"), field("reason"));
+    let of = |name: &str| event.of(name);
+    let (status, reason) = (event.field("status"), event.field("reason"));
     match of("leg") {
         "dialled" => return dialled(inner, of("call"), of("as"), status),
         "person" => {
@@ -138,11 +107,11 @@ async fn event(
             return StatusCode::NO_CONTENT.into_response();
         }
         "out" => {
-            calling::event(inner, of("call"), status, &fields).await;
+            calling::event(inner, of("call"), status, event.field("uuid")).await;
             return StatusCode::NO_CONTENT.into_response();
         }
         "" if status == "completed" => {
-            person::caller_left(inner, field("uuid")).await;
+            person::caller_left(inner, event.field("uuid")).await;
             return StatusCode::NO_CONTENT.into_response();
         }
         _ => {}
@@ -210,41 +179,54 @@ fn ncco(actions: Value) -> Response {
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(actions)).into_response()
 }
 
-fn query(uri: &Uri) -> Vec<(String, String)> {
-    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+/// A request that Vonage has signed.
+struct Event {
+    /// The fields of the body, or of a GET's query. Anything but an object has none, and so names no call.
+    fields: HashMap<String, String>,
+    /// What we had put into the address.
+    ours: Vec<(String, String)>,
 }
 
-/// The fields of the body, or of a GET's query, if Vonage signed them.
-fn signed(
-    inner: &Inner,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Option<HashMap<String, String>> {
-    let settings = &inner.gate.providers.vonage;
-    let pairs = query(uri);
-    let covered = if method == Method::GET { as_object(&pairs).into_bytes() } else { body.to_vec() };
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let token = token.map_or("", |(_, token)| token.trim());
-    let secret = settings.signature_secret.expose();
-    let verdict = jwt::verify(secret, token, Some(&covered), now(), unix_s(), &inner.gate.replays)
-        .and_then(|claims| if is_for_us(&claims, settings) { Ok(()) } else { Err(SignatureError::Wrong) });
-    if let Err(error) = verdict {
-        inner.not_signed("vonage", SECRET_KEY, error);
-        return None;
+impl Event {
+    /// A field, or nothing.
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
     }
-    if method == Method::GET {
-        return Some(pairs.into_iter().collect());
+
+    /// A parameter of our own, or nothing.
+    fn of(&self, name: &str) -> &str {
+        parameter(&self.ours, name)
     }
-    // Anything but an object has no fields, and so names no call.
-    let Ok(Value::Object(object)) = serde_json::from_slice(body) else { return Some(HashMap::new()) };
+}
+
+impl Webhook for Event {
+    fn read(inner: &Inner, request: &Untrusted) -> Result<Self, Refused> {
+        let settings = &inner.gate.providers.vonage;
+        let (ours, is_get) = (request.query(), request.method == Method::GET);
+        let covered = if is_get { as_object(&ours).into_bytes() } else { request.body.to_vec() };
+        let token = request.header("authorization").split_once(' ');
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = token.map_or("", |(_, token)| token.trim());
+        let secret = settings.signature_secret.expose();
+        let verdict = jwt::verify(secret, token, Some(&covered), now(), unix_s(), &inner.gate.replays)
+            .and_then(|claims| if is_for_us(&claims, settings) { Ok(()) } else { Err(SignatureError::Wrong) });
+        if let Err(error) = verdict {
+            inner.not_signed("vonage", SECRET_KEY, error);
+            return Err(Refused::with(StatusCode::FORBIDDEN));
+        }
+        let fields = if is_get { ours.iter().cloned().collect() } else { members(&request.body) };
+        Ok(Self { fields, ours })
+    }
+}
+
+/// The members of an object, as text.
+fn members(body: &[u8]) -> HashMap<String, String> {
+    let Ok(Value::Object(object)) = serde_json::from_slice(body) else { return HashMap::new() };
     let text = |value| match value {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    Some(object.into_iter().map(|(name, value)| (name, text(value))).collect())
+    object.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 /// A GET's parameters as the object whose hash is signed: in order, without spaces.
@@ -260,7 +242,7 @@ mod tests {
 
     #[test]
     fn parameters_become_an_object_in_their_order() {
-        let pairs = query(&Uri::from_static("/x?to=1500&from=a%22b&uuid=1"));
+        let pairs: Vec<_> = form_urlencoded::parse(b"to=1500&from=a%22b&uuid=1").into_owned().collect();
         assert_eq!(as_object(&pairs), r#"{"to":"1500","from":"a\"b","uuid":"1"}"#);
         assert_eq!(as_object(&[]), "{}");
     }

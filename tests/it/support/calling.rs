@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use warmline::cli::call::player::Dial;
 use warmline::telemetry::Secret;
@@ -29,18 +30,29 @@ type Requests = Arc<Mutex<Vec<(String, String)>>>;
 pub struct Api {
     pub base: String,
     provider: &'static str,
-    /// Paths and bodies.
+    /// Paths with their queries, and bodies.
     requests: Requests,
+    /// Whether it answers yet.
+    answers: watch::Sender<bool>,
     _server: JoinSet<()>,
 }
 
 impl Api {
     pub async fn open(provider: &'static str) -> Self {
-        async fn take(State(requests): State<Requests>, request: Request) -> axum::Json<Value> {
-            let path = request.uri().path().to_owned();
+        let api = Self::open_silent(provider).await;
+        api.answer();
+        api
+    }
+
+    /// One that takes requests and answers none before it is told to.
+    pub async fn open_silent(provider: &'static str) -> Self {
+        type Desk = (Requests, watch::Receiver<bool>);
+        async fn take(State((requests, mut answers)): State<Desk>, request: Request) -> axum::Json<Value> {
+            let path = request.uri().to_string();
             let body = axum::body::to_bytes(request.into_body(), 100_000).await.expect("short");
             let body = String::from_utf8(body.to_vec()).expect("text");
             requests.lock().expect("not poisoned").push((path, body));
+            drop(answers.wait_for(|yes| *yes).await);
             // Each looks for its own.
             axum::Json(json!({
                 "sid": CALLED,
@@ -52,14 +64,24 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
         let requests = Requests::default();
-        let app = Router::new().fallback(take).with_state(requests.clone());
+        let (answers, told) = watch::channel(false);
+        let app = Router::new().fallback(take).with_state((requests.clone(), told));
         let mut server = JoinSet::new();
         server.spawn(async move { drop(axum::serve(listener, app).await) });
-        Self { base, provider, requests, _server: server }
+        Self { base, provider, requests, answers, _server: server }
+    }
+
+    /// Answers from now on, those who wait as well.
+    pub fn answer(&self) {
+        self.answers.send_replace(true);
     }
 
     /// What stands in the provider's section for this API to be asked.
     pub fn account(&self) -> String {
+        if self.provider == "asterisk" {
+            let user = "ari_username = \"desk\"\nari_password = \"ari-word\"\nari_context = \"warmline-after\"";
+            return format!("{user}\nari_url = \"{}/ari\"", self.base);
+        }
         let own = match self.provider {
             "twilio" => "account_sid = \"AC1\"".to_owned(),
             "signalwire" => "project_id = \"p-1\"\napi_token = \"PT1\"".to_owned(),

@@ -19,6 +19,8 @@ use crate::telephony::protocol::Digit;
 use crate::telephony::signature::ed25519::{SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER};
 use crate::web::gate::unix_s;
 
+const ACCOUNT: &str = "00000000-0000-4000-8000-000000000000";
+
 /// Asks the webhook as Telnyx does.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
     let call_sid = dial.call_id.clone().unwrap_or_else(|| format!("v3:{}", Uuid::new_v4().simple()));
@@ -33,6 +35,7 @@ pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Annou
         },
         None => {
             let form = [
+                ("AccountSid", ACCOUNT),
                 ("CallSid", call_sid.as_str()),
                 ("CallStatus", "ringing"),
                 ("Direction", "inbound"),
@@ -75,7 +78,7 @@ fn format(codec: Option<&str>, rate: Option<&str>) -> Format {
 
 /// Telnyx' question after `<Connect>`.
 async fn ask(http: reqwest::Client, dial: Dial, call_sid: String) -> Result<String, CallError> {
-    let form = [("CallSid", call_sid.as_str()), ("CallStatus", "in-progress")];
+    let form = [("AccountSid", ACCOUNT), ("CallSid", call_sid.as_str()), ("CallStatus", "in-progress")];
     Ok(instructions::read(&post(&http, &dial, "after", &form).await?)?.told())
 }
 

@@ -41,7 +41,11 @@ async fn leaving() -> Leaving {
     let to = Some(Pii::new("+15005550001".to_owned()));
     let grant = StreamGrant { provider: "twilio", provider_call_id: "CA1".to_owned(), from: None, to };
     let token = peer.gate.tokens.issue(now(), grant);
-    peer.start_twilio(Some(&token));
+    peer.say(json!({"event": "connected", "protocol": "Call"}));
+    let parameters = json!({"token": token.expose(), "account": "acc-1"});
+    peer.say(json!({"event": "start", "start": {
+        "streamSid": "MZ1", "callSid": "CA1", "customParameters": parameters,
+    }}));
     settle().await;
     let (_, leg, _) = peer.leg();
     let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
@@ -63,7 +67,7 @@ async fn a_caller_whom_the_api_has_is_given_away_and_what_was_noted_meanwhile_st
     let Leaving { mut peer, mut leg, api, answer } = leaving().await;
     let asked = api.asked.lock().expect("not poisoned").pop().expect("asked");
     assert_eq!((asked.provider, asked.call_id.as_str(), asked.number.as_str()), ("twilio", "CA1", "+15005550001"));
-    assert_eq!(asked.transfer.target.reveal(), "+15005550123");
+    assert_eq!((asked.transfer.target.reveal().as_str(), asked.account.as_str()), ("+15005550123", "acc-1"));
     // The provider may ask before it answers us, and the caller is still heard.
     peer.media(1);
     assert!(leg.frames.recv().await.is_some());
@@ -74,6 +78,21 @@ async fn a_caller_whom_the_api_has_is_given_away_and_what_was_noted_meanwhile_st
     let told = leg.events.recv().await;
     assert_eq!(told, Some(MediaEvent::Stopped(StopReason::Hangup)), "we gave the caller away");
     assert!(noted(&peer, "asked"), "what the person was asked is not forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_while_the_provider_makes_up_its_mind_is_heard_until_the_stream_is_over() {
+    let Leaving { mut peer, leg, answer, .. } = leaving().await;
+    let say = async || {
+        let frame = AudioFrame::new(Millis(0), SampleRate::WIDEBAND, vec![1_000; 320]);
+        leg.commands.send(MediaCommand::Audio(frame)).await.expect("the driver listens");
+    };
+    say().await;
+    assert_eq!(peer.hear_json().await["event"], "media", "nobody has the caller yet");
+    answer.send(Moved::Yes).expect("awaited");
+    settle().await;
+    say().await;
+    assert_eq!(peer.hear_json().await["event"], "media", "nor until the provider ends the stream");
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,7 @@ fn ways() -> Vec<Way> {
         way("twilio", "account_sid = \"AC1\""),
         way("signalwire", "project_id = \"p-1\"\napi_token = \"PT1\""),
         way("plivo", "auth_token = \"12345\"\nauth_id = \"MA1\""),
+        way("telnyx", "api_key = \"KEY\""),
         ari("ari_username = \"desk\"\nari_password = \"ari-word\"", "/ari/channels/c1/continue"),
         ari(
             "ari_username = \"desk\"\nari_password = \"ari-word\"\nari_context = \"after\"",
@@ -52,7 +53,8 @@ impl Way {
 
     fn caller(&self) -> Departing {
         let transfer = Transfer { target: "+15005550123".to_owned().into(), ..Transfer::default() };
-        Departing { provider: self.provider, call_id: "c1".to_owned(), number: "+15005550001".to_owned(), transfer }
+        let [call_id, number, account] = ["c1", "+15005550001", "acc-1"].map(str::to_owned);
+        Departing { provider: self.provider, call_id, number, account, transfer }
     }
 
     fn check(&self, asked: &Asked) {
@@ -118,11 +120,16 @@ async fn without_an_account_the_stream_is_closed_instead() {
     }
     // A name never leaves its place in the path.
     let api = Api::answering(&[]).await;
-    let odd = Departing { call_id: "c1/../x?y".to_owned(), ..ways()[0].caller() };
+    let odd = Departing { call_id: "v3:c1/../x?y".to_owned(), ..ways()[0].caller() };
     assert_eq!(ways()[0].state(Some(&api.base)).move_call(&odd).await, Moved::Yes);
-    assert_eq!(api.asked()[0].target, "/2010-04-01/Accounts/AC1/Calls/c1%2F..%2Fx%3Fy.json");
+    assert_eq!(api.asked()[0].target, "/2010-04-01/Accounts/AC1/Calls/v3:c1%2F..%2Fx%3Fy.json");
+    // Call Control moves its calls once the stream is over.
+    let telnyx = Way { provider: "telnyx", section: "api_key = \"KEY\"", url: ("api_url", ""), target: None };
+    let uncounted = Departing { account: String::new(), ..telnyx.caller() };
+    assert_eq!(telnyx.state(Some("http://127.0.0.1:1")).move_call(&uncounted).await, Moved::No);
     // What lands in a dialplan is made of what numbers and addresses are made of.
-    let ari = &ways()[3];
+    let ways = ways();
+    let ari = ways.iter().find(|way| way.provider == "asterisk").expect("a way");
     let mut caller = ari.caller();
     caller.transfer.target = "$()".to_owned().into();
     assert_eq!(ari.state(Some("http://127.0.0.1:1")).move_call(&caller).await, Moved::No);

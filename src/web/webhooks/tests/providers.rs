@@ -148,6 +148,10 @@ async fn texml_asks_for_rtp_in_both_directions() {
         assert_eq!(attribute(&document, name), value, "{document}");
     }
     assert!(document.contains("<Parameter name=\"call_id\" value=\"CA1\"/>"), "{document}");
+    assert!(!document.contains("\"account\""), "the form names none: {document}");
+    let named = format!("{body}&AccountSid=acc-1");
+    let (_, other) = post(&server, path, &signed(unix_s(), &named), named).await;
+    assert!(other.contains("<Parameter name=\"account\" value=\"acc-1\"/>"), "{other}");
     assert!(server.gate.tokens.redeem(now(), "telnyx", "CA1", &token_of(&document)).is_ok());
     for (headers, body) in [
         (signed(unix_s(), &body), tampered(&body)),

@@ -217,8 +217,8 @@ async fn a_caller_whose_stream_is_open_is_moved_to_the_music() {
         let (server, state) = house(&api);
         assert!(state.can_move("vonage"));
         let transfer = give_away(&server);
-        let number = format!("+{NUMBER}");
-        let caller = Departing { provider: "vonage", call_id: "c3".to_owned(), number, transfer };
+        let (call_id, number) = ("c3".to_owned(), format!("+{NUMBER}"));
+        let caller = Departing { provider: "vonage", call_id, number, account: String::new(), transfer };
         assert_eq!(state.move_call(&caller).await, moved, "{answer:?}");
         let asked = api.asked();
         assert_eq!(asked.len(), tries, "{answer:?}");

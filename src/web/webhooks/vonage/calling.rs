@@ -5,21 +5,18 @@
 //!       └── event `busy`, `timeout` …, or `machine`, which Vonage hangs up on
 //! ```
 
-use std::collections::HashMap;
-
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
 use tracing::debug;
 
-use super::{join, ncco, person, query, signed};
+use super::{Event, join, ncco, person};
 use crate::call::input::{Missed, TransferNews};
 use crate::web::webhooks::dialled::DialOver;
 use crate::web::webhooks::incoming::Announcement;
+use crate::web::webhooks::trusted::Trusted;
 use crate::web::webhooks::{Inner, WebhookState, now};
 
 pub(super) fn routes() -> Router<WebhookState> {
@@ -27,32 +24,20 @@ pub(super) fn routes() -> Router<WebhookState> {
 }
 
 /// Somebody whom we call has answered.
-async fn answered(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn answered(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    let Some(fields) = signed(inner, &method, &uri, &headers, &body) else {
-        return StatusCode::FORBIDDEN.into_response();
-    };
-    let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    let key = query(&uri).into_iter().find(|(name, _)| name == "call").map(|(_, key)| key).unwrap_or_default();
-    let (call_id, number) = (field("uuid"), field("from"));
-    if call_id.is_empty() || !inner.admission.answered("vonage", &key, call_id) {
+    let (call_id, number) = (event.field("uuid"), event.field("from"));
+    if call_id.is_empty() || !inner.admission.answered("vonage", event.of("call"), call_id) {
         // Whoever called them has given up.
         return ncco(json!([]));
     }
     // They are the one we speak with, though it was us who called.
-    let call = Announcement { provider: "vonage", call_id, from: field("to"), to: number };
+    let call = Announcement { provider: "vonage", call_id, from: event.field("to"), to: number };
     ncco(join(inner, call_id, number, inner.grant(now(), call).expose()))
 }
 
-/// Something happened to whoever is called under `key`.
-pub(super) async fn event(inner: &Inner, key: &str, status: &str, fields: &HashMap<String, String>) {
-    let call_id = fields.get("uuid").map_or("", String::as_str);
+/// Something happened to whoever is called under `key`, in Vonage's call `call_id`.
+pub(super) async fn event(inner: &Inner, key: &str, status: &str, call_id: &str) {
     // They are known by Vonage's name once it has asked what to do, which may be before it knows of a machine.
     let missed = |why| {
         for name in [key, call_id].into_iter().filter(|name| !name.is_empty()) {

@@ -10,22 +10,22 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{event_url, join, leg_url, ncco, query, signed, talk};
+use super::{Event, event_url, join, leg_url, ncco, talk};
 use crate::call::input::Missed;
 use crate::telephony::protocol::Transfer;
 use crate::web::carrier::vonage::{Application, call_id, endpoint};
 use crate::web::moving::{Departing, Moved};
 use crate::web::webhooks::dialled::{ACCEPT_KEY, ACCEPT_S, DialOver, RING_S};
 use crate::web::webhooks::incoming::Announcement;
+use crate::web::webhooks::trusted::Trusted;
 use crate::web::webhooks::{Inner, WebhookState, hold, now};
 
 /// The variable with the person's call.
@@ -118,19 +118,10 @@ pub(in crate::web::webhooks) async fn move_call(inner: &Inner, caller: &Departin
 }
 
 /// The person has answered.
-async fn answered(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn answered(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    if signed(inner, &method, &uri, &headers, &body).is_none() {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let (caller, number) = whose(&uri);
-    let Some(brief) = inner.whisper(&caller) else {
+    let (caller, number) = (event.of("call"), event.of("as"));
+    let Some(brief) = inner.whisper(caller) else {
         // The caller is not to be had any more.
         return ncco(json!([]));
     };
@@ -142,36 +133,26 @@ async fn answered(
             "action": "input",
             "type": ["dtmf"],
             "dtmf": {"maxDigits": 1, "timeOut": ACCEPT_S},
-            "eventUrl": [leg_url(inner, "accept", &caller, &number)],
+            "eventUrl": [leg_url(inner, "accept", caller, number)],
             "eventMethod": "POST",
         },
     ]))
 }
 
 /// The person has pressed a key, or none.
-async fn accept(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn accept(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    let Some(fields) = signed(inner, &method, &uri, &headers, &body) else {
-        return StatusCode::FORBIDDEN.into_response();
-    };
-    let (caller, _) = whose(&uri);
-    let keys = keys(fields.get("dtmf").map_or("", String::as_str));
-    if !(keys.starts_with(ACCEPT_KEY) && inner.is_given_away(&caller)) {
-        inner.answered_with("vonage", &caller, &keys);
+    let (caller, keys) = (event.of("call"), keys(event.field("dtmf")));
+    if !(keys.starts_with(ACCEPT_KEY) && inner.is_given_away(caller)) {
+        inner.answered_with("vonage", caller, &keys);
         // Their call ends, which brings the caller back.
         return ncco(json!([]));
     }
     // Over for both as soon as one of them hangs up.
     let together = json!([{"action": "conversation", "name": format!("warmline-{caller}"), "endOnExit": true}]);
     let Some(application) = Application::of(&inner.gate.providers.vonage) else { return ncco(json!([])) };
-    match inner.carrier.ask(application.transfer(&caller, &together)).await {
-        Ok(_) if inner.answered_with("vonage", &caller, &keys) => ncco(together),
+    match inner.carrier.ask(application.transfer(caller, &together)).await {
+        Ok(_) if inner.answered_with("vonage", caller, &keys) => ncco(together),
         Ok(_) => ncco(json!([])),
         Err(error) => {
             warn!("Vonage did not join a caller and the person: {error}");
@@ -181,24 +162,15 @@ async fn accept(
 }
 
 /// The music is over: neither the person nor Vonage has told us anything.
-async fn waited(
-    State(state): State<WebhookState>,
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn waited(State(state): State<WebhookState>, Trusted(event): Trusted<Event>) -> Response {
     let inner = &*state.0;
-    if signed(inner, &method, &uri, &headers, &body).is_none() {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let (caller, number) = whose(&uri);
-    let person = inner.noted(&caller, PERSON);
-    if !inner.dial_over("vonage", &caller, not_taken(Missed::NoAnswer)) {
+    let (caller, number) = (event.of("call"), event.of("as"));
+    let person = inner.noted(caller, PERSON);
+    if !inner.dial_over("vonage", caller, not_taken(Missed::NoAnswer)) {
         return StatusCode::NO_CONTENT.into_response();
     }
     hang_up(inner, person).await;
-    ncco(back(inner, &caller, &number))
+    ncco(back(inner, caller, number))
 }
 
 /// Something happened to whoever was called for `caller`.
@@ -242,13 +214,6 @@ fn back(inner: &Inner, caller: &str, number: &str) -> Value {
 /// Nobody is joined who was not asked, so an answered call was not taken either.
 fn not_taken(missed: Missed) -> DialOver {
     DialOver { answered: false, missed, caller_left: false }
-}
-
-/// The caller, and our number.
-fn whose(uri: &Uri) -> (String, String) {
-    let ours = query(uri);
-    let of = |name: &str| ours.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-    (of("call").unwrap_or_default(), of("as").unwrap_or_default())
 }
 
 /// The keys of an `input`, in its present form or the older one, which is the keys alone.
