@@ -123,12 +123,12 @@ mod tests {
             }
         }
         drop(recorder);
-        let wav = (0..200)
+        let wav = (0..6_000)
             .find_map(|_| {
                 std::thread::sleep(std::time::Duration::from_millis(10));
                 hound::WavReader::open(&path).ok()
             })
-            .expect("the file is finished");
+            .expect("the file is finished within a minute");
         let samples: Vec<i16> = wav.into_samples().map(|s| s.expect("a sample")).collect();
         let left: Vec<i16> = samples.iter().step_by(2).copied().collect();
         let right: Vec<i16> = samples.iter().skip(1).step_by(2).copied().collect();

@@ -45,8 +45,25 @@ impl CancelFlag {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    /// Makes `text` a program at `path`. Another process writes the file: a process that some other thread begins just now
+    /// would have it open, too, if we had, and what is open to be written can't be run.
+    pub(crate) fn write_program(path: &Path, text: &str) {
+        let mut writer = Command::new("sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        writer.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("read");
+        assert!(writer.wait().expect("it ends").success(), "{} was not written", path.display());
+    }
 
     #[test]
     fn a_child_is_cancelled_with_its_parent_and_alone() {

@@ -129,8 +129,8 @@ async fn only_what_does_no_harm_is_sent_twice() {
     let busy = service(&[(0, 503, "")]).await;
     let reply = busy.tools(CANCEL, "").run("tool", &order("440017")).await.expect("an answer");
     assert_eq!((reply.status, busy.seen().len()), (503, 1), "a POST is sent once");
-    let slow = service(&[(5_000, 200, "{}")]).await;
-    let failed = slow.tools(CANCEL, "timeout_ms = 200").run("tool", &order("440017")).await.expect_err("too slow");
+    let slow = service(&[(600_000, 200, "{}")]).await;
+    let failed = slow.tools(CANCEL, "timeout_ms = 2000").run("tool", &order("440017")).await.expect_err("too slow");
     assert!(failed.perhaps_done, "it arrived: {failed:?}");
     assert_eq!(slow.seen().len(), 1);
     let gone = ToolSpec::parse("tool", CANCEL).expect("a tool");

@@ -29,8 +29,8 @@ use super::spec::{Arguments, McpSpec, ToolFailed, ToolReply, ToolSpec};
 use crate::cli::explain;
 use crate::config::{McpServer, ToolsConfig};
 
-/// To start a server and shake hands with it.
-const CONNECT: Duration = Duration::from_secs(10);
+/// To start a server and shake hands with it. Tests have no need to hurry, and the machine may be busy with others.
+const CONNECT: Duration = Duration::from_secs(if cfg!(test) { 120 } else { 10 });
 /// Variables of our environment a server's process gets besides those it is given by name.
 const PASSED: &[&str] = &["PATH", "HOME", "LANG", "TMPDIR"];
 

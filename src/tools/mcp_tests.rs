@@ -61,7 +61,7 @@ ask = "What is your order number?"
 [mcp]
 server = "orders"
 tool = "order_status"
-timeout_ms = 500
+timeout_ms = 20000
 max_bytes = 1000
 [[say]]
 when = "status == 200"
@@ -84,8 +84,12 @@ fn server(url: &str, tools: &[&str]) -> ToolsConfig {
     }
 }
 
+/// The tool `order`, and `hasty`, which is the same without patience.
 fn toolbox(config: &ToolsConfig, text: &str) -> Result<Toolbox, ToolsError> {
-    let specs = vec![ToolSpec::parse("order", text).expect("a tool")];
+    let hasty = text.replace("timeout_ms = 20000", "timeout_ms = 500");
+    let specs =
+        [("order", text), ("hasty", hasty.as_str())].map(|(name, text)| ToolSpec::parse(name, text).expect("a tool"));
+    let specs = specs.to_vec();
     let (http, mcp) = (HttpTools::new(&specs, config)?, McpTools::new(&specs, config)?);
     Toolbox::new(specs, Box::new(Runners { http, mcp }))
 }
@@ -122,15 +126,21 @@ async fn a_tool_of_a_server_is_run_and_its_answer_is_data() {
     assert!(failed.reason.contains("no such order") && !failed.perhaps_done, "{failed:?}");
     let failed = tools.run("order", &number("000777")).await.expect_err("too long");
     assert!(failed.reason.contains("longer than 1000"), "{failed:?}");
-    let failed = tools.run("order", &number("000999")).await.expect_err("too slow");
+    let failed = tools.run("hasty", &number("000999")).await.expect_err("too slow");
     assert!(failed.reason.contains("500ms") && !failed.perhaps_done, "it changes nothing: {failed:?}");
+    let all = async {
+        while orders.asked.load(Ordering::SeqCst) < 5 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), all).await.expect("what nobody waited for arrives all the same");
     assert_eq!(orders.asked.load(Ordering::SeqCst), 5, "each was asked once");
 
     // What changes something may have been done when no answer comes.
     let changes = TOOL.replace("[parameters]", "changes = true\nconfirm = \"Shall I?\"\n[parameters]");
     let config = server(&format!("http://127.0.0.1:{port}/mcp"), &["order_status"]);
     let tools = toolbox(&config, &changes).expect("tools");
-    assert!(tools.run("order", &number("000999")).await.expect_err("too slow").perhaps_done);
+    assert!(tools.run("hasty", &number("000999")).await.expect_err("too slow").perhaps_done);
 
     // A server that is gone was never asked.
     server_task.abort_all();
@@ -149,7 +159,7 @@ fn only_named_tools_of_known_servers_on_allowed_hosts_are_asked() {
     assert!(refused(&ToolsConfig { mcp: BTreeMap::new(), ..good.clone() }, TOOL).contains("[tools.mcp.orders]"));
     assert!(refused(&ToolsConfig { allow_hosts: Vec::new(), ..good.clone() }, TOOL).contains("allow_hosts"));
     assert!(refused(&ToolsConfig { allow_private: false, ..good }, TOOL).contains("allow_private"));
-    let repeated = TOOL.replace("changes", "x").replace("timeout_ms = 500", "timeout_ms = 500\nretries = 2");
+    let repeated = TOOL.replace("changes", "x").replace("timeout_ms = 20000", "timeout_ms = 20000\nretries = 2");
     let changing = repeated.replace("[parameters]\n", "changes = true\nconfirm = \"Shall I?\"\n[parameters]\n");
     assert!(ToolSpec::parse("order", &repeated).is_ok(), "it changes nothing");
     assert!(ToolSpec::parse("order", &changing).is_err_and(|error| error.to_string().contains("idempotent")));
@@ -167,9 +177,8 @@ async fn a_server_made_with_the_reference_library_is_understood() {
         tools: vec!["order_status".to_owned()],
         ..McpServer::default()
     };
-    let text = TOOL.replace("timeout_ms = 500", "timeout_ms = 20000");
     let config = ToolsConfig { mcp: BTreeMap::from([("orders".to_owned(), stdio)]), ..ToolsConfig::default() };
-    let tools = toolbox(&config, &text).expect("tools");
+    let tools = toolbox(&config, TOOL).expect("tools");
     for _ in 0..2 {
         let reply = tools.run("order", &number("482913")).await.expect("a reply");
         assert_eq!((reply.status, reply.body["state"].as_str()), (200, Some("packed")));

@@ -17,6 +17,13 @@ use super::openai::{Endpoint, OpenAiClient};
 use super::{ChatMessage, ChatRequest, ChatSummary, LanguageModel, LlmError, Role};
 use crate::telemetry::Secret;
 
+/// For what is to come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For what is not to come.
+const HASTE: Duration = Duration::from_millis(200);
+/// Longer than any test.
+const NEVER_MS: u64 = 600_000;
+
 fn request() -> ChatRequest {
     ChatRequest {
         messages: vec![ChatMessage { role: Role::User, content: "Hello?".to_owned() }],
@@ -24,14 +31,22 @@ fn request() -> ChatRequest {
         temperature: 0.0,
         choices: Vec::new(),
         tools: Vec::new(),
-        first_token_deadline: Duration::from_millis(400),
-        next_token_deadline: Duration::from_millis(400),
+        first_token_deadline: PATIENCE,
+        next_token_deadline: PATIENCE,
     }
 }
 
 async fn generate(llm: &dyn LanguageModel) -> (Vec<String>, Result<ChatSummary, LlmError>) {
+    generate_within(llm, PATIENCE, PATIENCE).await
+}
+
+async fn generate_within(
+    llm: &dyn LanguageModel,
+    first_token_deadline: Duration,
+    next_token_deadline: Duration,
+) -> (Vec<String>, Result<ChatSummary, LlmError>) {
     let (sender, mut receiver) = mpsc::channel(64);
-    let result = llm.generate(request(), sender).await;
+    let result = llm.generate(ChatRequest { first_token_deadline, next_token_deadline, ..request() }, sender).await;
     let mut pieces = Vec::new();
     while let Some(piece) = receiver.recv().await {
         pieces.push(piece);
@@ -83,8 +98,8 @@ async fn the_fake_keeps_the_contract() {
     let fake = FakeLlm::paced(Duration::from_millis(5), Duration::from_millis(1))
         .scripted([Ok("We open at nine.".to_owned())]);
     keeps_the_contract(&fake, "We open at nine.").await;
-    let slow = FakeLlm::paced(Duration::from_secs(60), Duration::ZERO);
-    assert!(matches!(generate(&slow).await.1, Err(LlmError::Stalled(_))));
+    let slow = FakeLlm::paced(Duration::from_millis(NEVER_MS), Duration::ZERO);
+    assert!(matches!(generate_within(&slow, HASTE, PATIENCE).await.1, Err(LlmError::Stalled(_))));
 }
 
 #[tokio::test]
@@ -137,12 +152,12 @@ async fn failures_are_told_apart() {
     let (client, _guard) = server(200, &[(0, "data: nonsense\n\n")]).await;
     assert!(matches!(generate(&client).await.1, Err(LlmError::Malformed(_))));
 
-    let (client, _guard) = server(200, &[(5_000, "data: {}\n\n")]).await;
-    assert!(matches!(generate(&client).await.1, Err(LlmError::Stalled(_))), "no first token");
+    let (client, _guard) = server(200, &[(NEVER_MS, "data: {}\n\n")]).await;
+    assert!(matches!(generate_within(&client, HASTE, PATIENCE).await.1, Err(LlmError::Stalled(_))), "no first token");
 
     let (client, _guard) =
-        server(200, &[(0, "data: {\"choices\":[{\"delta\":{\"content\":\"We\"}}]}\n\n"), (5_000, "x")]).await;
-    let (pieces, result) = generate(&client).await;
+        server(200, &[(0, "data: {\"choices\":[{\"delta\":{\"content\":\"We\"}}]}\n\n"), (NEVER_MS, "x")]).await;
+    let (pieces, result) = generate_within(&client, PATIENCE, HASTE).await;
     assert_eq!(pieces, ["We"]);
     assert!(matches!(result, Err(LlmError::Stalled(_))), "no next token");
 

@@ -54,8 +54,8 @@ mod tests {
             temperature: 0.0,
             choices: Vec::new(),
             tools: Vec::new(),
-            first_token_deadline: Duration::from_secs(2),
-            next_token_deadline: Duration::from_secs(1),
+            first_token_deadline: Duration::from_secs(60),
+            next_token_deadline: Duration::from_secs(60),
         }
     }
 

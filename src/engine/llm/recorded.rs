@@ -92,8 +92,8 @@ async fn read(bytes: &Bytes, size: usize, kind: &'static str) -> (Vec<String>, R
         temperature: 0.0,
         choices: Vec::new(),
         tools: Vec::new(),
-        first_token_deadline: Duration::from_secs(20),
-        next_token_deadline: Duration::from_secs(20),
+        first_token_deadline: Duration::from_secs(60),
+        next_token_deadline: Duration::from_secs(60),
     };
     let (sender, mut receiver) = mpsc::channel(4_096);
     let result = client.generate(request, sender).await;

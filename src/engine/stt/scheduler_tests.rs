@@ -74,7 +74,7 @@ impl Bench {
 
     /// Which job has begun. Blocks the test's thread, which no worker needs.
     fn begun(&self) -> usize {
-        self.begun.recv_timeout(Duration::from_secs(10)).expect("a job begins")
+        self.begun.recv_timeout(LONG).expect("a job begins")
     }
 
     fn let_one_go(&self) {
@@ -209,12 +209,14 @@ async fn cancelled_and_dropped_jobs_are_given_up() {
 #[tokio::test]
 async fn two_workers_decode_at_once_and_share_the_budget() {
     let bench = Bench::new(2, 16);
+    // All are in line before the first can begin: alone it would have both cores.
+    let busy = bench.budget.acquire(Priority::Reply, 2, LONG).await.expect("free");
     let jobs =
         [bench.submit(1, JobKind::Final), bench.submit(2, JobKind::Speculative), bench.submit(3, JobKind::Final)];
+    drop(busy);
     let mut begun = [bench.begun(), bench.begun()];
     begun.sort_unstable();
-    assert_eq!(bench.budget.in_use(), 2);
-    assert!(begun == [1, 2] || begun == [1, 3], "{begun:?}");
+    assert_eq!((begun, bench.budget.in_use()), ([1, 3], 2));
     (0..3).for_each(|_| bench.let_one_go());
     let mut texts: Vec<String> = futures::future::join_all(jobs.map(text)).await;
     texts.sort();
@@ -252,13 +254,14 @@ async fn speculations_are_left_out_before_finals_are_refused() {
     assert_eq!(bench.scheduler.load(), Load::NoPartials);
     finals.push(bench.submit(second, JobKind::Final));
     assert!(matches!(bench.try_submit(1, JobKind::Speculative, LONG), Err(SttError::Shed("speculative"))));
-    finals.extend((0..3).map(|_| bench.submit(second, JobKind::Final)));
+    // Enough of them, however much of the running one is thought to be done by now.
+    finals.extend((0..4).map(|_| bench.submit(second, JobKind::Final)));
     assert_eq!(bench.scheduler.load(), Load::SmallModel, "which there is none of");
     let late = bench.try_submit(second, JobKind::Final, Duration::from_secs(1));
-    assert!(matches!(late, Err(SttError::Overloaded(5))), "at once, and not after a second");
+    assert!(matches!(late, Err(SttError::Overloaded(6))), "at once, and not after a second");
     assert_eq!(bench.scheduler.load(), Load::Shedding);
     finals.push(bench.submit(second, JobKind::Final)); // with time enough it is taken
-    (0..7).for_each(|_| bench.let_one_go());
+    (0..8).for_each(|_| bench.let_one_go());
     assert_eq!(text(running).await, second.to_string());
     for job in finals {
         assert_eq!(text(job).await, second.to_string());
@@ -276,7 +279,7 @@ async fn the_small_model_hears_finals_under_load() {
     let cancel = CancelFlag::new();
     let submit = |kind| scheduler.submit(utterance(vec![1; 16_000]), kind, LONG, &cancel).expect("room");
     let speculation = submit(JobKind::Speculative);
-    begins.recv_timeout(Duration::from_secs(10)).expect("it begins");
+    begins.recv_timeout(LONG).expect("it begins");
     let finals: Vec<SttJob> = (0..6).map(|_| submit(JobKind::Final)).collect();
     assert_eq!(scheduler.load(), Load::SmallModel);
     go.send(()).expect("the engine listens");

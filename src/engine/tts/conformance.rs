@@ -79,7 +79,7 @@ fn installed_programs_conform() {
 #[cfg(feature = "onnx")]
 #[test]
 fn the_piper_voice_conforms() {
-    if let Some(voice) = super::piper::tests::fetched_voice(2) {
+    if let Some(voice) = super::piper::tests::steady_voice(2) {
         check(&voice);
     }
 }

@@ -77,6 +77,7 @@ mod heard {
     use std::ops::ControlFlow;
 
     use super::super::TextToSpeech;
+    use super::super::piper::tests::steady_voice;
     use super::super::program::ProgramVoice;
     use super::*;
     use crate::audio::g711::{decode_ulaw, encode_ulaw};
@@ -136,7 +137,7 @@ mod heard {
 
     #[test]
     fn what_is_said_is_understood_over_the_telephone() {
-        let (Some(voice), Some(recogniser)) = (fetched_voice(1), recogniser()) else { return };
+        let (Some(voice), Some(recogniser)) = (steady_voice(1), recogniser()) else { return };
         let (errors, total, _) = round_trip(&voice, &recogniser, &SENTENCES[..5]);
         assert!(errors * 7 < total, "{errors} of {total} words were not understood");
     }

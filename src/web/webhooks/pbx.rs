@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn voice() -> Voice {
-        let options = VoiceOptions { workers: 1, cache_bytes: 0, patience: VoiceOptions::PATIENCE };
+        let options = VoiceOptions { workers: 1, cache_bytes: 0, patience: std::time::Duration::from_secs(60) };
         Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), options)
     }
 

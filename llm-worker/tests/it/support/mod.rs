@@ -40,7 +40,7 @@ impl Worker {
 
     pub fn start_with(flags: &[&str], token: Option<&str>) -> Option<Self> {
         let worker = Self::launch(flags, token)?;
-        for _ in 0..600 {
+        for _ in 0..2_400 {
             let health = worker.get("/health");
             match (health.status, health.json()["status"].as_str()) {
                 (200, Some("ok")) => return Some(worker),
@@ -48,7 +48,7 @@ impl Worker {
                 other => panic!("a starting worker is ok or loading, not {other:?}"),
             }
         }
-        panic!("the model did not load in 30 s");
+        panic!("the model did not load in two minutes");
     }
 
     /// Starts a worker that may still be loading.
@@ -106,14 +106,14 @@ impl Worker {
     #[track_caller]
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut health = Value::Null;
-        for _ in 0..6_000 {
+        for _ in 0..24_000 {
             health = self.get("/health").json();
             if wanted(&health) {
                 return health;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("{what} did not come in 30 s: {health}");
+        panic!("{what} did not come in two minutes: {health}");
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
@@ -124,13 +124,13 @@ impl Worker {
     /// Waits for the process to end.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
-        for _ in 0..3_000 {
+        for _ in 0..12_000 {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("the worker did not end in 30 s");
+        panic!("the worker did not end in two minutes");
     }
 }
 

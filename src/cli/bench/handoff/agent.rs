@@ -141,7 +141,7 @@ impl Agent {
             began_well = true;
             match self.session(socket, &mut life).await {
                 Gone::For(away) => {
-                    self.board.left(self.number);
+                    self.board.left(self.number, Instant::now());
                     sleep(away).await;
                 }
                 Gone::Done => return Ok(None),
@@ -286,7 +286,7 @@ impl Agent {
             }
             ToAgent::Connected { call_id, .. } => {
                 let call = call_id.to_string();
-                self.board.joined(self.number, &call);
+                self.board.joined(self.number, &call, now);
                 self.board.passes(Where::Bridged);
                 life.call = Some(call);
                 match life.fault {
@@ -301,7 +301,7 @@ impl Agent {
             }
             ToAgent::CallEnded { call_id, .. } => {
                 life.call = None;
-                self.board.left(self.number);
+                self.board.left(self.number, now);
                 let done = FromAgent::WrapUp { call_id, note: String::new(), disposition: "resolved".to_owned() };
                 match life.fault {
                     Fault::KilledInWrapUp => plan(soon, kill(self)),
@@ -314,7 +314,7 @@ impl Agent {
                 life.state = state;
                 if state != AgentState::OnContact && life.call.take().is_some() {
                     // The caller went to somebody else while this agent was silent or away.
-                    self.board.left(self.number);
+                    self.board.left(self.number, now);
                 }
                 match state {
                     AgentState::Missed | AgentState::Error => {

@@ -249,8 +249,7 @@ async fn stormy(args: &Args, config: Config) -> Result<Stormy, CliError> {
     let _ = end.send(true);
     let stuck = drain(agents).await.map_err(failed)?;
     let books = server.close().await?;
-    let mut seen = board.see();
-    let (double, faults) = (std::mem::take(&mut seen.double_bridges), std::mem::take(&mut seen.faults));
+    let (double, faults) = (board.double_bridges(), std::mem::take(&mut board.see().faults));
     Ok(Stormy { lost, double, stuck, books, faults, served })
 }
 
