@@ -20,7 +20,7 @@ use warmline::telephony::protocol::Digit;
 
 use crate::support::front_desk::{FrontDesk, PATIENCE, configuration, knowledge, they_hear_each_other, until};
 use crate::support::recordings::go_forward;
-use crate::support::tones::{best_share, tone};
+use crate::support::tones::{best_share, tone, voiced_ms};
 
 /// An entry that only this company has: the fact can't come from anywhere else.
 const ENTRY: &str = r#"+++
@@ -75,18 +75,23 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     let ears = Whisper::load(&model, "en", 1).expect("loads");
     until("the fact is heard", async || holds_the_fact(&ears, &call.captured_audio().reply[before..])).await;
 
-    // The caller speaks over the next answer: it stops, and the provider's buffer is cleared. On a machine that stalls the
-    // words may be known only after the answer has ended; then there is nothing to clear, and it is tried again.
+    // The caller speaks over the next answer: it stops, and the provider's buffer is cleared. More must have been heard than
+    // that the answer takes a moment, after which there is nothing to clear. On a machine that stalls the answer may be over
+    // before the caller's voice is noticed: it is tried again.
     let mut cleared = false;
     for _ in 0..3 {
-        call.play("again", &speech).await.expect("played");
-        call.wait_reply_start(PATIENCE).await.expect("an answer");
+        let again = call.begin("again", &speech).await.expect("played");
+        until("an answer is heard", async || {
+            voiced_ms(call.captured_audio().reply.get(again.end..).unwrap_or_default()) >= 2_500
+        })
+        .await;
         let since = call.events(0).len();
         call.begin("over it", &speech).await.expect("played");
-        cleared = call.wait_event(since, PATIENCE / 3, |event| matches!(event, Event::Cleared)).await.is_ok();
+        cleared = call.wait_event(since, PATIENCE / 6, |event| matches!(event, Event::Cleared)).await.is_ok();
         if cleared {
             break;
         }
+        call.wait_reply_end(Duration::from_millis(900), PATIENCE).await.expect("an answer");
     }
     assert!(cleared, "playback is cleared");
 

@@ -131,8 +131,7 @@ impl Caller {
         let began = Instant::now();
         let greeting = self.hangs_up == HangsUp::Greeting;
         let first = began + self.presses_after;
-        let mut kills = self.board.see().kills;
-        let (mut socket, dialect) = self.connect(began + PATIENCE).await?;
+        let (mut socket, dialect, mut kills) = self.connect(began + PATIENCE).await?;
         let mut line = Line {
             dialect,
             queue: VecDeque::new(),
@@ -150,8 +149,7 @@ impl Caller {
             }
             // The line is dead, and nobody said goodbye.
             let broke_at = Instant::now();
-            let now = self.board.see().kills;
-            let hung_up = std::mem::replace(&mut kills, now) == now;
+            let hung_up = kills.is_multiple_of(2) && self.board.see().kills == kills;
             if line.heard_frames >= CONVERSATION || hung_up && line.joined && line.heard_frames > 0 {
                 return Ok(Ending::Served);
             }
@@ -163,7 +161,7 @@ impl Caller {
                 return Ok(Ending::HungUp); // Before the line was up again.
             }
             let on_record = line.pressed_at.is_some_and(|at| at + WRITTEN < broke_at);
-            (socket, line.dialect) = loop {
+            (socket, line.dialect, kills) = loop {
                 match self.is_brought_back(line.patience).await? {
                     Some(token) => self.dial.token = Some(token),
                     None if on_record && self.dial.provider == "twilio" => {
@@ -191,12 +189,13 @@ impl Caller {
         }
     }
 
-    /// A socket of a call, new or brought back; the server may be on its way up.
-    async fn connect(&self, by: Instant) -> Result<(Socket, Box<dyn Dialect>), String> {
+    /// A socket of a call, new or brought back; the server may be on its way up. With what was known of its deaths before.
+    async fn connect(&self, by: Instant) -> Result<(Socket, Box<dyn Dialect>, usize), String> {
         loop {
+            let kills = self.board.see().kills;
             match self.try_to_connect().await {
                 Err(_) if Instant::now() < by && self.board.see().kills > 0 => sleep(RETRIES).await,
-                result => return result,
+                result => return result.map(|(socket, dialect)| (socket, dialect, kills)),
             }
         }
     }

@@ -241,7 +241,7 @@ pub(super) struct Seen {
     pub faults: BTreeMap<&'static str, usize>,
     /// The server is to be killed when somebody is there.
     pub armed: Option<Where>,
-    /// So often it was killed.
+    /// Twice as often as it was killed; odd while it dies.
     pub kills: usize,
     /// Moments of the one call there is, for those who measure.
     pub pressed: Option<Instant>,

@@ -76,9 +76,11 @@ impl House {
     }
 
     async fn kill(&mut self, board: &Board) -> Result<(), CliError> {
+        // Told before and after: whoever connects to a process that dies just then is not hung up on.
         board.see().kills += 1;
         let _ = self.process.start_kill();
         let _ = self.process.wait().await;
+        board.see().kills += 1;
         self.process = start(self.folder.path(), self.listen, self.callers).await?;
         Ok(())
     }
