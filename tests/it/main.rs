@@ -10,6 +10,8 @@ mod edits;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;
+mod moving;
+mod outside;
 mod phone_agent;
 #[cfg(feature = "whisper")]
 mod scribe;
