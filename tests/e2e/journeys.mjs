@@ -14,16 +14,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { loudest, openBrowser, untilMain } from "./browser.mjs";
+import { AUDIBLE, SILENT, becomes, count, firstMain, heard, heardAgain, openBrowser, secondsOf, seen, silence, untilMain, written } from "./browser.mjs";
 import { openSite, widgetJourney } from "./sites.mjs";
 import { voice, wav } from "./voice.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const shots = process.env.SHOTS ?? join(here, "shots");
-const AUDIBLE = 0.01;
-const SILENT = 0.003;
-/** For what people and sockets do one after the other on a busy machine. */
-const PATIENCE = 30_000;
 const PASSWORD = "correct horse battery";
 
 let passed = 0;
@@ -57,7 +53,8 @@ async function startServer(folder, origins) {
       `[stt]\nengine = "off"\n[llm]\nengine = "off"\n[vad]\nengine = "energy"\n[tts]\nengine = "program"\n` +
       `[dialog]\nembedding = ""\nknowledge_dir = "${knowledge}"\n` +
       `[browser]\nwidget_origins = ${JSON.stringify(origins)}\n[review]\nscenarios_dir = "${join(folder, "scenarios")}"\n` +
-      `[handoff]\nwrap_up_s = 30\n[[routing.queues]]\nname = "main"\nparallel = 2\n`,
+      // Nothing runs out by itself here, however long pages and pictures take.
+      `[handoff]\noffer_timeout_s = 300\nresume_s = 120\nwrap_up_s = 3600\n[[routing.queues]]\nname = "main"\nparallel = 2\n`,
   );
   const child = spawn(process.env.WARMLINE_BIN, ["serve", "--config", config], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
@@ -71,9 +68,8 @@ async function startServer(folder, origins) {
       if (found !== null) resolve({ name: found[1], password: found[2] });
     });
   });
-  for (let i = 0; i < 100 && !(await fetch(`${url}/readyz`).then((answer) => answer.ok, () => false)); i++) {
-    await new Promise((done) => setTimeout(done, 200));
-  }
+  const ready = () => fetch(`${url}/readyz`).then((answer) => answer.ok, () => false);
+  if (!(await becomes(ready, (is) => is))) throw new Error(`the server is not ready: ${log.join("").slice(-2_000)}`);
   return { url, admin: password, stop: () => child.kill(), log };
 }
 
@@ -112,15 +108,27 @@ const choose = async (page, state) => {
 async function call(caller, url) {
   await caller.goto(url);
   await caller.getByRole("button", { name: "Call", exact: true }).click();
-  await untilMain(caller, "the call connects", (data) => data.phase === "live", 15_000);
-  await caller.locator('.line[data-who="assistant"]').first().waitFor({ timeout: 20_000 });
+  await untilMain(caller, "the call connects", (data) => data.phase === "live");
+  await caller.locator('.line[data-who="assistant"]').first().waitFor();
 }
 
 /** What is said before the notice was heard is not recorded. */
 async function untilRecorded(caller) {
-  await caller.locator(".line", { hasText: "This call is recorded" }).first().waitFor({ timeout: 20_000 });
+  await caller.locator(".line", { hasText: "This call is recorded" }).first().waitFor();
+  await untilHeard(caller);
+}
+
+/** A sentence that has just begun is over: its mark was played. On a page that was slow to show it, that may have been before. */
+async function untilHeard(caller) {
   const { marksPlayed } = (await untilMain(caller, "marks come back", () => true)).data;
-  await untilMain(caller, "the notice was heard", (data) => Number(data.marksPlayed) > Number(marksPlayed), 20_000);
+  await untilMain(caller, "the sentence was heard", (data) => Number(data.marksPlayed) > Number(marksPlayed), 15_000).catch(() => undefined);
+}
+
+/** Which of `pages` shows a notice first. It goes by itself, so that it is looked for before it comes. */
+function firstTold(pages, text) {
+  const first = Promise.race(pages.map((page) => page.getByText(text).first().waitFor().then(() => page)));
+  first.catch(() => undefined); // It is told where it is awaited.
+  return first;
 }
 
 /** One offer, two who accept it in the same moment. */
@@ -130,23 +138,19 @@ async function race(url, { caller, ann, ben }) {
   await call(caller, url);
   await untilRecorded(caller);
   await caller.locator("body").press("0");
-  await Promise.all([ann, ben].map((each) => untilMain(each, "the offer", (data) => data.phase === "offer", 20_000)));
+  await Promise.all([ann, ben].map((each) => untilMain(each, "the offer", (data) => data.phase === "offer")));
   check("two agents are offered the same caller", true);
+  const told = firstTold([ann, ben], "given to somebody else");
   // By the pages' own clocks: a click from here waits for the card to lie still, and the other would have won by then.
   const moment = Date.now() + 500;
   const accept = (at) => setTimeout(() => document.querySelector("#accept")?.click(), at - Date.now());
   await Promise.all([ann, ben].map((each) => each.evaluate(accept, moment)));
-  const winner = await Promise.race(
-    [ann, ben].map(async (each) => {
-      await untilMain(each, "the call", (data) => data.phase === "call", 20_000);
-      return each;
-    }),
-  );
+  const winner = await firstMain([ann, ben], "the call", (data) => data.phase === "call");
   const loser = winner === ann ? ben : ann;
   await untilMain(loser, "the other is free again", (data) => data.phase === "idle" && data.state === "available");
   check("exactly one has the caller, the other is free again", true, winner === ann ? "ann won" : "ben won");
-  check("and is told that somebody else has them", await loser.getByText("given to somebody else").isVisible());
-  check("the caller hears the winner", (await loudest(caller, "heardLevel")) > AUDIBLE);
+  check("and is told that somebody else has them", (await told) === loser);
+  check("the caller hears the winner", (await heard(caller)) > AUDIBLE);
   await shot(loser, "30-race-lost");
   return { winner, loser };
 }
@@ -155,21 +159,20 @@ async function race(url, { caller, ann, ben }) {
 async function barge(url, { caller, sue, winner }) {
   await sue.goto(`${url}/wallboard`);
   await winner.locator("body").press("m");
-  await winner.waitForTimeout(800);
-  check("the caller hears nobody while the agent is muted", (await loudest(caller, "heardLevel")) < SILENT);
+  check("the caller hears nobody while the agent is muted", (await silence(caller)) < SILENT);
   const row = sue.locator('.live-call[data-stage="agent"]').first();
   await row.getByRole("button", { name: "Listen" }).click();
   await sue.locator(".supervising").waitFor();
-  check("nor a supervisor who listens", (await loudest(caller, "heardLevel")) < SILENT);
-  check("the agent is told", await winner.getByText("sue listens to this call").isVisible());
+  check("nor a supervisor who listens", (await silence(caller)) < SILENT);
+  check("the agent is told", await seen(winner.getByText("sue listens to this call")));
   await sue.getByRole("button", { name: "Whisper" }).click();
   await sue.getByText("Only the agent hears you.").waitFor();
   await sue.waitForTimeout(500);
-  check("whispering reaches the agent", (await loudest(winner, "heardLevel")) > AUDIBLE);
-  check("and not the caller", (await loudest(caller, "heardLevel")) < SILENT);
+  check("whispering reaches the agent", (await heard(winner)) > AUDIBLE);
+  check("and not the caller", (await silence(caller)) < SILENT);
   await sue.getByRole("button", { name: "Join" }).click();
   await sue.waitForTimeout(500);
-  check("joining reaches the caller", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE);
+  check("joining reaches the caller", (await heard(caller)) > AUDIBLE);
   await shot(sue, "31-barge");
   await sue.getByRole("button", { name: "Stop listening" }).or(sue.locator(".supervising .button").last()).first().click();
   await winner.locator("body").press("m");
@@ -179,12 +182,9 @@ async function barge(url, { caller, sue, winner }) {
 async function reload({ caller, winner }) {
   winner.once("dialog", (dialog) => dialog.accept());
   await winner.reload();
-  const back = await untilMain(winner, "the call is back", (data) => data.phase === "call", 20_000);
+  const back = await untilMain(winner, "the call is back", (data) => data.phase === "call");
   check("a tab that is loaded anew has its call again", true, `${back.ms} ms`);
-  const blocked = winner.getByRole("button", { name: "Turn the sound on" });
-  if (await blocked.isVisible()) await blocked.click();
-  await winner.waitForTimeout(1_000);
-  check("and both hear each other", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE && (await loudest(winner, "heardLevel", 3_000)) > AUDIBLE);
+  check("and both hear each other", (await heardAgain(winner)) > AUDIBLE && (await heard(caller)) > AUDIBLE);
   await winner.locator("#end").click();
   await untilMain(winner, "wrap-up", (data) => data.phase === "wrap_up");
   await winner.locator(".option").first().click();
@@ -199,17 +199,13 @@ async function review(url, { sue }) {
   // The last word is said, and written, a moment after the agent has ended the call.
   await sue.locator(".records tbody tr").first().locator(".tag", { hasText: "Spoke with a person" }).waitFor();
   await sue.locator(".row-link").first().click();
-  await sue.locator(".timeline canvas").nth(2).waitFor();
-  check("the call just made is drawn in time", (await sue.locator(".timeline canvas").count()) === 3);
-  await sue.getByText("Pressed 0 for a person").first().waitFor();
+  await written(sue, sue.getByText("Pressed 0 for a person").first());
+  check("the call just made is drawn in time", (await count(sue.locator(".timeline canvas"), 3)) === 3);
   check("and says why a person came", true);
-  const seconds = await sue.locator("audio").evaluate(async (audio) => {
-    for (let i = 0; i < 50 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
-    return audio.duration;
-  });
+  const seconds = await secondsOf(sue.locator("audio"), () => sue.reload());
   check("its recording plays", seconds > 3, `${seconds.toFixed(1)} s`);
   const parts = sue.locator(".score");
-  check("assistant and agent are scored on one rubric", (await parts.count()) === 2);
+  check("assistant and agent are scored on one rubric", (await count(parts, 2)) === 2);
   for (const row of [0, 1, 2, 3]) await parts.nth(1).locator("fieldset").nth(row).getByRole("radio", { name: "5" }).check();
   await parts.nth(1).getByRole("button", { name: "Save points" }).click();
   await parts.nth(1).getByText("The points are saved.").waitFor();
@@ -229,11 +225,11 @@ async function review(url, { sue }) {
 
 /** The note after a call. */
 async function finish(page) {
-  await untilMain(page, "wrap-up", (data) => data.phase === "wrap_up", PATIENCE);
+  await untilMain(page, "wrap-up", (data) => data.phase === "wrap_up");
   await page.locator(".option").first().click();
   await page.getByLabel("Note").fill("Done.");
   await page.getByRole("button", { name: "Save and finish" }).click();
-  await untilMain(page, "wrap-up is over", (data) => data.phase === "idle" && data.state === "available", PATIENCE);
+  await untilMain(page, "wrap-up is over", (data) => data.phase === "idle" && data.state === "available");
 }
 
 /** A colleague is asked, all three speak, the caller is given to the colleague, and from there on again: all by the buttons. */
@@ -241,46 +237,46 @@ async function colleagues(url, { caller, ann, ben, sue }) {
   await call(caller, url);
   await untilRecorded(caller);
   await caller.locator("body").press("0");
-  await untilMain(ann, "the offer", (data) => data.phase === "offer", PATIENCE);
+  await untilMain(ann, "the offer", (data) => data.phase === "offer");
   await ann.locator("#accept").click();
-  await untilMain(ann, "the call", (data) => data.phase === "call", PATIENCE);
-  await untilMain(ben, "the other is free", (data) => data.phase === "idle" && data.state === "available", PATIENCE);
+  await untilMain(ann, "the call", (data) => data.phase === "call");
+  await untilMain(ben, "the other is free", (data) => data.phase === "idle" && data.state === "available");
 
   await ann.locator("#consult").click();
   await ann.locator(".people").getByRole("button", { name: "ben" }).click();
-  await untilMain(ben, "the question", (data) => data.phase === "offer", PATIENCE);
-  check("a colleague is asked by name, and sees by whom", await ben.getByText("ann asks for your advice").isVisible());
+  await untilMain(ben, "the question", (data) => data.phase === "offer");
+  check("a colleague is asked by name, and sees by whom", await seen(ben.getByText("ann asks for your advice")));
   await ben.locator("#accept").click();
-  await ann.getByText("You and ben hear each other. The caller hears music.").waitFor({ timeout: PATIENCE });
-  check("the two hear each other", (await loudest(ann, "heardLevel", 3_000)) > AUDIBLE && (await loudest(ben, "heardLevel", 3_000)) > AUDIBLE);
+  await ann.getByText("You and ben hear each other. The caller hears music.").waitFor();
+  check("the two hear each other", (await heard(ann)) > AUDIBLE && (await heard(ben)) > AUDIBLE);
   await ann.getByRole("button", { name: "All three" }).click();
-  await ann.getByText("You, ben and the caller hear each other.").waitFor({ timeout: PATIENCE });
+  await ann.getByText("You, ben and the caller hear each other.").waitFor();
   await ann.locator("#mute").click();
   await ann.waitForTimeout(1_000);
-  check("in the conference the caller hears the colleague", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE);
-  check("and the colleague hears the caller", (await loudest(ben, "heardLevel", 3_000)) > AUDIBLE);
+  check("in the conference the caller hears the colleague", (await heard(caller)) > AUDIBLE);
+  check("and the colleague hears the caller", (await heard(ben)) > AUDIBLE);
   await ann.locator("#mute").click();
   await shot(ann, "34-conference");
   await ann.locator("#complete").click();
-  await ben.locator("#transfer").waitFor({ timeout: PATIENCE });
-  await untilMain(ann, "the first is done", (data) => data.phase === "wrap_up", PATIENCE);
-  check("the caller is given to the colleague", (await loudest(caller, "heardLevel", 3_000)) > AUDIBLE);
+  await ben.locator("#transfer").waitFor();
+  await untilMain(ann, "the first is done", (data) => data.phase === "wrap_up");
+  check("the caller is given to the colleague", (await heard(caller)) > AUDIBLE);
   await finish(ann);
 
   await ben.locator("#transfer").click();
-  await ben.locator(".people").getByRole("button", { name: "ann" }).click({ timeout: PATIENCE });
-  await untilMain(ann, "the caller is offered on", (data) => data.phase === "offer", PATIENCE);
+  await ben.locator(".people").getByRole("button", { name: "ann" }).click();
+  await untilMain(ann, "the caller is offered on", (data) => data.phase === "offer");
   await ann.locator("#accept").click();
-  await untilMain(ann, "the caller is ann's again", (data) => data.phase === "call", PATIENCE);
+  await untilMain(ann, "the caller is ann's again", (data) => data.phase === "call");
   await finish(ben);
-  check("the caller is given on, and heard there", (await loudest(ann, "heardLevel", 4_000)) > AUDIBLE);
+  check("the caller is given on, and heard there", (await heard(ann)) > AUDIBLE);
   await ann.locator("#end").click();
   await finish(ann);
 
   await sue.goto(`${url}/calls`);
   await sue.locator(".records tbody tr").first().locator(".tag", { hasText: "Spoke with a person" }).waitFor();
   await sue.locator(".row-link").first().click();
-  await sue.locator(".party-steps li").nth(4).waitFor();
+  await written(sue, sue.locator(".party-steps li").nth(4));
   const steps = await sue.locator(".party-steps li > span:last-child").allInnerTexts();
   const wanted = ["ann takes the caller.", "ann asks ben for advice.", "All three hear each other.", "ann gives the caller to ben."];
   // Whether the caller was in nobody's hands in between depends on how soon the offer was accepted.
@@ -303,7 +299,7 @@ async function keys(url, { sue }) {
   check("and nothing more", (await ask("users")).status === 403);
   await sue.reload();
   const row = sue.locator('[data-key="good"]').filter({ hasText: "Report" });
-  await row.getByText("Last used: Today").waitFor();
+  await row.getByText("Last used: ").waitFor();
   check("its use is seen, the key itself not any more", !(await sue.content()).includes(token));
   await row.getByRole("button", { name: "Revoke" }).click();
   await row.getByRole("button", { name: "Yes" }).click();
@@ -317,8 +313,8 @@ async function hours(url, { caller, ann, sue }) {
   await sue.getByRole("button", { name: "Give hours to main" }).click();
   for (const day of ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]) await sue.getByLabel(day).fill("00:00-24:00");
   await sue.getByText("With these hours: open now").waitFor();
-  // Today and tomorrow, so that midnight changes nothing.
-  for (const offset of [0, 1]) {
+  // Yesterday and tomorrow, too, so that neither midnight nor another zone changes anything.
+  for (const offset of [-1, 0, 1]) {
     const date = await sue.evaluate((days) => {
       const time = new Date(Date.now() + days * 86_400_000);
       return `${time.getFullYear()}-${String(time.getMonth() + 1).padStart(2, "0")}-${String(time.getDate()).padStart(2, "0")}`;
@@ -335,7 +331,7 @@ async function hours(url, { caller, ann, sue }) {
   await choose(ann, "Available");
   await call(caller, url);
   await caller.locator("body").press("0");
-  await caller.locator(".line", { hasText: "press one to leave a message" }).first().waitFor({ timeout: PATIENCE });
+  await caller.locator(".line", { hasText: "press one to leave a message" }).first().waitFor();
   check("outside the hours callers are told so, although somebody is there", (await ann.locator("#main").getAttribute("data-phase")) === "idle");
   await caller.getByRole("button", { name: "Hang up" }).click();
   await sue.getByRole("button", { name: "Change main" }).click();
@@ -351,21 +347,18 @@ async function voicemail(url, { caller, ann, ben }) {
   await choose(ben, "Break");
   await call(caller, url);
   await caller.locator("body").press("0");
-  await caller.locator(".line", { hasText: "press one to leave a message" }).first().waitFor({ timeout: 30_000 });
+  await caller.locator(".line", { hasText: "press one to leave a message" }).first().waitFor();
   check("a caller whom nobody can take is offered a message", true);
   await caller.locator("body").press("1");
-  await caller.locator(".line", { hasText: "Please speak after the tone" }).first().waitFor({ timeout: 20_000 });
-  await caller.waitForTimeout(9_000);
+  await caller.locator(".line", { hasText: "Please speak after the tone" }).first().waitFor();
+  await untilHeard(caller);
+  await caller.waitForTimeout(6_000);
   await caller.locator("body").press("#");
-  await untilMain(caller, "the call is over", (data) => data.phase === "ended", 30_000);
+  await untilMain(caller, "the call is over", (data) => data.phase === "ended");
   await ann.goto(`${url}/messages`);
   const message = ann.locator(".message").first();
-  await message.waitFor();
-  const seconds = await message.locator("audio").evaluate(async (audio) => {
-    audio.load();
-    for (let i = 0; i < 50 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
-    return audio.duration;
-  });
+  await written(ann, message);
+  const seconds = await secondsOf(message.locator("audio"), () => ann.reload());
   check("the message can be heard", seconds > 2, `${seconds.toFixed(1)} s`);
   await shot(ann, "33-voicemail");
   await ann.getByRole("button", { name: "Mark done" }).first().click();
@@ -376,11 +369,14 @@ async function voicemail(url, { caller, ann, ben }) {
 /** What an operator does before the first call and between calls. */
 async function operator(url, { sue }) {
   await sue.goto(`${url}/setup`);
-  await sue.getByRole("button", { name: "Check" }).click();
-  await sue.locator(".findings li").nth(4).waitFor();
-  const wrong = await sue.locator('.findings [data-ok="false"]').count();
-  check("the server finds itself at its address, websockets too", wrong === 0, `${await sue.locator(".findings li").count()} findings`);
-  await sue.getByText("A call came in").waitFor({ timeout: 1 }).catch(() => undefined);
+  const checked = async () => {
+    await sue.getByRole("button", { name: "Check" }).click();
+    await sue.locator(".findings li").first().waitFor();
+    return [await sue.locator(".findings li").count(), await sue.locator('.findings [data-ok="false"]').count()];
+  };
+  // On a busy machine it may not answer itself in time.
+  const [findings, wrong] = await becomes(checked, ([findings, wrong]) => findings > 4 && wrong === 0);
+  check("the server finds itself at its address, websockets too", findings > 4 && wrong === 0, `${findings} findings, ${wrong} wrong`);
   await sue.goto(`${url}/knowledge/new`);
   await sue.getByLabel("Short name").fill("parking");
   await sue.getByLabel("Entry", { exact: true }).last().fill(
@@ -394,11 +390,9 @@ async function operator(url, { sue }) {
   await sue.waitForURL("**/knowledge/parking");
   check("and kept", (await sue.getByLabel("Entry", { exact: true }).last().inputValue()).includes("Parking"));
   await sue.goto(`${url}/configuration`);
-  await sue.getByRole("button", { name: "Listen" }).click();
-  const spoken = await sue.locator("audio").evaluate(async (audio) => {
-    for (let i = 0; i < 100 && !(audio.duration > 0); i++) await new Promise((done) => setTimeout(done, 100));
-    return audio.duration;
-  });
+  const listen = () => sue.getByRole("button", { name: "Listen" }).click();
+  await listen();
+  const spoken = await secondsOf(sue.locator("audio"), listen);
   check("a sentence can be heard as callers hear it", spoken > 0.5, `${spoken.toFixed(1)} s`);
 }
 
@@ -433,7 +427,7 @@ async function main() {
     }
     await voicemail(server.url, people);
     await operator(server.url, people);
-    const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor({ timeout: 15_000 });
+    const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor();
     await widgetJourney({ url: server.url, named: sites[0], other: sites[1], context: caller.context(), check, shot, untilCall });
     for (const [i, { problems }] of browsers.entries()) check(`no errors in console ${i + 1}`, problems.length === 0, problems.join(" | "));
   } catch (error) {

@@ -211,6 +211,7 @@ function masked(number) {
 /** What a test or a developer can make happen. */
 function control(response, path, url) {
   if (path === "/mock/offer") desk.request(null, url.searchParams.get("reason") ?? "caller_asked");
+  if (path === "/mock/offers") desk.offerMs = Number(url.searchParams.get("ms"));
   if (path === "/mock/call") newCall();
   if (path === "/mock/busy") busy = url.searchParams.get("on") === "true";
   if (path === "/mock/drop-agent") desk.dropAgents();

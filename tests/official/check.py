@@ -44,6 +44,7 @@ from vonage_voice.models import connect_endpoints, ncco
 from vonage_voice.models.requests import CreateCallRequest
 from vonage_voice.voice import Voice
 
+PATIENCE_S = 60
 CALL = {"From": "+15005550006", "To": "+15005550001", "CallStatus": "ringing", "Direction": "inbound"}
 VONAGE_SECRET = "a secret of Vonage, of 32 bytes or more"
 KEY = SigningKey(bytes(range(32)))
@@ -72,7 +73,7 @@ def post(url, body, headers, kind="application/x-www-form-urlencoded"):
     request = urllib.request.Request(url, body.encode(), {"content-type": kind, **headers})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -82,6 +83,14 @@ class Api(http.server.BaseHTTPRequestHandler):
     """Telnyx' API: keeps what it was asked."""
 
     asked: typing.ClassVar[list] = []
+
+    @classmethod
+    def nth(cls, n):
+        """The request with this number, from 0, once it has come."""
+        until = time.monotonic() + PATIENCE_S
+        while len(cls.asked) <= n and time.monotonic() < until:
+            time.sleep(0.05)
+        return cls.asked[n]
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -286,14 +295,14 @@ def call_control(base):
     expect("… and so do we", status, 200)
     tampered = body.replace("v3:call", "v3:cell")
     expect("… and not a changed one", post(f"{base}/voice/telnyx/incoming", tampered, headers, "application/json")[0], 403)
-    (path, key, answer) = Api.asked[-1]
+    (path, key, answer) = Api.nth(0)
     expect("the first command goes where it should", (path, key), ("/v2/calls/v3:call/actions/answer", "Bearer KEY"))
     known = typing.get_type_hints(action_answer_params.ActionAnswerParams)
     expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
     payload = {"call_control_id": "v3:call", "client_state": answer["client_state"]}
     body = json.dumps({"data": {"id": "e-2", "record_type": "event", "event_type": "call.answered", "payload": payload}})
     post(f"{base}/voice/telnyx/incoming", body, telnyx_signed(body), "application/json")
-    (path, key, answer) = Api.asked[-1]
+    (path, key, answer) = Api.nth(1)
     expect("so does the second", (path, key), ("/v2/calls/v3:call/actions/streaming_start", "Bearer KEY"))
     known = typing.get_type_hints(action_start_streaming_params.ActionStartStreamingParams)
     expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
@@ -357,11 +366,12 @@ def main(program):
         }
         server = subprocess.Popen([program, "serve"], cwd=folder, env=environment, stderr=subprocess.DEVNULL)
         try:
-            for _ in range(200):
+            until = time.monotonic() + PATIENCE_S
+            while True:
                 with socket.socket() as probe:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
-                if server.poll() is not None:
+                if server.poll() is not None or time.monotonic() > until:
                     sys.exit("the server did not start")
                 time.sleep(0.05)
             twilio(base)
@@ -370,7 +380,7 @@ def main(program):
             vonage(base)
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE_S)
     sys.exit(1 if failures else 0)
 
 

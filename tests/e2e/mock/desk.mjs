@@ -7,7 +7,7 @@ import { BUSY, SUPERVISED, liveCalls } from "./live.mjs";
 
 const ASSISTANT = frames(voice(2_600, 190));
 const HOLD = frames(voice(1_200, 240, 16_000, 0.2));
-const RESUME_MS = 15_000;
+const RESUME_MS = Number(process.env.MOCK_RESUME_MS ?? 15_000);
 const DISPOSITIONS = ["resolved", "follow_up", "wrong_number", "spam", "other"];
 
 /** A caller in a browser. */
