@@ -11,7 +11,7 @@ use crate::support::calling::{Api, dial};
 use crate::support::front_desk::{FrontDesk, PATIENCE, greeted, until};
 use crate::support::tones::{best_share, tone};
 
-const TELEPHONES: &str = "[handoff]\ntelephones = { admin = \"+15005550006\" }\nwrap_up_s = 1\n";
+const TELEPHONES: &str = "[handoff]\ntelephones = { admin = \"+15005550006\" }\nwrap_up_s = 1\nreoffer_after_s = 1\n";
 const CALLER: &str = "CA00000000000000000000000000000007";
 
 async fn at_the_telephone(provider: &str, api: &Api) -> FrontDesk {
