@@ -85,12 +85,12 @@ class Api(http.server.BaseHTTPRequestHandler):
     asked: typing.ClassVar[list] = []
 
     @classmethod
-    def nth(cls, n):
-        """The request with this number, from 0, once it has come."""
+    def after(cls, n):
+        """The last request, once there are more than `n`."""
         until = time.monotonic() + PATIENCE_S
         while len(cls.asked) <= n and time.monotonic() < until:
             time.sleep(0.05)
-        return cls.asked[n]
+        return cls.asked[-1]
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -295,14 +295,15 @@ def call_control(base):
     expect("… and so do we", status, 200)
     tampered = body.replace("v3:call", "v3:cell")
     expect("… and not a changed one", post(f"{base}/voice/telnyx/incoming", tampered, headers, "application/json")[0], 403)
-    (path, key, answer) = Api.nth(0)
+    (path, key, answer) = Api.after(0)
     expect("the first command goes where it should", (path, key), ("/v2/calls/v3:call/actions/answer", "Bearer KEY"))
     known = typing.get_type_hints(action_answer_params.ActionAnswerParams)
     expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
     payload = {"call_control_id": "v3:call", "client_state": answer["client_state"]}
     body = json.dumps({"data": {"id": "e-2", "record_type": "event", "event_type": "call.answered", "payload": payload}})
+    before = len(Api.asked)
     post(f"{base}/voice/telnyx/incoming", body, telnyx_signed(body), "application/json")
-    (path, key, answer) = Api.nth(1)
+    (path, key, answer) = Api.after(before)
     expect("so does the second", (path, key), ("/v2/calls/v3:call/actions/streaming_start", "Bearer KEY"))
     known = typing.get_type_hints(action_start_streaming_params.ActionStartStreamingParams)
     expect("Telnyx' library knows every field of it", sorted(set(answer) - set(known)), [])
