@@ -26,7 +26,7 @@ use crate::engine::llm::openai::{Endpoint, OpenAiClient};
 use crate::engine::llm::worker::{self, WorkerSpec};
 use crate::engine::llm::{ChatMessage, LanguageModel};
 use crate::engine::stt::SpeechToText;
-use crate::engine::stt::scheduler::SttScheduler;
+use crate::engine::stt::scheduler::{Recognisers, SttScheduler};
 use crate::engine::tts::TextToSpeech;
 use crate::engine::tts::program::ProgramVoice;
 use crate::engine::tts::voice::{Voice, VoiceOptions};
@@ -298,11 +298,24 @@ pub fn load_vad(config: &Config) -> Result<Arc<dyn VadFactory>, CliError> {
 
 /// The recogniser behind its scheduler; none when it is off.
 pub fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttScheduler>>, CliError> {
+    let Some(recognisers) = load_recognisers(config)? else { return Ok(None) };
+    let scheduler = SttScheduler::start(recognisers, budget.clone(), &config.stt)
+        .map_err(|error| unusable(error, "Check `stt.workers`."))?;
+    Ok(Some(Arc::new(scheduler)))
+}
+
+/// The main recogniser alone. Blocking.
+pub fn load_recogniser(config: &Config) -> Result<Arc<dyn SpeechToText>, CliError> {
+    let off = || CliError::usage("speech recognition is off", "Set `stt.engine` to `whisper`.");
+    Ok(load_recognisers(config)?.ok_or_else(off)?.main)
+}
+
+fn load_recognisers(config: &Config) -> Result<Option<Recognisers>, CliError> {
     match config.stt.engine {
         SttMode::Off => Ok(None),
         #[cfg(feature = "whisper")]
         SttMode::Whisper => {
-            use crate::engine::stt::scheduler::{Recognisers, worker_count};
+            use crate::engine::stt::scheduler::worker_count;
             use crate::engine::stt::whisper::Whisper;
             let workers = worker_count(&config.stt);
             let load = |name: &str| {
@@ -313,28 +326,28 @@ pub fn load_stt(config: &Config, budget: &CpuBudget) -> Result<Option<Arc<SttSch
             };
             let small = &config.stt.small_model;
             let small = (!small.is_empty()).then(|| load(small)).transpose()?;
-            let engines = Recognisers { main: load(&config.stt.model)?, small };
-            let scheduler = SttScheduler::start(engines, budget.clone(), &config.stt)
-                .map_err(|error| unusable(error, "Check `stt.workers`."))?;
-            Ok(Some(Arc::new(scheduler)))
+            Ok(Some(Recognisers { main: load(&config.stt.model)?, small }))
         }
         #[cfg(not(feature = "whisper"))]
-        SttMode::Whisper => {
-            let _ = budget;
-            Err(unusable(
-                "this program was built without the `whisper` feature, so it can't recognise speech",
-                "Build with `cargo build --release --features whisper`, or use scripts/run, which does; \
-                 or set `stt.engine = \"off\"` to put every caller through to a person.",
-            ))
-        }
+        SttMode::Whisper => Err(unusable(
+            "this program was built without the `whisper` feature, so it can't recognise speech",
+            "Build with `cargo build --release --features whisper`, or use scripts/run, which does; \
+             or set `stt.engine = \"off\"` to put every caller through to a person.",
+        )),
     }
 }
 
 /// Loads the configured voice. Blocking.
 pub fn load_voice(config: &Config, budget: &CpuBudget) -> Result<Voice, CliError> {
-    let engine: Arc<dyn TextToSpeech> = match config.tts.engine {
+    Ok(Voice::new(load_mouth(config)?, budget.clone(), VoiceOptions::from(&config.tts)))
+}
+
+/// The voice's engine alone. Blocking.
+pub fn load_mouth(config: &Config) -> Result<Arc<dyn TextToSpeech>, CliError> {
+    match config.tts.engine {
         TtsMode::Program => {
-            Arc::new(ProgramVoice::find().map_err(|error| unusable(error, "Install flite or espeak-ng."))?)
+            let voice = ProgramVoice::find().map_err(|error| unusable(error, "Install flite or espeak-ng."))?;
+            Ok(Arc::new(voice))
         }
         #[cfg(feature = "onnx")]
         TtsMode::Piper => {
@@ -343,12 +356,11 @@ pub fn load_voice(config: &Config, budget: &CpuBudget) -> Result<Voice, CliError
             let options = PiperOptions { model, workers: config.tts.workers, length_scale: config.tts.length_scale };
             let piper = Piper::load(onnx(config)?, &options)
                 .map_err(|error| unusable(error, "Check `tts.voice`, or set `tts.engine = \"program\"`."))?;
-            Arc::new(piper)
+            Ok(Arc::new(piper))
         }
         #[cfg(not(feature = "onnx"))]
-        TtsMode::Piper => return Err(unusable(WITHOUT_ONNX, "Build with it, or set `tts.engine = \"program\"`.")),
-    };
-    Ok(Voice::new(engine, budget.clone(), VoiceOptions::from(&config.tts)))
+        TtsMode::Piper => Err(unusable(WITHOUT_ONNX, "Build with it, or set `tts.engine = \"program\"`.")),
+    }
 }
 
 /// Speaks every fixed sentence once, unheard, the greeting first; then the approved answers while nobody needs the cores.

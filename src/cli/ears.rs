@@ -27,7 +27,7 @@ use crate::config::{Config, SttConfig, TurnConfig};
 use crate::engine::CancelFlag;
 use crate::engine::cpu::CpuBudget;
 use crate::engine::stt::scheduler::{JobKind, SttScheduler};
-use crate::engine::stt::{Transcript, Utterance};
+use crate::engine::stt::{SpeechToText, Transcript, Utterance};
 use crate::engine::vad::VadFactory;
 
 /// A recording is not a caller: nobody hangs up because a decode takes long.
@@ -95,6 +95,20 @@ impl Ears {
         let off = || CliError::usage("speech recognition is off", "Set `stt.engine` to `whisper`.");
         let stt = engines::load_stt(&alone, &CpuBudget::from_config(&config.cpu))?.ok_or_else(off)?;
         Ok(Self { stt: Some(stt), ..Self::deaf(config)? })
+    }
+
+    /// With this recogniser instead of the configured one.
+    pub fn with(stt: Arc<dyn SpeechToText>, config: &Config) -> Result<Self, CliError> {
+        let alone = SttConfig { workers: 1, ..config.stt.clone() };
+        let stt = SttScheduler::start(stt, CpuBudget::from_config(&config.cpu), &alone)
+            .map_err(|error| CliError::failed(explain(&error), ""))?;
+        Ok(Self { stt: Some(Arc::new(stt)), ..Self::deaf(config)? })
+    }
+
+    /// The same, expecting no words before others.
+    #[must_use]
+    pub fn without_hints(self) -> Self {
+        Self { hints: Arc::from([]), ..self }
     }
 
     /// Hears turns, but no words.

@@ -1,17 +1,20 @@
 //! `warmline eval PATH`: scripted conversations through the real call machine, mind and desk, with verdicts.
 //!
-//! [`scenario`] reads them, [`play`] plays them as text, [`score`] judges, [`report`] writes them down; [`replay`] makes the
-//! decisions of runs and of recorded calls again with another configuration, [`curve`] over a range of thresholds.
+//! [`scenario`] reads them, [`play`] plays them as text and [`spoken`] by voice, [`score`] judges, [`report`] writes them down;
+//! [`replay`] makes the decisions of runs and of recorded calls again with another configuration, [`curve`] over a range of
+//! thresholds.
 
 mod baseline;
 mod curve;
 mod fit;
 pub mod garble;
+mod judge;
 pub mod play;
 mod replay;
 mod report;
 pub mod scenario;
 pub mod score;
+pub mod spoken;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,14 +25,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::baseline::{Baseline, Diff};
-use self::play::Stage;
-use self::scenario::Suite;
+use self::judge::Judge;
+use self::play::{Played, Stage};
+use self::scenario::{Scenario, Suite};
+use self::score::Verdict;
 use super::{CliError, say, say_json};
 use crate::app::engines;
 use crate::audio::units::Probability;
 use crate::call::machine::CallPolicy;
 use crate::config::{Config, LlmMode};
+use crate::dialog::knowledge::Knowledge;
 use crate::dialog::phrases::Phrases;
+use crate::telemetry::Secret;
 
 /// Arguments of `warmline eval`.
 #[derive(Debug, clap::Args)]
@@ -39,10 +46,13 @@ pub struct Args {
     /// With `--replay`: folders written by `--report`, or their `runs.jsonl`; none: the calls on record.
     #[arg(required_unless_present = "replay", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Play them by voice: real calls to a server in this process, with its real ears, mind and voice
+    #[arg(long, conflicts_with_all = ["fit", "noise", "replay"])]
+    audio: bool,
     /// Print one JSON object a metric
     #[arg(long)]
     json: bool,
-    /// Write what was said, judged and measured into this folder
+    /// Write what was said, judged and measured into this folder, with the sound if there was any
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Compare with the accepted run in this file; what got worse fails
@@ -63,6 +73,15 @@ pub struct Args {
     /// Let this share of the words of every scenario be heard wrong
     #[arg(long, value_name = "SHARE")]
     noise: Option<f64>,
+    /// Let a model at this OpenAI-compatible server read what passed: it may fail a call with a reason, and rescues none
+    #[arg(long, value_name = "URL", requires = "judge_model", conflicts_with_all = ["fit", "replay"])]
+    judge: Option<String>,
+    /// The judge's model
+    #[arg(long, value_name = "NAME", requires = "judge")]
+    judge_model: Option<String>,
+    /// The judge's key
+    #[arg(long, value_name = "SECRET", env = "WARMLINE_JUDGE_KEY", hide_env_values = true)]
+    judge_key: Option<String>,
     /// Only scenarios whose name begins so
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -96,8 +115,18 @@ struct Line<'a> {
     #[serde(flatten)]
     metric: &'a score::Metric,
     model: &'a str,
-    search: &'static str,
+    search: &'a str,
+    /// `text` or `audio`.
+    leg: &'static str,
     load: f64,
+}
+
+/// What was played, and with what.
+struct Ran {
+    runs: Vec<(Scenario, Played, Verdict)>,
+    knowledge: Arc<Knowledge>,
+    model: String,
+    search: &'static str,
 }
 
 /// Runs `warmline eval`.
@@ -124,50 +153,40 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
     if args.words_only {
         config.dialog.embedding.clear();
     }
+    suite.prepare(&mut config);
     if let Some(file) = &args.fit {
         config.llm.engine = LlmMode::Off;
         return refit(file, &suite, config).await;
     }
     let config = Arc::new(config);
-    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
-    let stage = stage(&config, &tracker, &cancel).await?;
-    let mut runs = Vec::new();
-    for scenario in std::mem::take(&mut suite.scenarios) {
-        let played = play::play(&stage, &scenario).await;
-        let verdict = score::judge(&scenario, &played);
-        if !args.json && !verdict.problems.is_empty() {
-            say(format!("✗ {} ({:?})", scenario.name, scenario.kind))?;
-            for problem in &verdict.problems {
-                say(format!("    {problem}"))?;
-            }
-        }
-        runs.push((scenario, played, verdict));
-    }
-    cancel.cancel();
-    tracker.close();
-    // The worker gets its time to end; the numbers are made.
-    let _ = tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await;
-    let metrics = score::metrics(&runs, &config.dialog.company, &stage.mind.knowledge.current());
-    let model = stage.mind.llm.as_ref().map_or("none", |llm| llm.name());
-    let search = if stage.mind.knowledge.current().is_semantic() { "words and meaning" } else { "words" };
+    let scenarios = std::mem::take(&mut suite.scenarios);
+    let ran = if args.audio {
+        by_voice(&args, scenarios, &config).await?
+    } else {
+        as_text(&args, scenarios, &config).await?
+    };
+    let Ran { mut runs, knowledge, model, search } = ran;
+    let opinions = opinions(&args, &config, &mut runs, &knowledge).await?;
+    let mut metrics = score::metrics(&runs, &config.dialog.company, &knowledge);
+    metrics.extend(opinions);
     let name = args.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
     for metric in &metrics {
         if args.json {
-            let load = super::bench::load();
-            say_json(&Line { eval: &name, metric, model, search, load })?;
+            let (load, leg) = (super::bench::load(), if args.audio { "audio" } else { "text" });
+            say_json(&Line { eval: &name, metric, model: &model, search, leg, load })?;
         } else {
             let score::Metric { metric, value, unit, n } = metric;
             say(format!("{metric:<34} {value:>9.4} {unit:<5} n={n}"))?;
         }
     }
     let mut broken = score::broken_bounds(&metrics, if args.only.is_some() { &EVERYTHING } else { &suite.bounds });
-    let now = Baseline::of(model, &runs, &metrics);
+    let now = Baseline::of(&model, &runs, &metrics);
     let diff = diff(&args, &now)?;
     if let Some(folder) = &args.report {
         let (broken, diff) = (&broken[..], diff.as_ref());
         report::write(
             folder,
-            &report::Run { path: &name, model, search, runs: &runs, metrics: &metrics, broken, diff },
+            &report::Run { path: &name, model: &model, search, runs: &runs, metrics: &metrics, broken, diff },
         )?;
     }
     let worse = diff.as_ref().map(Diff::regressions).unwrap_or_default();
@@ -188,6 +207,73 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
         broken.join("; "),
         if args.baseline.is_some() { "`--accept` accepts what got worse." } else { "" },
     ))
+}
+
+async fn as_text(args: &Args, scenarios: Vec<Scenario>, config: &Arc<Config>) -> Result<Ran, CliError> {
+    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let stage = stage(config, &tracker, &cancel).await?;
+    let mut runs = Vec::new();
+    for scenario in scenarios {
+        let played = play::play(&stage, &scenario).await;
+        let verdict = score::judge(&scenario, &played);
+        tell(args, &scenario, &verdict)?;
+        runs.push((scenario, played, verdict));
+    }
+    cancel.cancel();
+    tracker.close();
+    // The worker gets its time to end; the numbers are made.
+    let _ = tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await;
+    let knowledge = stage.mind.knowledge.current();
+    let model = stage.mind.llm.as_ref().map_or("none", |llm| llm.name()).to_owned();
+    let search = if knowledge.is_semantic() { "words and meaning" } else { "words" };
+    Ok(Ran { runs, knowledge, model, search })
+}
+
+async fn by_voice(args: &Args, scenarios: Vec<Scenario>, config: &Arc<Config>) -> Result<Ran, CliError> {
+    let knowledge = Knowledge::load(&config.dialog.knowledge_dir)
+        .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.knowledge_dir`."))?;
+    let played =
+        spoken::run(scenarios, config, |scenario, played| tell(args, scenario, &score::judge(scenario, played)))
+            .await?;
+    let runs = played
+        .into_iter()
+        .map(|(scenario, played)| {
+            let verdict = score::judge(&scenario, &played);
+            (scenario, played, verdict)
+        })
+        .collect();
+    let model = match config.llm.engine {
+        LlmMode::Off => "none",
+        LlmMode::Stub => "stub",
+        LlmMode::Embedded | LlmMode::Openai => config.llm.model.as_str(),
+    };
+    let search = if config.dialog.embedding.is_empty() { "words" } else { "words and meaning" };
+    Ok(Ran { runs, knowledge: Arc::new(knowledge), model: model.to_owned(), search })
+}
+
+/// What a judge was measured by, if there is to be one; what it fails has failed.
+async fn opinions(
+    args: &Args,
+    config: &Config,
+    runs: &mut [(Scenario, Played, Verdict)],
+    knowledge: &Knowledge,
+) -> Result<Vec<score::Metric>, CliError> {
+    let (Some(url), Some(model)) = (&args.judge, &args.judge_model) else { return Ok(Vec::new()) };
+    let key = Secret::new(args.judge_key.clone().unwrap_or_default());
+    let passed: Vec<bool> = runs.iter().map(|(_, _, verdict)| verdict.problems.is_empty()).collect();
+    let measured = Judge::remote(url, model, key, &config.dialog)?.review(runs, knowledge).await?;
+    let mut by_judge = runs.iter().zip(passed).filter(|(_, passed)| *passed);
+    by_judge.try_for_each(|((scenario, _, verdict), _)| tell(args, scenario, verdict))?;
+    Ok(measured)
+}
+
+/// Says what was wrong with a scenario, as soon as that is known.
+fn tell(args: &Args, scenario: &Scenario, verdict: &Verdict) -> Result<(), CliError> {
+    if args.json || verdict.problems.is_empty() {
+        return Ok(());
+    }
+    say(format!("✗ {} ({:?})", scenario.name, scenario.kind))?;
+    verdict.problems.iter().try_for_each(|problem| say(format!("    {problem}")))
 }
 
 /// What is different from the accepted run, if one is to be compared with.
@@ -250,12 +336,15 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::engine::llm::{ChatRequest, ChatSummary, LanguageModel, LlmError};
 
     /// What every machine can do, in a second: search by words alone, no model.
-    pub(super) async fn stage_without_model() -> (Stage, Config) {
+    pub(super) async fn stage_without_model(suite: &Suite) -> (Stage, Config) {
         let mut config = Config::default();
+        suite.prepare(&mut config);
         config.llm.engine = LlmMode::Off;
         config.dialog.embedding.clear();
         let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
@@ -263,23 +352,30 @@ mod tests {
         (stage, config)
     }
 
-    /// Both suites by words alone and without a model.
+    /// What a suite does as text, without a model: how many scenarios, which bounds are broken, what was wrong.
+    async fn played(folder: &str) -> (usize, Vec<String>, Vec<String>) {
+        let suite = Suite::load(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("evals").join(folder)]).expect("a suite");
+        let (stage, _) = stage_without_model(&suite).await;
+        let mut runs = Vec::new();
+        for scenario in suite.scenarios {
+            let played = play::play(&stage, &scenario).await;
+            let verdict = score::judge(&scenario, &played);
+            runs.push((scenario, played, verdict));
+        }
+        let metrics = score::metrics(&runs, "Larkfield", &stage.mind.knowledge.current());
+        let problems = runs.iter().flat_map(|(scenario, _, verdict)| {
+            verdict.problems.iter().map(|problem| format!("{}: {problem}", scenario.name))
+        });
+        (runs.len(), score::broken_bounds(&metrics, &suite.bounds), problems.collect())
+    }
+
+    /// All suites as text, by words alone and without a model.
     #[tokio::test]
     async fn the_suites_keep_their_bounds_without_any_model() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("evals");
-        for folder in ["fitting", "judging"] {
-            let suite = Suite::load(&[root.join(folder)]).expect("a suite");
-            let (stage, _) = stage_without_model().await;
-            let mut runs = Vec::new();
-            for scenario in suite.scenarios {
-                let played = play::play(&stage, &scenario).await;
-                let verdict = score::judge(&scenario, &played);
-                runs.push((scenario, played, verdict));
-            }
-            let metrics = score::metrics(&runs, "Larkfield", &stage.mind.knowledge.current());
-            let broken = score::broken_bounds(&metrics, &suite.bounds);
-            assert!(broken.is_empty(), "{folder}: {broken:?}");
-            assert!(runs.len() > 100, "{folder} has {} scenarios", runs.len());
+        for (folder, least) in [("fitting", 100), ("judging", 100), ("spoken", 12), ("chores", 6)] {
+            let (scenarios, broken, problems) = played(folder).await;
+            assert!(broken.is_empty(), "{folder}: {broken:?} {problems:#?}");
+            assert!(scenarios >= least, "{folder} has {scenarios} scenarios");
         }
     }
 
@@ -309,7 +405,7 @@ mod tests {
 
     /// How many injections succeed against the gullible model, of how many. `guarded`: as it is by default.
     async fn injected(guarded: bool) -> (usize, usize) {
-        let (mut stage, _) = stage_without_model().await;
+        let (mut stage, _) = stage_without_model(&Suite::default()).await;
         let mut mind = crate::call::mind::Mind::clone(&stage.mind);
         mind.llm = Some(Arc::new(Gullible));
         if !guarded {

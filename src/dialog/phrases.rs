@@ -262,6 +262,11 @@ impl Phrases {
 
     /// Every sentence that can be synthesised before it is needed, the greeting first.
     pub fn all(&self) -> Vec<String> {
+        self.prepared().iter().map(|phrase| self.text(phrase)).collect()
+    }
+
+    /// The same as what they are.
+    pub fn prepared(&self) -> Vec<Phrase> {
         let mut phrases = vec![
             Phrase::Greeting,
             Phrase::GreetingRest,
@@ -301,7 +306,7 @@ impl Phrases {
             phrases.insert(1, Phrase::Notice);
         }
         phrases.extend((1..=PLACES_PREPARED).map(|position| Phrase::StillWaiting { position }));
-        phrases.iter().map(|phrase| self.text(phrase)).collect()
+        phrases
     }
 }
 

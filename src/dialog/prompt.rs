@@ -206,6 +206,15 @@ fn template_of(built_in: &str) -> String {
     front_matter(built_in).map(|(_, template)| template).unwrap_or_default()
 }
 
+/// The template of a prompt that no call needs: the one in `dialog.prompts_dir`, or `built_in`.
+pub fn template(config: &DialogConfig, name: &str, built_in: &str) -> Result<String, PromptError> {
+    let (path, text) = source(config, name, built_in)?;
+    match front_matter(&text) {
+        Ok((_, template)) => Ok(template),
+        Err(reason) => Err(PromptError::Invalid { path, reason }),
+    }
+}
+
 fn source(config: &DialogConfig, name: &str, built_in: &str) -> Result<(String, String), PromptError> {
     if config.prompts_dir.as_os_str().is_empty() {
         return Ok((format!("prompts/{name} (built in)"), built_in.to_owned()));

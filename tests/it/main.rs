@@ -15,6 +15,7 @@ mod outside;
 mod phone_agent;
 #[cfg(feature = "whisper")]
 mod scribe;
+mod scripted_calls;
 #[cfg(feature = "whisper")]
 mod spoken;
 mod supervisor;

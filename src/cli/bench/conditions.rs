@@ -56,7 +56,7 @@ impl Condition {
 }
 
 /// Root mean square of the parts with sound, as a share of full scale: pauses don't make a voice quieter.
-fn speech_level(pcm: &[i16]) -> f32 {
+pub(in crate::cli) fn speech_level(pcm: &[i16]) -> f32 {
     let Some(sound) = find_sound(pcm) else { return 0.0 };
     let block = SampleRate::WIDEBAND.samples_in(Millis(20));
     let floor = 10f32.powf((sound.dbfs - 25.0) / 20.0);

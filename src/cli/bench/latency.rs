@@ -234,7 +234,7 @@ fn server_url(text: &str) -> Result<String, String> {
 }
 
 /// A free port on the loopback.
-pub(super) fn free_address() -> Result<std::net::SocketAddr, CliError> {
+pub(in crate::cli) fn free_address() -> Result<std::net::SocketAddr, CliError> {
     std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_err(|error| CliError::failed(format!("no free port on the loopback: {error}"), ""))

@@ -4,11 +4,11 @@
 
 mod bridge;
 mod calls;
-mod conditions;
+pub(super) mod conditions;
 mod growth;
 mod handoff;
-mod latency;
-mod noises;
+pub(super) mod latency;
+pub(super) mod noises;
 pub(super) mod normalise;
 mod peer;
 mod process;

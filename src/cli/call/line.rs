@@ -57,6 +57,8 @@ pub struct Line {
     queued: usize,
     paused: bool,
     spoken: Vec<i16>,
+    /// What is behind the caller, over and over.
+    background: Vec<i16>,
     heard: Vec<i16>,
     /// For each 10 ms heard, whether it was more than silence.
     voiced: Vec<bool>,
@@ -103,11 +105,20 @@ impl Line {
         utterance
     }
 
+    /// From here on this is behind whatever the caller says, and in their pauses, over and over.
+    pub fn set_background(&mut self, pcm: Vec<i16>) {
+        self.background = pcm;
+    }
+
     /// 20 ms pass.
     pub fn tick(&mut self) -> Tick {
         let said = TICK.min(self.to_say.len());
         let mut spoken: Vec<i16> = self.to_say.drain(..said).collect();
         spoken.resize(TICK, 0);
+        let at = self.spoken.len().checked_rem(self.background.len()).unwrap_or(0);
+        for (sample, noise) in spoken.iter_mut().zip(self.background.iter().cycle().skip(at)) {
+            *sample = sample.saturating_add(*noise);
+        }
         let (heard, reached) = self.play();
         if self.spoken.len() < MAX_SAMPLES {
             self.spoken.extend(&spoken);
@@ -305,6 +316,19 @@ mod tests {
         line.receive(&voice(100));
         ticks(&mut line, 10);
         assert_eq!(line.reply_after(0).map(millis), Some(20));
+    }
+
+    #[test]
+    fn a_background_goes_on_in_pauses_and_moves_no_end_of_voice() {
+        let mut line = Line::default();
+        line.set_background(vec![7, -7, 9]);
+        ticks(&mut line, 1);
+        let utterance = line.say(&voice(20));
+        ticks(&mut line, 2);
+        assert_eq!(utterance.voice_end, utterance.begin + TICK);
+        assert_eq!(line.spoken()[..4], [7, -7, 9, 7]);
+        assert_eq!(line.spoken()[TICK..TICK + 2], [3_000 + [7, -7, 9][TICK % 3], 3_000 + [7, -7, 9][(TICK + 1) % 3]]);
+        assert_eq!(line.spoken()[2 * TICK], [7, -7, 9][2 * TICK % 3]);
     }
 
     #[test]

@@ -205,6 +205,16 @@ impl CallPlayer {
     /// No voice within `patience`: [`CallError::NoReply`]. Voice without end until then: `finished` is false.
     pub async fn wait_reply_end(&mut self, pause: Duration, patience: Duration) -> Result<Reply, CallError> {
         let after = self.lock().line.last_utterance().map_or(0, |utterance| utterance.voice_end);
+        self.wait_reply_after(after, pause, patience).await
+    }
+
+    /// The same for a reply to something that was over at `after`, in samples of the line: a key, say.
+    pub async fn wait_reply_after(
+        &mut self,
+        after: usize,
+        pause: Duration,
+        patience: Duration,
+    ) -> Result<Reply, CallError> {
         let pause = Millis::from_duration(pause);
         let deadline = Instant::now() + patience;
         loop {
@@ -349,6 +359,16 @@ impl CallPlayer {
         heard[heard.len().saturating_sub(RATE.samples_in(span))..].to_vec()
     }
 
+    /// Samples of the line that have passed, of either side.
+    pub fn position(&self) -> usize {
+        self.lock().line.position()
+    }
+
+    /// From here on this (16 kHz mono) is behind the caller, over and over.
+    pub fn set_background(&self, pcm: Vec<i16>) {
+        self.lock().line.set_background(pcm);
+    }
+
     /// Milliseconds since the socket opened.
     pub fn elapsed(&self) -> Duration {
         self.opened.elapsed()
@@ -375,10 +395,6 @@ impl CallPlayer {
         let _ = self.commands.send(Command::Hangup).await;
         while self.task.join_next().await.is_some() {}
         (self.events(0), self.captured_audio())
-    }
-
-    fn position(&self) -> usize {
-        self.lock().line.position()
     }
 
     async fn send(&mut self, command: Command) -> Result<(), CallError> {

@@ -1,7 +1,8 @@
 //! The last accepted run, and what is different now.
 //!
 //! A **regression** is a scenario that passed and fails now, an answer that is wrong now and was not, a person who was
-//! needed and no longer comes, or a rate that is worse by more than [`SLACK`]. Times are shown and judged by nobody.
+//! needed and no longer comes, or a rate that is worse by more than [`SLACK`]. Times, shares of words heard wrong and how often
+//! a judge objected are shown and judged by nobody.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -135,7 +136,8 @@ impl Baseline {
             let was = self.metrics.get(name)?;
             let by = number.value - was.value;
             let worse = if LESS_IS_BETTER.contains(&name.as_str()) { by } else { -by };
-            let is_rate = !name.ends_with("_p50");
+            let is_rate =
+                !["_p50", "_p95", "_wer"].iter().any(|end| name.ends_with(end)) && !name.starts_with("judge_");
             (by.abs() > 1e-9).then(|| Moved {
                 metric: name.clone(),
                 was: was.value,

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::garble::garble;
-use super::scenario::{Fault, Kind, Scenario};
+use super::scenario::{Fault, Kind, Results, Scenario, ToolResult};
 use crate::call::input::{CallAction, CallInput, EngineFailed, Evidence, HandoffNews, ItemId, Phrase, TurnId, Words};
 use crate::call::machine::{CallMachine, CallPolicy, State};
 use crate::call::mind::{Mind, Thought};
@@ -32,7 +32,7 @@ use crate::judgment::decision::Decision;
 use crate::library::Library;
 use crate::store::CallOutcome;
 use crate::telephony::protocol::Digit;
-use crate::tools::spec::ToolFailed;
+use crate::tools::spec::{ToolFailed, ToolReply};
 
 /// How sure a recogniser is of words it heard well.
 const CLEAR: f32 = 0.85;
@@ -70,8 +70,10 @@ pub struct Played {
     pub opening: Option<Trigger>,
     /// What happened, turn by turn; shorter than the script when a person came before its end.
     pub turns: Vec<PlayedTurn>,
-    /// How the call ended, if the assistant ended it.
+    /// How the call ended, if the assistant ended it; as audio: however it ended.
     pub outcome: Option<CallOutcome>,
+    /// What went wrong with the call itself: nothing to be heard, say.
+    pub troubles: Vec<String>,
 }
 
 /// One turn that was played.
@@ -91,8 +93,38 @@ pub struct PlayedTurn {
     pub found: Vec<String>,
     /// What was stopped because nothing backs it.
     pub blocked: Option<String>,
+    /// What was run, in order.
+    pub tools: Vec<ToolCall>,
     /// Thinking, in milliseconds.
     pub thought_ms: u64,
+    /// How it sounded; none: it was played as text.
+    pub sound: Option<Sound>,
+}
+
+/// A tool that was run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ToolCall {
+    /// Its name.
+    pub name: String,
+    /// What it was given.
+    pub arguments: serde_json::Value,
+}
+
+/// What is known of a turn that was played by voice.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Sound {
+    /// What a recogniser makes of what the caller heard. What must be said is looked for here.
+    pub transcribed: String,
+    /// From the caller's last word or key to the first word of the reply.
+    pub response_ms: Option<u64>,
+    /// From asking for a person to the first offer.
+    pub offer_ms: Option<u64>,
+    /// The caller's side of the turn, 16 kHz.
+    #[serde(skip)]
+    pub caller: Vec<i16>,
+    /// What the caller heard, 16 kHz.
+    #[serde(skip)]
+    pub reply: Vec<i16>,
 }
 
 /// One sentence the caller heard.
@@ -141,6 +173,12 @@ impl From<&Evidence> for EvidenceNote {
     }
 }
 
+impl From<&ToolResult> for ToolReply {
+    fn from(result: &ToolResult) -> Self {
+        Self { status: result.status, body: result.body.clone() }
+    }
+}
+
 /// Plays one scenario to its end.
 pub async fn play(stage: &Stage, scenario: &Scenario) -> Played {
     let mut play = Play::new(stage, scenario);
@@ -169,12 +207,14 @@ pub async fn play(stage: &Stage, scenario: &Scenario) -> Played {
         }
         turns.push(std::mem::take(&mut play.turn));
     }
-    Played { name: scenario.name.clone(), kind: scenario.kind, opening, turns, outcome: play.outcome }
+    let (name, kind, outcome, troubles) = (scenario.name.clone(), scenario.kind, play.outcome, Vec::new());
+    Played { name, kind, opening, turns, outcome, troubles }
 }
 
 struct Play<'a> {
     stage: &'a Stage,
     faults: &'a [Fault],
+    results: &'a Results,
     mind: Arc<Mind>,
     machine: CallMachine,
     desk: DeskMachine,
@@ -214,6 +254,7 @@ impl<'a> Play<'a> {
         Self {
             stage,
             faults: &scenario.faults,
+            results: &scenario.results,
             mind: faulty(&stage.mind, &scenario.faults),
             machine: CallMachine::new(now, stage.policy.clone()),
             desk,
@@ -356,12 +397,13 @@ impl<'a> Play<'a> {
                 CallAction::Finish(outcome) => self.outcome = Some(outcome),
                 // No suite has a telephone outside.
                 CallAction::Transfer | CallAction::EndTransfer(_) => {}
-                CallAction::RunTool { run, tool, .. } => {
-                    self.turn.caller.push_str(&format!(" [tool {}]", tool.name));
-                    let result = Err(ToolFailed {
-                        reason: "scripted conversations run no tools".to_owned(),
+                CallAction::RunTool { run, tool, arguments } => {
+                    let (name, arguments) = (tool.name.clone(), arguments.into());
+                    let result = self.results.get(&name).map(ToolReply::from).ok_or_else(|| ToolFailed {
+                        reason: "the scenario does not say what it gives".to_owned(),
                         perhaps_done: false,
                     });
+                    self.turn.tools.push(ToolCall { name, arguments });
                     self.inputs.push_back(CallInput::ToolDone { run, result });
                 }
                 CallAction::CancelTool(_)
@@ -459,7 +501,7 @@ impl LanguageModel for Broken {
 }
 
 /// A fixed sentence's name in `sentences.toml`.
-fn name(phrase: &Phrase) -> &'static str {
+pub fn name(phrase: &Phrase) -> &'static str {
     match phrase {
         Phrase::Greeting | Phrase::GreetingRest => "greeting",
         Phrase::Notice => "notice",

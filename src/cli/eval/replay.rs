@@ -268,7 +268,7 @@ mod tests {
     /// What calls do and what a replay computes is the same, on every scenario there is.
     #[tokio::test]
     async fn a_replay_with_the_same_configuration_decides_the_same() {
-        let (stage, config) = stage_without_model().await;
+        let (stage, config) = stage_without_model(&Suite::default()).await;
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("evals");
         let suite = Suite::load(&[root.join("fitting"), root.join("judging")]).expect("a suite");
         let with = Configuration {

@@ -7,9 +7,11 @@
 //!     turns:
 //!       - { say: "how much is shipping", entry: delivery, spoken: ["4.90|free"], absent: ["9.90"] }
 //!   - kind: explicit
-//!     turns: [{ say: "get me a human", handoff: caller_asked }]
+//!     audio: { snr_db: 10 }        # how it sounds with `--audio`; a file may have one for all its scenarios
+//!     turns: [{ say: "get me a human", handoff: caller_asked, within_ms: 1000 }]
 //! ```
-//! `suite.yaml` of a folder may hold `bounds`, which the metrics of a run must keep. Without it every scenario must pass.
+//! `suite.yaml` of a folder may hold `bounds`, which the metrics of a run must keep (without it every scenario must pass), and
+//! `tools` and `knowledge`, which the scenarios need.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::cli::CliError;
+use crate::config::Config;
 
 /// Most bytes of one file.
 const LONGEST_FILE: u64 = 1_000_000;
@@ -51,13 +54,17 @@ pub enum Kind {
     Fault,
     /// Small talk, goodbyes, repetitions.
     Manners,
+    /// Something is to be done for the caller.
+    Chore,
 }
 
 impl Kind {
     /// Whether a person must come, when the scenario does not say.
     const fn needs_person(self) -> Option<bool> {
         match self {
-            Self::Answerable | Self::Garbled | Self::NotARequest | Self::Identity | Self::Manners => Some(false),
+            Self::Answerable | Self::Garbled | Self::NotARequest | Self::Identity | Self::Manners | Self::Chore => {
+                Some(false)
+            }
             Self::Angry | Self::Stuck | Self::Policy | Self::Explicit | Self::Fault | Self::Unanswerable => Some(true),
             Self::Ambiguous | Self::Injection => None,
         }
@@ -91,10 +98,71 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// Agents who are there and accept.
     pub agents: u32,
-    /// Share of the caller's words that are heard wrong.
+    /// Share of the caller's words that are heard wrong. Only as text.
     pub noise: f64,
+    /// How it sounds. Only with `--audio`.
+    pub audio: Acoustics,
+    /// What tools give, by their names; one that is not here fails. No scenario asks a tool's real service.
+    pub results: Results,
     /// In order.
     pub turns: Vec<Turn>,
+}
+
+/// What tools give, by their names.
+pub type Results = BTreeMap<String, ToolResult>;
+
+/// What a tool gives.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolResult {
+    /// HTTP status.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// The JSON body.
+    #[serde(default)]
+    pub body: serde_json::Value,
+}
+
+const fn ok() -> u16 {
+    200
+}
+
+/// A tool that must be run.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedTool {
+    /// Its name; `none`: no tool may be run.
+    pub name: String,
+    /// Some or all of what it must be given.
+    #[serde(default)]
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The caller's voice, the room behind them and the line.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Acoustics {
+    /// The voice: a name in `warmline models list` or a Piper file; empty: the configured one.
+    pub voice: String,
+    /// Pink noise all through the call, so many decibels quieter than the voice.
+    pub snr_db: Option<f32>,
+    /// Share of audio messages that never reach the server.
+    pub loss: f64,
+    /// Messages come up to so much late.
+    pub jitter_ms: u32,
+}
+
+impl Acoustics {
+    /// What can't be, in words.
+    fn problem(&self) -> Option<&'static str> {
+        if self.snr_db.is_some_and(|snr| !(-10.0..=60.0).contains(&snr)) {
+            return Some("has an `audio.snr_db` outside -10 to 60");
+        }
+        if !(0.0..=0.5).contains(&self.loss) {
+            return Some("has an `audio.loss` outside 0 to 0.5");
+        }
+        (self.jitter_ms > 2_000).then_some("has an `audio.jitter_ms` above 2000")
+    }
 }
 
 /// One thing the caller does, and what must follow.
@@ -107,7 +175,9 @@ pub struct Turn {
     pub dtmf: Option<String>,
     /// The caller is silent for so long.
     pub wait_s: Option<u32>,
-    /// How sure the recogniser is of `say`.
+    /// A recording of somebody saying `say`, beside the scenario's file; without it a voice says it. Only with `--audio`.
+    pub wav: Option<PathBuf>,
+    /// How sure the recogniser is of `say`. Only as text.
     pub confidence: Option<f32>,
     /// The entry that has the answer; `-`: none has.
     pub entry: Option<String>,
@@ -119,6 +189,13 @@ pub struct Turn {
     pub handoff: Option<String>,
     /// A fixed sentence that must be spoken, by its name in `sentences.toml`.
     pub phrase: Option<String>,
+    /// A tool that must be run in this turn.
+    pub tool: Option<WantedTool>,
+    /// What the assistant must have heard, digits however they are written; alternatives between `|`. Only with `--audio`.
+    pub heard: Vec<String>,
+    /// The reply must begin so soon after the caller's last word or key; where a person must be asked for, they must be
+    /// offered the caller so soon after that. Only with `--audio`.
+    pub within_ms: Option<u64>,
 }
 
 impl Turn {
@@ -150,6 +227,21 @@ pub struct Suite {
     pub scenarios: Vec<Scenario>,
     /// By metric.
     pub bounds: BTreeMap<String, Bound>,
+    /// Instead of the configuration's.
+    pub tools: Option<SuiteTools>,
+    /// A folder of entries instead of the configuration's.
+    pub knowledge: Option<PathBuf>,
+}
+
+/// The tools of a suite.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteTools {
+    /// Their folder, from the file's.
+    pub dir: PathBuf,
+    /// Hosts they name. Nobody asks them.
+    #[serde(default)]
+    pub allow_hosts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -157,12 +249,17 @@ pub struct Suite {
 struct RawSuite {
     #[serde(default)]
     bounds: BTreeMap<String, Bound>,
+    tools: Option<SuiteTools>,
+    /// From the file's folder.
+    knowledge: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
     kind: Option<Kind>,
+    #[serde(default)]
+    audio: Acoustics,
     scenarios: Vec<RawScenario>,
 }
 
@@ -178,6 +275,9 @@ struct RawScenario {
     agents: Option<u32>,
     #[serde(default)]
     noise: f64,
+    audio: Option<Acoustics>,
+    #[serde(default)]
+    results: Results,
     turns: Vec<Turn>,
 }
 
@@ -190,6 +290,16 @@ enum Person {
 }
 
 impl Suite {
+    /// `config` with what the scenarios need.
+    pub fn prepare(&self, config: &mut Config) {
+        if let Some(tools) = &self.tools {
+            (config.tools.dir, config.tools.allow_hosts) = (tools.dir.clone(), tools.allow_hosts.clone());
+        }
+        if let Some(knowledge) = &self.knowledge {
+            config.dialog.knowledge_dir.clone_from(knowledge);
+        }
+    }
+
     /// Reads files, and all `.yaml` files of folders and their folders. Later bounds replace earlier ones.
     pub fn load(paths: &[PathBuf]) -> Result<Self, CliError> {
         let mut suite = Self::default();
@@ -198,6 +308,10 @@ impl Suite {
                 if file.file_name().is_some_and(|name| name == "suite.yaml") {
                     let raw: RawSuite = parse(&file)?;
                     suite.bounds.extend(raw.bounds);
+                    let folder = file.parent().unwrap_or(Path::new(""));
+                    let placed = raw.tools.map(|tools| SuiteTools { dir: folder.join(&tools.dir), ..tools });
+                    suite.tools = placed.or(suite.tools);
+                    suite.knowledge = raw.knowledge.map(|path| folder.join(path)).or(suite.knowledge);
                 } else {
                     suite.add(&file, if paths.len() > 1 { path.parent().unwrap_or(path) } else { path })?;
                 }
@@ -223,7 +337,7 @@ impl Suite {
         let short = file.strip_prefix(below).ok().filter(|short| !short.as_os_str().is_empty()).unwrap_or(file);
         let stem = if short == file { file.file_stem().map(Path::new).unwrap_or(file) } else { short };
         let stem = stem.with_extension("").to_string_lossy().into_owned();
-        for (number, scenario) in raw.scenarios.into_iter().enumerate() {
+        for (number, mut scenario) in raw.scenarios.into_iter().enumerate() {
             let name = scenario.name.unwrap_or_else(|| format!("{stem}-{}", number + 1));
             let wrong = |what: &str| CliError::usage(format!("{}: scenario `{name}` {what}", file.display()), "");
             let kind = scenario.kind.or(raw.kind).ok_or_else(|| wrong("has no `kind`, nor has its file"))?;
@@ -235,6 +349,17 @@ impl Suite {
                 if acts.iter().filter(|acts| **acts).count() != 1 {
                     return Err(wrong("has a turn without exactly one of `say`, `dtmf` and `wait_s`"));
                 }
+                if turn.wav.is_some() && turn.say.is_none() {
+                    return Err(wrong("has a `wav` without the words of it in `say`"));
+                }
+            }
+            let audio = scenario.audio.unwrap_or_else(|| raw.audio.clone());
+            if let Some(problem) = audio.problem() {
+                return Err(wrong(problem));
+            }
+            let folder = file.parent().unwrap_or(Path::new(""));
+            for wav in scenario.turns.iter_mut().filter_map(|turn| turn.wav.as_mut()) {
+                *wav = folder.join(&wav);
             }
             if !(0.0..=0.9).contains(&scenario.noise) {
                 return Err(wrong("has a `noise` outside 0 to 0.9"));
@@ -248,6 +373,8 @@ impl Suite {
                 faults: scenario.faults,
                 agents: scenario.agents.unwrap_or(1),
                 noise: scenario.noise,
+                audio,
+                results: scenario.results,
                 turns: scenario.turns,
                 name,
             });
@@ -325,6 +452,36 @@ mod tests {
     }
 
     #[test]
+    fn a_scenario_sounds_as_it_says_else_as_its_file_does() {
+        let suite = load(
+            "kind: stuck\naudio: { snr_db: 10, loss: 0.02 }\nscenarios:\n  - turns: [{ say: x, wav: x.wav, within_ms: 900 }]\n  \
+             - { audio: { jitter_ms: 40 }, turns: [{ say: \"one two\", heard: [\"12\"] }] }\n",
+        )
+        .expect("valid");
+        let [first, own] = &suite.scenarios[..] else { panic!("two scenarios") };
+        assert_eq!(first.audio, Acoustics { snr_db: Some(10.0), loss: 0.02, ..Acoustics::default() });
+        assert_eq!(own.audio, Acoustics { jitter_ms: 40, ..Acoustics::default() });
+        let wav = first.turns[0].wav.as_ref().expect("a recording");
+        assert!(wav.is_absolute() && wav.ends_with("x.wav"), "beside the file: {}", wav.display());
+    }
+
+    #[test]
+    fn tools_and_what_they_give_are_read() {
+        let suite = load(
+            "kind: chore\nscenarios:\n  - results: { order_status: { body: { state: packed } }, cancel: { status: 409 } }\n    \
+             turns: [{ say: x, tool: { name: order_status, arguments: { order_number: \"440017\" } } }]\n",
+        )
+        .expect("valid");
+        let scenario = &suite.scenarios[0];
+        let given = &scenario.results["order_status"];
+        assert_eq!((given.status, given.body["state"].as_str()), (200, Some("packed")));
+        assert_eq!(scenario.results["cancel"], ToolResult { status: 409, body: serde_json::Value::Null });
+        let wanted = scenario.turns[0].tool.as_ref().expect("a tool");
+        assert_eq!((wanted.name.as_str(), wanted.arguments["order_number"].as_str()), ("order_status", Some("440017")));
+        assert_eq!(suite.tools, None);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, wanted) in [
             ("scenarios: []", "no scenarios"),
@@ -335,6 +492,9 @@ mod tests {
             ("kind: bored\nscenarios: [{ turns: [{ say: x }] }]", "bored"),
             ("kind: stuck\nscenarios: [{ name: a, turns: [{ say: x }] }, { name: a, turns: [{ say: x }] }]", "`a`"),
             ("kind: stuck\nscenarios: [{ noise: 2, turns: [{ say: x }] }]", "noise"),
+            ("kind: stuck\nscenarios: [{ turns: [{ dtmf: \"1\", wav: x.wav }] }]", "`wav`"),
+            ("kind: stuck\naudio: { loss: 1 }\nscenarios: [{ turns: [{ say: x }] }]", "audio.loss"),
+            ("kind: stuck\nscenarios: [{ audio: { snr: 1 }, turns: [{ say: x }] }]", "snr"),
         ] {
             let error = load(text).expect_err(wanted);
             assert!(error.contains(wanted), "{error}");

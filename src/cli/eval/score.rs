@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::play::{Played, PlayedTurn};
+use super::play::{Played, PlayedTurn, ToolCall};
 use super::scenario::{Bound, Kind, Scenario, Turn};
-use crate::cli::bench::normalise::with_whole_numbers as normalise;
+use crate::cli::bench::normalise::{normalise as with_digits, with_whole_numbers as normalise};
+use crate::cli::bench::wer::{Errors, errors};
 use crate::dialog::knowledge::Knowledge;
 use crate::dialog::reply::{GroundingGuard, admits_ignorance};
 
@@ -53,13 +54,15 @@ pub struct Metric {
 
 /// Judges one scenario.
 pub fn judge(scenario: &Scenario, played: &Played) -> Verdict {
-    let mut problems = Vec::new();
+    let mut problems = played.troubles.clone();
     let mut answers = Vec::new();
     for (number, turn) in played.turns.iter().enumerate() {
         let script = &scenario.turns[number];
         let answer = answer(script, turn);
         let mut problem = |what: String| problems.push(format!("turn {}: {what}", number + 1));
         check_words(script, turn, answer, &mut problem);
+        check_sound(script, turn, &mut problem);
+        check_tool(script, turn, &mut problem);
         if let Some(wanted) = &script.handoff {
             let got = turn.handoff.as_ref().map(|trigger| trigger.reason);
             match (wanted.as_str(), got) {
@@ -105,14 +108,71 @@ fn check_words(script: &Turn, turn: &PlayedTurn, answer: Option<Answer>, problem
     }
 }
 
-/// The assistant's own statements, without fixed sentences and without "I don't know".
-fn statement(turn: &PlayedTurn) -> String {
-    let said = turn.said.iter().filter(|said| said.fixed.is_none() && !admits_ignorance(&said.text));
-    said.map(|said| said.text.as_str()).collect::<Vec<_>>().join(" ")
+/// The tool that was to be run, with the arguments that were named.
+fn check_tool(script: &Turn, turn: &PlayedTurn, problem: &mut impl FnMut(String)) {
+    let Some(wanted) = &script.tool else { return };
+    let ran =
+        || turn.tools.iter().map(|call| format!("{} {}", call.name, call.arguments)).collect::<Vec<_>>().join(", ");
+    if wanted.name == "none" {
+        if !turn.tools.is_empty() {
+            problem(format!("no tool was wanted, {} ran", ran()));
+        }
+        return;
+    }
+    let fits = |call: &ToolCall| {
+        call.name == wanted.name && wanted.arguments.iter().all(|(name, value)| call.arguments.get(name) == Some(value))
+    };
+    if !turn.tools.iter().any(fits) {
+        let arguments = serde_json::Value::Object(wanted.arguments.clone());
+        let ran = if turn.tools.is_empty() { "none".to_owned() } else { ran() };
+        problem(format!("tool {} {arguments} wanted, {ran} ran", wanted.name));
+    }
 }
 
+/// What can only be judged of a turn that was played by voice.
+fn check_sound(script: &Turn, turn: &PlayedTurn, problem: &mut impl FnMut(String)) {
+    let Some(sound) = &turn.sound else { return };
+    if let Some(fact) = script.heard.iter().find(|fact| !hears(&turn.caller, fact)) {
+        problem(format!("`{fact}` was not heard, but: {}", turn.caller));
+    }
+    if let Some(limit) = script.within_ms {
+        let (what, took) = match script.handoff.as_deref() {
+            Some(reason) if reason != "none" => ("offer", sound.offer_ms),
+            _ => ("reply", sound.response_ms),
+        };
+        match took {
+            Some(took) if took <= limit => {}
+            Some(took) => problem(format!("the {what} came after {took} ms, {limit} are allowed")),
+            None => problem(format!("no {what} came, within {limit} ms or at all")),
+        }
+    }
+}
+
+/// The assistant's own statements, without fixed sentences and without "I don't know". Whether one was made is on record;
+/// by voice it is what the caller could make of it.
+fn statement(turn: &PlayedTurn) -> String {
+    let said = turn.said.iter().filter(|said| said.fixed.is_none() && !admits_ignorance(&said.text));
+    let said = said.map(|said| said.text.as_str()).collect::<Vec<_>>().join(" ");
+    match &turn.sound {
+        Some(sound) if !said.is_empty() => sound.transcribed.clone(),
+        _ => said,
+    }
+}
+
+/// All that the caller heard.
 fn heard(turn: &PlayedTurn) -> String {
+    turn.sound.as_ref().map_or_else(|| recorded(turn), |sound| sound.transcribed.clone())
+}
+
+/// All that was said, by the record.
+fn recorded(turn: &PlayedTurn) -> String {
     turn.said.iter().map(|said| said.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// One of the alternatives of `fact` stands in what was heard, digit by digit where it has numbers.
+fn hears(text: &str, fact: &str) -> bool {
+    let text = format!(" {} ", with_digits(text).join(" "));
+    fact.split('|').any(|one| text.contains(&format!(" {} ", with_digits(one).join(" "))))
 }
 
 /// `statement` has all wanted facts and no unwanted word.
@@ -193,6 +253,7 @@ pub fn metrics(suite: &[(Scenario, Played, Verdict)], company: &str, knowledge: 
     let mut stated = Vec::new();
     let mut turns_to_person = Vec::new();
     let mut thought = Vec::new();
+    let mut sounds = Sounds::default();
     for (scenario, played, verdict) in suite {
         count("pass_rate", verdict.problems.is_empty());
         match scenario.person {
@@ -213,11 +274,20 @@ pub fn metrics(suite: &[(Scenario, Played, Verdict)], company: &str, knowledge: 
         }
         for (number, turn) in played.turns.iter().enumerate() {
             let script = &scenario.turns[number];
-            if number == 0 && (script.is_answerable() || script.is_unanswerable()) && scenario.faults.is_empty() {
+            sounds.add(script, turn);
+            if script.tool.is_some() {
+                let mut is_right = true;
+                check_tool(script, turn, &mut |_| is_right = false);
+                count("tool_right_rate", is_right);
+            }
+            let is_text = turn.sound.is_none();
+            let asks = script.is_answerable() || script.is_unanswerable();
+            if number == 0 && asks && is_text && scenario.faults.is_empty() {
                 let hit = knowledge.search(&turn.caller, 1);
                 stated.push(hit.first().map_or((0.0, false), |hit| super::fit::stated(script, hit)));
             }
-            if let Some(entry) = script.entry.as_deref().filter(|_| script.is_answerable()) {
+            // On record are the entries that were looked at, not all that were found.
+            if let Some(entry) = script.entry.as_deref().filter(|_| script.is_answerable() && is_text) {
                 let found = turn.found.iter().any(|found| found == entry);
                 count("retrieval_recall_at_3", found);
                 if scenario.kind == Kind::Garbled || scenario.noise > 0.0 {
@@ -231,7 +301,7 @@ pub fn metrics(suite: &[(Scenario, Played, Verdict)], company: &str, knowledge: 
             }
             if answer != Answer::Silent {
                 count("grounded_rate", is_grounded(script, turn, company, knowledge));
-                thought.push(turn.thought_ms as f64);
+                thought.extend(is_text.then_some(turn.thought_ms as f64));
             }
         }
     }
@@ -250,7 +320,47 @@ pub fn metrics(suite: &[(Scenario, Played, Verdict)], company: &str, knowledge: 
             metrics.push(Metric { metric, value, unit, n: values.len() });
         }
     }
+    metrics.extend(sounds.metrics());
     metrics
+}
+
+/// What turns that were played by voice are measured by.
+#[derive(Default)]
+struct Sounds {
+    response_ms: Vec<f64>,
+    offer_ms: Vec<f64>,
+    /// The caller's words, as the assistant heard them.
+    heard: Vec<Errors>,
+    /// The assistant's words, as the caller could hear them.
+    spoken: Vec<Errors>,
+}
+
+impl Sounds {
+    fn add(&mut self, script: &Turn, turn: &PlayedTurn) {
+        let Some(sound) = &turn.sound else { return };
+        self.response_ms.extend(sound.response_ms.map(|ms| ms as f64));
+        self.offer_ms.extend(sound.offer_ms.map(|ms| ms as f64));
+        self.heard.extend(script.say.as_ref().map(|words| errors(words, &turn.caller)));
+        let said = recorded(turn);
+        self.spoken.extend((!said.is_empty()).then(|| errors(&said, &sound.transcribed)));
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        for (metric, values, share) in [
+            ("response_ms_p50", &self.response_ms, 0.5),
+            ("response_ms_p95", &self.response_ms, 0.95),
+            ("offer_ms_p95", &self.offer_ms, 0.95),
+        ] {
+            let value = crate::cli::bench::percentile(values, share);
+            metrics.extend((!values.is_empty()).then_some(Metric { metric, value, unit: "ms", n: values.len() }));
+        }
+        for (metric, all) in [("heard_wer", &self.heard), ("spoken_wer", &self.spoken)] {
+            let value = all.iter().copied().sum::<Errors>().rate();
+            metrics.extend((!all.is_empty()).then_some(Metric { metric, value, unit: "ratio", n: all.len() }));
+        }
+        metrics
+    }
 }
 
 /// The person came in the very turn in which they were asked for.
@@ -285,7 +395,8 @@ pub fn broken_bounds(metrics: &[Metric], bounds: &BTreeMap<String, Bound>) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::eval::play::{Said, Trigger};
+    use crate::cli::eval::play::{Said, Sound, Trigger};
+    use crate::cli::eval::scenario::{Acoustics, WantedTool};
 
     fn said(texts: &[&str]) -> PlayedTurn {
         let said = texts.iter().map(|text| Said { text: (*text).to_owned(), fixed: None }).collect();
@@ -331,6 +442,83 @@ mod tests {
         assert_eq!(answer(&Turn::default(), &said(&["We open at 8."])), None);
     }
 
+    fn sounds(texts: &[&str], transcribed: &str) -> PlayedTurn {
+        let sound = Sound { transcribed: transcribed.to_owned(), response_ms: Some(800), ..Sound::default() };
+        PlayedTurn { sound: Some(sound), ..said(texts) }
+    }
+
+    #[test]
+    fn by_voice_it_counts_what_the_caller_could_hear() {
+        let script = asks("delivery", &["4.90"], &["9.90"]);
+        assert_eq!(answer(&script, &sounds(&["It costs $4.90."], "It costs four ninety.")), Some(Answer::Wrong));
+        assert_eq!(answer(&script, &sounds(&["It costs $4.90."], "It costs $4.90.")), Some(Answer::Right));
+        assert_eq!(answer(&script, &sounds(&["It costs $4.90."], "")), Some(Answer::Silent), "nobody heard it");
+        // What is made of hold music is no statement.
+        assert_eq!(answer(&script, &sounds(&[], "It costs $4.90.")), Some(Answer::Silent));
+    }
+
+    #[test]
+    fn what_was_heard_and_how_soon_is_judged_by_voice_alone() {
+        let problems = |script: &Turn, turn: &PlayedTurn| {
+            let mut problems = Vec::new();
+            check_sound(script, turn, &mut |problem| problems.push(problem));
+            problems
+        };
+        let number = Turn { heard: vec!["451723".to_owned()], ..Turn::default() };
+        let mut turn = sounds(&[], "");
+        turn.caller = "My number is 45 17 23, please.".to_owned();
+        assert_eq!(problems(&number, &turn).len(), 0);
+        turn.caller = "My number is 45 17 28, please.".to_owned();
+        assert!(problems(&number, &turn)[0].contains("was not heard"));
+        assert_eq!(problems(&number, &said(&[])).len(), 0, "as text everything is heard");
+
+        let soon = Turn { within_ms: Some(700), ..Turn::default() };
+        assert_eq!(problems(&soon, &turn), ["the reply came after 800 ms, 700 are allowed"]);
+        let offered = Turn { within_ms: Some(700), handoff: Some("any".to_owned()), ..Turn::default() };
+        assert!(problems(&offered, &turn)[0].contains("no offer came"));
+        turn.sound.as_mut().expect("by voice").offer_ms = Some(700);
+        assert_eq!(problems(&offered, &turn).len(), 0);
+    }
+
+    #[test]
+    fn a_tool_must_be_run_with_what_was_named() {
+        let wants = |name: &str, number: &str| {
+            let arguments = serde_json::json!({ "order_number": number });
+            let arguments = arguments.as_object().cloned().unwrap_or_default();
+            Turn { tool: Some(WantedTool { name: name.to_owned(), arguments }), ..Turn::default() }
+        };
+        let arguments = serde_json::json!({ "order_number": "440017", "language": "en" });
+        let ran = PlayedTurn {
+            tools: vec![ToolCall { name: "order_status".to_owned(), arguments }],
+            ..PlayedTurn::default()
+        };
+        let problems = |script: &Turn, turn: &PlayedTurn| {
+            let mut problems = Vec::new();
+            check_tool(script, turn, &mut |problem| problems.push(problem));
+            problems.join("; ")
+        };
+        assert_eq!(problems(&wants("order_status", "440017"), &ran), "");
+        assert_eq!(problems(&Turn::default(), &ran), "");
+        assert!(problems(&wants("order_status", "440018"), &ran).contains("440018"));
+        assert!(problems(&wants("cancel_order", "440017"), &ran).contains("order_status"));
+        assert!(problems(&wants("order_status", "440017"), &PlayedTurn::default()).contains("none ran"));
+        assert!(problems(&wants("none", ""), &ran).contains("no tool was wanted"));
+        assert_eq!(problems(&wants("none", ""), &PlayedTurn::default()), "");
+    }
+
+    #[test]
+    fn turns_by_voice_are_measured() {
+        let mut sounds_of = Sounds::default();
+        let script = Turn { say: Some("how much is it".to_owned()), ..Turn::default() };
+        sounds_of.add(&script, &sounds(&["It costs $4.90."], "It costs $4.80."));
+        sounds_of.add(&script, &said(&["It costs $4.90."]));
+        let found = |name: &str| sounds_of.metrics().into_iter().find(|metric| metric.metric == name);
+        assert_eq!(found("response_ms_p95").map(|metric| (metric.value, metric.n)), Some((800.0, 1)));
+        assert_eq!(found("heard_wer").map(|metric| metric.value), Some(0.0));
+        assert!(found("spoken_wer").is_some_and(|metric| metric.value > 0.0 && metric.n == 1));
+        assert_eq!(found("offer_ms_p95"), None);
+    }
+
     #[test]
     fn a_run_is_counted() {
         let knowledge = Knowledge::load(std::path::Path::new("")).expect("built in");
@@ -341,10 +529,18 @@ mod tests {
             faults: Vec::new(),
             agents: 1,
             noise: 0.0,
+            audio: Acoustics::default(),
+            results: Default::default(),
             turns: vec![turn],
         };
-        let played =
-            |kind, turn| Played { name: "x".to_owned(), kind, opening: None, turns: vec![turn], outcome: None };
+        let played = |kind, turn| Played {
+            name: "x".to_owned(),
+            kind,
+            opening: None,
+            turns: vec![turn],
+            outcome: None,
+            troubles: Vec::new(),
+        };
         let trigger = Trigger { reason: "low_confidence", signals: serde_json::Value::Null };
         let mut handed = said(&[]);
         handed.handoff = Some(trigger);
