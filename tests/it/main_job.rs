@@ -79,7 +79,7 @@ async fn a_caller_is_heard_answered_and_handed_to_a_person() {
     // that the answer takes a moment, after which there is nothing to clear. On a machine that stalls the answer may be over
     // before the caller's voice is noticed: it is tried again.
     let mut cleared = false;
-    for _ in 0..3 {
+    for _ in 0..8 {
         let again = call.begin("again", &speech).await.expect("played");
         until("an answer is heard", async || {
             voiced_ms(call.captured_audio().reply.get(again.end..).unwrap_or_default()) >= 2_500

@@ -32,7 +32,7 @@ use crate::support::recordings::go_forward;
 use crate::support::tones::voiced_ms;
 
 /// Calls at once: what two cores recognise and speak without anybody waiting for long.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 /// What must have been heard of the answer before it is spoken over: its first half.
 const HEARD_MS: u64 = 3_400;
 /// An entry that only this company has. Its answer is long enough to be spoken over.
@@ -132,7 +132,7 @@ async fn converse(town: &Town, provider: &'static str) {
     // away. Where the machine stalled, holes are in the answer, or it is over before that: it is asked for again.
     let words = go_forward();
     let (mut answer, mut is_understood, mut is_cleared) = (String::new(), false, false);
-    for _ in 0..3 {
+    for _ in 0..8 {
         let asked = call.begin("go forward", &words).await.expect("played");
         until("the answer is heard", async || voiced_ms(&heard_since(&call, asked.end)) >= HEARD_MS).await;
         let (since, heard) = (call.events(0).len(), heard_since(&call, asked.end));
