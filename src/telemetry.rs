@@ -214,8 +214,6 @@ pub mod metric {
     pub const LLM_RESTARTS: &str = "warmline_llm_restarts_total";
     /// Times the caller spoke over playback and stopped it.
     pub const BARGE_INS: &str = "warmline_barge_ins_total";
-    /// Utterances that were our own voice.
-    pub const ECHOES: &str = "warmline_echoes_total";
     /// Records given up because the database failed for too long.
     pub const RECORDS_LOST: &str = "warmline_records_lost_total";
 
@@ -284,7 +282,6 @@ pub mod metric {
         (ENGINE_FAILURES, Kind::Counter, "Engine failures {engine}."),
         (LLM_RESTARTS, Kind::Counter, "Restarts of the embedded language model."),
         (BARGE_INS, Kind::Counter, "Times the caller spoke over playback and stopped it."),
-        (ECHOES, Kind::Counter, "Utterances that were our own voice, come back from the caller's loudspeaker."),
         (RECORDS_LOST, Kind::Counter, "Records given up because the database failed for too long."),
     ];
 }

@@ -9,14 +9,10 @@
 //! heard  ─▶ blocks ─────────────────┴─▶ a delay that stays alike is the echo's path; its gain in each band is learnt
 //!                                       and what is louder than the path explains is the caller
 //! ```
-//! Before a path is known the last 400 ms alone decide, and only a close likeness counts. A whole utterance can be told by
-//! its wave besides ([`wave`]), where that survives.
-
-mod wave;
+//! Before a path is known the last 400 ms alone decide, and only a close likeness counts.
 
 use std::collections::VecDeque;
 
-use self::wave::Played;
 use super::sound::{Analyser, BANDS, BLOCK, Block, SILENCE_DB, from_db};
 use crate::audio::units::Millis;
 
@@ -72,7 +68,6 @@ pub struct EchoGuard {
     far: Analyser,
     near: Analyser,
     played: Ring,
-    waves: Played,
     far_mean: BandMean,
     near_mean: BandMean,
     floor: Floor,
@@ -95,7 +90,6 @@ impl Default for EchoGuard {
             far: Analyser::default(),
             near: Analyser::default(),
             played: Ring::default(),
-            waves: Played::default(),
             far_mean: BandMean::default(),
             near_mean: BandMean::default(),
             floor: Floor::default(),
@@ -115,7 +109,6 @@ impl Default for EchoGuard {
 impl EchoGuard {
     /// These samples, 16 kHz, will be heard by the caller at `at`.
     pub fn played(&mut self, at: Millis, pcm: &[i16]) {
-        self.waves.put(at, pcm);
         self.blocks.clear();
         self.far.push(pcm, &mut self.blocks);
         let first = at.0 / BLOCK.0;
@@ -130,13 +123,6 @@ impl EchoGuard {
     /// What was to be heard from `at` on was taken back.
     pub fn taken_back(&mut self, at: Millis) {
         self.played.cut(at.0 / BLOCK.0);
-        self.waves.cut(at);
-    }
-
-    /// True if this utterance, 16 kHz, whose first sample came in at `at`, is our own voice from beginning to end. Takes
-    /// some milliseconds. False also where it can't be told.
-    pub fn is_all_ours(&self, at: Millis, pcm: &[i16]) -> bool {
-        self.waves.compare(at, pcm).is_some_and(wave::Ours::is_all)
     }
 
     /// Takes the caller's next samples, 16 kHz, that came in at `at`, on the clock of [`EchoGuard::played`]; appends

@@ -115,11 +115,6 @@ impl Overlap {
         self.echo.taken_back(at);
     }
 
-    /// True if an utterance, 16 kHz, whose first sample came in at `at`, is our own voice and nothing else.
-    pub fn is_all_ours(&self, at: Millis, pcm: &[i16]) -> bool {
-        self.echo.is_all_ours(at, pcm)
-    }
-
     /// We go on, or say something else: what comes from here on is a sound of its own.
     pub fn settled(&mut self) {
         self.sound = None;

@@ -208,13 +208,6 @@ impl TurnDetector {
         }
     }
 
-    /// The whole utterance that goes on is no caller's.
-    pub fn dismiss(&mut self, events: &mut Vec<TurnEvent>) {
-        if self.open.take().is_some_and(|open| open.started) {
-            events.push(TurnEvent::Discarded);
-        }
-    }
-
     /// Takes the next frame (16 kHz) and how probably it is the caller's voice.
     ///
     /// Frames missing before it count as silence; a frame from the past is dropped.

@@ -10,7 +10,9 @@ use warmline::telephony::protocol::Digit;
 
 use crate::support::agent::Agent;
 use crate::support::calling::{Api, dial};
-use crate::support::front_desk::{ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, SENTENCE, said, until};
+use crate::support::front_desk::{
+    ANSWER_HZ, FrontDesk, PATIENCE, QUESTION, QUESTION_HZ, greeted, said, they_hear_each_other, until,
+};
 use crate::support::house::twilio;
 use crate::support::tones::{best_share, tone};
 
@@ -37,8 +39,7 @@ impl Scene {
         assert_eq!(agent.expect("hello").await["outside"], json!(["Head office"]));
         agent.say(json!({ "type": "set_state", "state": "available" })).await;
         let mut call = CallPlayer::connect(&dial(&desk, "twilio", CALL)).await.expect("connects");
-        call.wait_reply_start(PATIENCE).await.expect("a greeting");
-        call.wait(3 * SENTENCE.duration()).await.expect("what must be heard is heard");
+        greeted(&call).await;
         let asked = call.begin("question", &tone(QUESTION_HZ, Millis(1_500))).await.expect("played");
         until("the answer is heard", async || best_share(&call.captured_audio().reply[asked.begin..], ANSWER_HZ) > 0.8)
             .await;
@@ -46,15 +47,11 @@ impl Scene {
         let offer = agent.expect("offer").await;
         agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
         let id = agent.expect("connected").await["call_id"].as_str().expect("an id").to_owned();
-        hear_each_other(&mut agent, &mut call).await;
+        they_hear_each_other(&mut call, &mut agent).await;
 
         agent.say(json!({ "type": "transfer", "outside": "Head office" })).await;
         assert_eq!(agent.expect("call_ended").await["reason"], "transferred");
-        let (path, form) = api.request(&format!("/Calls/{CALL}.json"), 0).await;
-        assert_eq!(path, format!("/2010-04-01/Accounts/AC1/Calls/{CALL}.json"));
-        let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
-        let after = format!("{}/voice/twilio/after", desk.base);
-        assert_eq!(fields, [("Url".to_owned(), after), ("Method".to_owned(), "POST".to_owned())]);
+        api.moved_by_twilio(&desk, CALL).await;
         // Twilio does as it is told: the stream ends, and it asks what comes next.
         call.hangup().await;
         let scene = Self { desk, agent, id, _api: api };
@@ -114,28 +111,12 @@ impl Scene {
         .await;
         self.agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
         assert_eq!(self.agent.expect("connected").await["call_id"], self.id.as_str());
-        hear_each_other(&mut self.agent, &mut call).await;
+        they_hear_each_other(&mut call, &mut self.agent).await;
         self.agent.say(json!({ "type": "end" })).await;
         call.wait_end(PATIENCE).await.expect("the server ends it");
         self.recorded(result, &json!(reason), "spoke_with_agent").await;
         self.desk.app.stop().await;
     }
-}
-
-async fn hear_each_other(agent: &mut Agent, call: &mut CallPlayer) {
-    let before = call.captured_audio().reply.len();
-    until("the caller hears the agent", async || {
-        agent.speak(&tone(440.0, Millis(500))).await;
-        best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
-    })
-    .await;
-    agent.heard.clear();
-    until("the agent hears the caller", async || {
-        call.begin("tone", &tone(1_000.0, Millis(600))).await.expect("played");
-        agent.speak(&[0; 8_000]).await;
-        best_share(&agent.heard, 1_000.0) > 0.8
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,17 +21,10 @@ use warmline::engine::stt::{SpeechToText, SttError, Transcript, Utterance};
 use warmline::engine::tts::{TextToSpeech, TtsError};
 use warmline::engine::vad::energy::EnergyVad;
 
-use crate::support::front_desk::{ANSWER, ANSWER_HZ, QUESTION, QUESTION_HZ, SURE, VOICE_HZ, configuration, knowledge};
+use crate::support::front_desk::{
+    ANSWER, ANSWER_HZ, ENTRY, QUESTION, QUESTION_HZ, SURE, VOICE_HZ, configuration, knowledge,
+};
 use crate::support::tones::{best_share, tone};
-
-const ENTRY: &str = r#"+++
-title = "Opening hours"
-keywords = ["open", "sunday", "hours"]
-approved = "On Sunday we are open from noon until five."
-also_asked = ["are you open on sunday", "sunday hours"]
-+++
-On Sunday we are open from noon until five.
-"#;
 
 /// What each call opens with. Neither prompt nor notice makes the test longer.
 const GREETING: &str = "Hello, this is an automated assistant. How can I help you?";

@@ -155,11 +155,7 @@ async fn a_caller_is_moved_by_twilios_api_while_the_stream_is_open() {
     let api = Api::open("twilio").await;
     let desk = FrontDesk::open_with_account("twilio", &api.account(), TELEPHONE).await;
     let call = wants_a_person(&desk).await;
-    let (path, form) = api.request(&format!("/Calls/{CALL}.json"), 0).await;
-    assert_eq!(path, format!("/2010-04-01/Accounts/AC1/Calls/{CALL}.json"));
-    let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
-    let after = format!("{}/voice/twilio/after", desk.base);
-    assert_eq!(fields, [("Url".to_owned(), after), ("Method".to_owned(), "POST".to_owned())]);
+    api.moved_by_twilio(&desk, CALL).await;
     // Twilio does as it is told: the stream ends, and it asks what comes next.
     call.hangup().await;
     let document = twilio(&desk, "after", &[("CallSid", CALL), ("CallStatus", "in-progress")]).await;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::Actor;
 use super::captions::Captions;
@@ -14,7 +13,6 @@ use crate::call::speech::Decode;
 use crate::call::turn::{SpeculationId, TurnEvent, UtteranceAudio};
 use crate::engine::CancelFlag;
 use crate::engine::stt::{Transcript, Utterance};
-use crate::telemetry::metric;
 use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
 
 /// Utterances and their transcripts.
@@ -67,15 +65,6 @@ impl Actor {
                 self.drop_early();
                 self.step(CallInput::SpeechStarted).await;
             }
-            TurnEvent::Speculate { audio, .. } if self.is_our_echo(&audio) => {
-                debug!(call.id = %self.id, ?audio, "Our own voice came back");
-                metrics::counter!(metric::ECHOES).increment(1);
-                let mut noticed = Vec::new();
-                self.detector.dismiss(&mut noticed);
-                for event in noticed {
-                    Box::pin(self.turn_event(now, frame_at, event)).await;
-                }
-            }
             TurnEvent::Speculate { id, audio } => {
                 if !self.speculate(id, &audio) {
                     Box::pin(self.looks(id, Completeness::Unclear)).await;
@@ -126,13 +115,6 @@ impl Actor {
                 self.transcribe(turn, &audio, speculation).await;
             }
         }
-    }
-
-    /// Whether what was said is what we said.
-    fn is_our_echo(&self, audio: &UtteranceAudio) -> bool {
-        let clock = self.stream_clock.unwrap_or_default();
-        let at = u32::try_from(i64::from(audio.at.0) + clock).unwrap_or_default();
-        self.overlap.is_all_ours(Millis(at), &audio.pcm)
     }
 
     pub(super) fn drop_early(&mut self) {

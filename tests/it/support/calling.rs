@@ -108,6 +108,15 @@ impl Api {
         find().expect("just seen")
     }
 
+    /// Twilio's API is asked to let a call ask us what becomes of it, and in no other words.
+    pub async fn moved_by_twilio(&self, desk: &FrontDesk, call: &str) {
+        let (path, form) = self.request(&format!("/Calls/{call}.json"), 0).await;
+        assert_eq!(path, format!("/2010-04-01/Accounts/AC1/Calls/{call}.json"));
+        let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+        let after = format!("{}/voice/twilio/after", desk.base);
+        assert_eq!(fields, [("Url".to_owned(), after), ("Method".to_owned(), "POST".to_owned())]);
+    }
+
     /// The key under which the `nth` call was asked for.
     pub async fn key(&self, nth: usize) -> String {
         let path = match self.provider {

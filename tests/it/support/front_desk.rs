@@ -43,7 +43,8 @@ const OFFER_OF_HELP: Millis = Millis(30_000);
 pub const QUESTION: &str = "Are you open on Sunday?";
 /// What the notes say to it.
 pub const ANSWER: &str = "On Sunday we are open from noon until five.";
-const ENTRY: &str = r#"+++
+/// The notes.
+pub const ENTRY: &str = r#"+++
 title = "Opening hours"
 keywords = ["open", "sunday", "hours"]
 approved = "On Sunday we are open from noon until five."

@@ -308,11 +308,6 @@ impl<'a> Scene<'a> {
                     self.pending = None;
                     self.step(CallInput::SpeechStarted);
                 }
-                TurnEvent::Speculate { audio, .. } if self.overlap.is_all_ours(audio.at, &audio.pcm) => {
-                    let mut noticed = Vec::new();
-                    self.detector.dismiss(&mut noticed);
-                    Box::pin(self.follow(noticed)).await?;
-                }
                 TurnEvent::Speculate { id, audio } => {
                     let transcript = self.stage.ears.decode(&audio.pcm, audio.at, JobKind::Speculative).await?;
                     let ready_at = self.now + Millis::from_duration(transcript.decode);
