@@ -431,7 +431,8 @@ mod tests {
         assert!(matches!(result, Err(TtsError::Cancelled)));
     }
 
-    /// Three chunks of a minute for each text, so that none runs dry while others have their turn; the first of "a" waits until somebody else waits for a first chunk.
+    /// Three chunks of a minute for each text, so that none runs dry while others have their turn; the first of "a" waits
+    /// until somebody else waits for a first chunk.
     struct Recorder {
         order: Arc<Mutex<Vec<String>>>,
         budget: CpuBudget,
