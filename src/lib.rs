@@ -4,6 +4,7 @@
 //! Uses point one way: `audio ← telephony ← call/machine ← actors ← web ← app ← main`; `engine`, `store` and `dialog`
 //! know pure types, not each other. `ARCHITECTURE.md` walks a call end to end.
 
+pub mod alarm;
 pub mod app;
 pub mod audio;
 pub mod bus;

@@ -10,8 +10,12 @@ const TAPS: usize = 48;
 const MIDDLE: usize = TAPS / 2 - 1;
 /// Shape of the Kaiser window: 80 dB between pass band and stop band, 3.5 to 4.5 kHz at 16 kHz.
 const BETA: f64 = 8.0;
-/// Sums kept apart, so that they may be made at the same time.
-const LANES: usize = 8;
+/// Taps that differ: the other half is the same from the other end.
+const HALF: usize = TAPS / 2;
+/// Sums made side by side, for neighbouring samples.
+const LANES: usize = 16;
+/// What those need of the stream.
+const REACH: usize = LANES + TAPS - 1;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,8 @@ pub(super) enum Way {
 /// One stream's filter.
 pub(super) struct HalfBand {
     way: Way,
-    taps: [f32; TAPS],
+    /// From the outermost inwards.
+    taps: [f32; HALF],
     /// The phase that is summed: the last `TAPS - 1` samples before the next ones, oldest first.
     summed: Vec<f32>,
     /// The phase that is copied, when halving.
@@ -40,7 +45,8 @@ impl HalfBand {
             Way::Double => 1.0,
             Way::Halve => 0.5,
         };
-        let taps = taps().map(|tap| (tap * gain) as f32);
+        let all = taps();
+        let taps = std::array::from_fn(|index| (all[index] * gain) as f32);
         let mut filter = Self { way, taps, summed: Vec::new(), copied: Vec::new(), first: None };
         filter.reset();
         filter
@@ -72,31 +78,77 @@ impl HalfBand {
 
     fn double(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
         self.summed.extend(pcm.iter().map(|&sample| f32::from(sample)));
-        for window in self.summed.windows(TAPS) {
-            out.push(rounded(dot(&self.taps, window)));
-            out.push(rounded(window[TAPS - 1 - MIDDLE]));
+        let copied = &self.summed[TAPS - 1 - MIDDLE..];
+        for (at, count) in blocks(pcm.len()) {
+            let sums = self.sums(at);
+            let mut pairs = [0; 2 * LANES];
+            for ((pair, sum), copy) in pairs.chunks_exact_mut(2).zip(sums).zip(&copied[at..at + count]) {
+                pair[0] = rounded(sum);
+                pair[1] = rounded(*copy);
+            }
+            out.extend_from_slice(&pairs[..2 * count]);
         }
         self.summed.drain(..pcm.len());
     }
 
     fn halve(&mut self, pcm: &[i16], out: &mut Vec<i16>) {
         let before = self.copied.len();
-        for &sample in pcm {
-            match self.first.take() {
-                None => self.first = Some(f32::from(sample)),
-                Some(first) => {
-                    self.copied.push(first);
-                    self.summed.push(f32::from(sample));
-                }
-            }
+        let mut rest = pcm;
+        if let (Some(first), [second, more @ ..]) = (self.first, pcm) {
+            self.take(first, *second);
+            (self.first, rest) = (None, more);
+        }
+        let pairs = rest.chunks_exact(2);
+        if let [first] = pairs.remainder() {
+            self.first = Some(f32::from(*first));
+        }
+        for pair in pairs {
+            self.take(f32::from(pair[0]), pair[1]);
         }
         let pairs = self.copied.len() - before;
-        for (window, copy) in self.summed.windows(TAPS).zip(&self.copied) {
-            out.push(rounded(dot(&self.taps, window) + 0.5 * copy));
+        for (at, count) in blocks(pairs) {
+            let sums = self.sums(at);
+            let mut halves = [0; LANES];
+            for ((half, sum), copy) in halves.iter_mut().zip(sums).zip(&self.copied[at..at + count]) {
+                *half = rounded(sum + 0.5 * copy);
+            }
+            out.extend_from_slice(&halves[..count]);
         }
         self.summed.drain(..pairs);
         self.copied.drain(..pairs);
     }
+
+    fn take(&mut self, first: f32, second: i16) {
+        self.copied.push(first);
+        self.summed.push(f32::from(second));
+    }
+
+    /// The sums for [`LANES`] neighbouring samples from `at` on. Each lane is summed in the same order wherever it lies, so
+    /// that the stream is the same however it is cut.
+    fn sums(&self, at: usize) -> [f32; LANES] {
+        let mut tail = [0.0; REACH];
+        let window: &[f32; REACH] = match self.summed[at..].first_chunk() {
+            Some(whole) => whole,
+            None => {
+                let rest = &self.summed[at..];
+                tail[..rest.len()].copy_from_slice(rest);
+                &tail
+            }
+        };
+        let mut sums = [0.0_f32; LANES];
+        for (index, tap) in self.taps.iter().enumerate() {
+            let (early, late) = (&window[index..index + LANES], &window[TAPS - 1 - index..TAPS - 1 - index + LANES]);
+            for lane in 0..LANES {
+                sums[lane] += tap * (early[lane] + late[lane]);
+            }
+        }
+        sums
+    }
+}
+
+/// Where blocks of [`LANES`] begin within `count` samples, and how many of each are wanted.
+fn blocks(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).step_by(LANES).map(move |at| (at, LANES.min(count - at)))
 }
 
 /// The taps that are not zero beside the centre, for a gain of one in each phase.
@@ -124,17 +176,9 @@ fn bessel(x: f64) -> f64 {
     sum
 }
 
-/// The taps are the same from both ends, so that the order of the window does not matter.
-fn dot(taps: &[f32; TAPS], window: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    for (taps, samples) in taps.chunks_exact(LANES).zip(window.chunks_exact(LANES)) {
-        for lane in 0..LANES {
-            sums[lane] += taps[lane] * samples[lane];
-        }
-    }
-    sums.iter().sum()
-}
-
+/// To the nearest whole number, as far as 16 bits go: added to this, a number of that size has its whole part in its lowest
+/// bits.
 fn rounded(sample: f32) -> i16 {
-    (sample + 0.5_f32.copysign(sample)) as i16 // saturates
+    const SHIFT: f32 = 12_582_912.0; // 1.5 · 2^23
+    (sample.clamp(-32_768.0, 32_767.0) + SHIFT).to_bits() as i16
 }

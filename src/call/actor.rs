@@ -243,6 +243,9 @@ struct AgentSound {
     due: Option<Instant>,
 }
 
+/// Between two looks at the clock while other people talk.
+const RESTING_TICK: Duration = Duration::from_millis(100);
+
 struct Actor {
     id: CallId,
     provider: &'static str,
@@ -344,11 +347,14 @@ impl Actor {
     ) {
         let mut tick = tokio::time::interval(Millis::FRAME.duration());
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let cancelled = cancel.cancelled();
+        tokio::pin!(cancelled);
+        let mut rests = false;
         self.step(begins).await;
         while !self.ended {
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => self.stop(StopReason::Hangup).await,
+                () = &mut cancelled => self.stop(StopReason::Hangup).await,
                 event = events.recv(), if self.line.is_up => match event {
                     Some(event) => self.event(event).await,
                     None => self.stop(StopReason::SocketLost).await,
@@ -356,17 +362,34 @@ impl Actor {
                 Some(command) = inbox.recv() => if let Some(leg) = self.command(command).await {
                     (frames, events) = (leg.frames, leg.events);
                 },
-                _ = tick.tick() => self.tick().await,
+                _ = tick.tick() => {
+                    self.tick().await;
+                    rests = self.rests();
+                    if rests {
+                        tick.reset_after(RESTING_TICK);
+                    }
+                }
                 Some(frame) = frames.recv() => self.caller_frame(frame).await,
                 Some(frame) = media::agent_frame(&mut self.agent) => self.agent_frame(&frame).await,
                 Some(frame) = party::colleague_frame(&mut self.colleague) => self.colleague_says(frame).await,
                 Some(frame) = supervising::supervisor_frame(&mut self.supervisor) => self.supervisor_frame(frame),
                 Some(finding) = findings.recv() => self.finding(finding).await,
             }
+            if rests && !self.rests() {
+                // Something is to be played, or somebody joined: every frame counts again.
+                rests = false;
+                tick.reset_immediately();
+            }
         }
         self.finish_tools(&mut findings).await;
         self.finish_talk(&mut findings).await;
         self.finish_message().await;
+    }
+
+    /// Two people talk and nothing of ours is played or mixed: all that ticks are limits, of seconds and minutes.
+    fn rests(&self) -> bool {
+        let nobody_else = self.supervisor.is_none() && self.colleague.is_none() && !self.party.is_together();
+        self.bridged && nobody_else && self.playback.is_idle() && self.agent_sound.due.is_none()
     }
 
     /// Somebody whom we called back has answered: the agent who waits for them, or their place in line, is theirs.

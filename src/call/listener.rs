@@ -5,12 +5,13 @@
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::completeness::Completeness;
 use super::speech::Finding;
 use super::turn::{TurnDetector, TurnEvent, UtteranceAudio};
+use crate::alarm::Alarm;
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, Probability};
 use crate::engine::vad::VoiceActivity;
@@ -78,15 +79,27 @@ struct Ear {
 impl Ear {
     async fn run(mut self, mut inbox: mpsc::Receiver<AudioFrame>) {
         let mut over = false;
+        let mut silent_at = Instant::now() + SILENCE.duration();
+        let mut alarm = Alarm::at(silent_at);
         while !over {
             let mut noticed = Vec::new();
-            match timeout(SILENCE.duration(), inbox.recv()).await {
-                Ok(None) => {
-                    over = true;
-                    self.detector.finish(&mut noticed);
+            tokio::select! {
+                biased;
+                frame = inbox.recv() => {
+                    silent_at = Instant::now() + SILENCE.duration();
+                    match frame {
+                        None => {
+                            over = true;
+                            self.detector.finish(&mut noticed);
+                        }
+                        Some(frame) => self.frame(frame, &mut noticed),
+                    }
                 }
-                Ok(Some(frame)) => self.frame(frame, &mut noticed),
-                Err(_) => {
+                () = alarm.rings(silent_at) => {
+                    if Instant::now() < silent_at {
+                        continue;
+                    }
+                    silent_at = Instant::now() + SILENCE.duration();
                     if let Some(next) = &mut self.clock.next {
                         *next = *next + SILENCE;
                         self.detector.advance(*next, &mut noticed);

@@ -13,7 +13,7 @@
 
 use super::echo::{EchoGuard, EchoView};
 use super::sound::{BLOCK, Block, SILENCE_DB};
-use crate::audio::units::{Millis, Probability};
+use crate::audio::units::{Millis, Probability, SampleRate};
 
 /// A frame this probably voice makes us duck, and a sound that ducked us goes on with it.
 const DUCK_VOICE: f32 = 0.3;
@@ -27,6 +27,8 @@ const GAP: Millis = Millis(200);
 const GAP_VOICELESS: Millis = Millis(100);
 /// So many times the voice that pauses us is meant, whatever its words: a slow "mm-hm" is as long as four.
 const MEANT: u32 = 6;
+/// What was played longer ago comes back no more.
+const COMES_BACK: Millis = Millis(2_000);
 /// While no echo's path is known and the sound is this like what we play, a pause waits, up to twice its time.
 const SUSPICIOUS: f32 = 0.55;
 
@@ -69,6 +71,8 @@ pub struct Overlap {
     sound: Option<Sound>,
     was_echo: bool,
     path_known: bool,
+    /// Until when the caller hears us, as far as is known.
+    ours_until: Millis,
 }
 
 /// A frame without our echo.
@@ -102,12 +106,25 @@ enum Step {
 impl Overlap {
     /// Nothing was heard or played yet.
     pub fn new(rules: OverlapRules) -> Self {
-        Self { rules, echo: EchoGuard::default(), sound: None, was_echo: false, path_known: false }
+        Self {
+            rules,
+            echo: EchoGuard::default(),
+            sound: None,
+            was_echo: false,
+            path_known: false,
+            ours_until: Millis::ZERO,
+        }
     }
 
     /// These samples, 16 kHz, will be heard by the caller at `at`.
     pub fn played(&mut self, at: Millis, pcm: &[i16]) {
         self.echo.played(at, pcm);
+        self.ours_until = self.ours_until.max(at + SampleRate::WIDEBAND.span_of(pcm.len()));
+    }
+
+    /// Whether a frame at `at` can be neither our echo nor a sound over us: a conversation of other people needs no look.
+    pub fn is_out_of_it(&self, at: Millis) -> bool {
+        self.sound.is_none() && at.saturating_sub(self.ours_until) > COMES_BACK
     }
 
     /// What was to be heard from `at` on was taken back.

@@ -180,6 +180,11 @@ impl Playback {
         !self.items.is_empty()
     }
 
+    /// True while there is nothing to be sent, hold music included.
+    pub fn is_idle(&self) -> bool {
+        self.items.is_empty() && self.hold.is_none()
+    }
+
     /// True while the caller hears something of ours at `now`, hold music included.
     pub fn is_audible(&self, now: Instant) -> bool {
         self.playout.is_some_and(|until| until > now)

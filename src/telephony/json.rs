@@ -1,10 +1,11 @@
 //! What dialects written in JSON have in common: reading leniently, writing strictly.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::protocol::{Digit, MarkId, Output, ProtocolError, WsMessage};
@@ -69,18 +70,42 @@ pub fn given(text: Option<Text>) -> Option<String> {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a string or a number")]
-        enum Any {
-            Text(String),
-            Number(serde_json::Number),
-            Bool(bool),
-        }
-        Ok(Self(match Any::deserialize(deserializer)? {
-            Any::Text(text) => text,
-            Any::Number(number) => number.to_string(),
-            Any::Bool(flag) => flag.to_string(),
-        }))
+        deserializer.deserialize_any(AnyText)
+    }
+}
+
+/// Reads a [`Text`]: several stand in each frame, so that nothing is kept on the way.
+struct AnyText;
+
+impl Visitor<'_> for AnyText {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a number")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Text, E> {
+        Ok(Text(text))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Text, E> {
+        Ok(Text(number.to_string()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Text, E> {
+        Ok(Text(number.to_string()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Text, E> {
+        Ok(Text(serde_json::Number::from_f64(number).map_or_else(String::new, |number| number.to_string())))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Text, E> {
+        Ok(Text(flag.to_string()))
     }
 }
 
@@ -233,6 +258,25 @@ mod tests {
         for nothing in [r#""""#, "null", "[]", "{}", "3"] {
             assert_eq!(read(nothing), BTreeMap::new(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_text_may_be_a_number_or_a_truth_value_and_nothing_else() {
+        let read = |json: &str| serde_json::from_str::<Text>(json).map(|text| text.0).ok();
+        for (json, text) in [
+            (r#""a\u00e9\n""#, "aé\n"),
+            ("7", "7"),
+            ("-7", "-7"),
+            ("1.0", "1.0"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("true", "true"),
+        ] {
+            assert_eq!(read(json).as_deref(), Some(text), "{json}");
+        }
+        for wrong in ["null", "[]", "{}", r#"["a"]"#] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+        assert_eq!(serde_json::from_str::<Option<Text>>("null").expect("nothing"), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::alarm::Alarm;
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, SampleRate};
 use crate::handoff::AgentId;
@@ -68,12 +69,20 @@ impl Session<'_> {
         let (mut write, mut read) = socket.split();
         let mut leg: Option<Leg> = None;
         let mut last_heard = Instant::now();
+        let mut alarm = Alarm::at(last_heard + SILENCE);
+        let cancelled = cancel.cancelled();
+        tokio::pin!(cancelled);
         loop {
             let silent_at = last_heard + SILENCE;
             let message = tokio::select! {
                 biased;
-                () = cancel.cancelled() => break "server stopping",
-                () = tokio::time::sleep_until(silent_at) => break "silent",
+                () = &mut cancelled => break "server stopping",
+                () = alarm.rings(silent_at) => {
+                    if Instant::now() >= silent_at {
+                        break "silent";
+                    }
+                    continue;
+                }
                 out = outbox.recv() => match out {
                     None => break "did not read",
                     Some(AgentOut::Replaced) => {
@@ -185,5 +194,9 @@ fn encode(message: &ToAgent) -> Message {
 }
 
 fn bytes_of(pcm: &[i16]) -> Bytes {
-    pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect()
+    let mut bytes = vec![0; 2 * pcm.len()];
+    for (pair, sample) in bytes.chunks_exact_mut(2).zip(pcm) {
+        pair.copy_from_slice(&sample.to_le_bytes());
+    }
+    bytes.into()
 }

@@ -12,7 +12,7 @@ use crate::call::conference::Voice;
 use crate::call::handle::LEG_COMMANDS_RESERVED;
 use crate::call::input::{CallInput, ItemId};
 use crate::call::machine::State;
-use crate::call::overlap::OverlapEvent;
+use crate::call::overlap::{Heard, OverlapEvent};
 use crate::call::playback::PlaybackOutput;
 use crate::call::recorder::Side;
 use crate::engine::vad::energy::EnergyVad;
@@ -57,7 +57,11 @@ impl Actor {
         }
         let at = self.place(now, frame.at);
         let mut judged = Vec::new();
-        let heard = self.overlap.heard(at, &frame.pcm, voice, self.may_be_interrupted(now), &mut judged);
+        let heard = if self.bridged && self.overlap.is_out_of_it(at) {
+            Heard { voice, echo_found: false }
+        } else {
+            self.overlap.heard(at, &frame.pcm, voice, self.may_be_interrupted(now), &mut judged)
+        };
         for event in judged {
             self.overlapped(event).await;
         }

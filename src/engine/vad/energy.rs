@@ -59,8 +59,24 @@ impl EnergyDetector {
     /// Level in dB below full scale, without what lies under about 100 Hz (mains hum, handling noise).
     fn level(&mut self, pcm: &[i16]) -> f32 {
         const POLE: f32 = 0.961; // exp(-2π · 100 Hz / 16 kHz)
+        const POLES: [f32; 4] = [POLE, POLE * POLE, POLE * POLE * POLE, POLE * POLE * POLE * POLE];
         let mut energy = 0.0;
-        for &sample in pcm {
+        let mut steps = pcm.chunks_exact(4);
+        // Four at a time: what is waited for is one product, and not four after each other.
+        for step in &mut steps {
+            let input: [f32; 4] = std::array::from_fn(|n| f32::from(step[n]) / 32_768.0);
+            let rise = [input[0] - self.last.0, input[1] - input[0], input[2] - input[1], input[3] - input[2]];
+            let own = [
+                rise[0],
+                rise[1] + POLES[0] * rise[0],
+                rise[2] + POLES[0] * rise[1] + POLES[1] * rise[0],
+                rise[3] + POLES[0] * rise[2] + POLES[1] * rise[1] + POLES[2] * rise[0],
+            ];
+            let output: [f32; 4] = std::array::from_fn(|n| own[n] + POLES[n] * self.last.1);
+            self.last = (input[3], output[3]);
+            energy += output.iter().map(|output| output * output).sum::<f32>();
+        }
+        for &sample in steps.remainder() {
             let input = f32::from(sample) / 32_768.0;
             let output = input - self.last.0 + POLE * self.last.1;
             self.last = (input, output);
@@ -114,6 +130,28 @@ mod tests {
             *sample += tone;
         }
         assert!(share_of_voice(&mut detector, &pcm[..16_000]) > 0.95);
+    }
+
+    #[test]
+    fn four_samples_at_a_time_are_the_same_filter() {
+        let pcm = noise(-20.0, 100);
+        let (mut last, mut energy) = ((0.0, 0.0), 0.0);
+        for &sample in &pcm {
+            let input = f64::from(sample) / 32_768.0;
+            let output = input - last.0 + 0.961 * last.1;
+            last = (input, output);
+            energy += output * output;
+        }
+        let wanted = 10.0 * (energy / pcm.len() as f64).log10();
+        for cut in [4, 7, 320] {
+            let mut detector = EnergyDetector::default();
+            let levels = pcm.chunks(cut).map(|part| {
+                let level = f64::from(detector.level(part));
+                10.0_f64.powf(level / 10.0) * part.len() as f64
+            });
+            let got = 10.0 * (levels.sum::<f64>() / pcm.len() as f64).log10();
+            assert!((got - wanted).abs() < 0.01, "{cut}: {got} dB, wanted {wanted} dB");
+        }
     }
 
     #[test]
