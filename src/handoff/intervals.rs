@@ -17,7 +17,9 @@ use utoipa::ToSchema;
 use super::measures::{self, AgentTimes, AssistantCall, OfferCounts, TaskTimes, WaitEnd, gini, jain, waits};
 use super::wire::{AgentState, CallEnd, OfferResult};
 use super::{AgentId, HandoffId, HandoffReason, shifts};
-use crate::store::{ContactRecord, HandoffOutcome, HandoffRecord, LedgerRecord, OfferRecord, Period};
+use crate::store::{
+    ContactRecord, HandoffOutcome, HandoffRecord, LedgerRecord, OfferRecord, Outline, Period, WaitRecord,
+};
 
 /// Whoever leaves sooner had not begun to wait.
 pub const SHORT: Duration = Duration::from_secs(5);
@@ -286,6 +288,68 @@ pub fn figures(period: &Period, span: Span, limits: &Limits, queue: Option<&str>
     }
 }
 
+/// What `/metrics` tells of a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gauges {
+    /// As [`Figures::service_level`].
+    pub service_level: Option<f64>,
+    /// As [`Figures::abandonment_rate`].
+    pub abandonment_rate: Option<f64>,
+    /// As [`TimeFigures::occupancy`].
+    pub occupancy: Option<f64>,
+}
+
+/// The same numbers as [`figures`] has them, of the outline of a period. `open`: states people are in, which are in no ledger yet.
+pub fn gauges(outline: &Outline, open: &[LedgerRecord], span: Span, limits: &Limits) -> Gauges {
+    let later: HashMap<HandoffId, &WaitRecord> =
+        outline.waits.iter().filter_map(|one| one.continues.map(|before| (before, one))).collect();
+    let own = |one: &&WaitRecord| one.reason != HandoffReason::Callback && one.continues.is_none();
+    let firsts = outline.waits.iter().filter(|one| span.holds(one.requested_at)).filter(own);
+    let tasks: Vec<TaskTimes> = firsts.map(|one| waited(&whole_wait(one, &later), limits.now)).collect();
+    let mut people = times(open, span).into_values().fold(AgentTimes::default(), |sum, one| AgentTimes {
+        available: sum.available + one.available,
+        on_contact: sum.on_contact + one.on_contact,
+        wrap_up: sum.wrap_up + one.wrap_up,
+        ..sum
+    });
+    for (state, spent) in &outline.time {
+        match state {
+            AgentState::Available => people.available += *spent,
+            AgentState::OnContact => people.on_contact += *spent,
+            AgentState::WrapUp => people.wrap_up += *spent,
+            // Neither idle nor busy.
+            AgentState::Reserved | AgentState::Missed | AgentState::Error | AgentState::Break | AgentState::Offline => {
+            }
+        }
+    }
+    Gauges {
+        service_level: measures::service_level(&tasks, limits.service_level, SHORT),
+        abandonment_rate: measures::abandonment_rate(&tasks),
+        occupancy: people.occupancy(),
+    }
+}
+
+/// A wish from its beginning to its end, as [`Continued::whole`] has it.
+fn whole_wait(first: &WaitRecord, later: &HashMap<HandoffId, &WaitRecord>) -> WaitRecord {
+    let mut whole = *first;
+    let mut id = first.id;
+    for _ in 0..later.len() {
+        let Some(next) = later.get(&id) else { break };
+        id = next.id;
+        (whole.outcome, whole.ended_at) = (next.outcome, next.ended_at);
+        whole.bridged_at = whole.bridged_at.or(next.bridged_at);
+        whole.talked_at = [whole.talked_at, next.talked_at].into_iter().flatten().min();
+        whole.has_talks |= next.has_talks;
+    }
+    whole
+}
+
+fn waited(wait: &WaitRecord, now: Timestamp) -> TaskTimes {
+    let answered = wait.talked_at.or(wait.bridged_at.filter(|_| !wait.has_talks));
+    let until = answered.or(wait.ended_at).unwrap_or(now);
+    TaskTimes { wait: between(wait.requested_at, until), end: wait_end(answered, wait.outcome), ..TaskTimes::default() }
+}
+
 /// The numbers of each agent who was there, or was offered something, in `span`.
 pub fn by_agent(period: &Period, span: Span, limits: &Limits) -> BTreeMap<AgentId, AgentFigures> {
     let mut agents: BTreeMap<AgentId, AgentFigures> = BTreeMap::new();
@@ -404,7 +468,23 @@ fn task(handoff: &HandoffRecord, talks: &[&ContactRecord], now: Timestamp) -> Ta
     // Of records without conversations: those of an earlier version, or one that ended before the write.
     let answered = good().map(|talk| talk.began_at).min().or(handoff.bridged_at.filter(|_| talks.is_empty()));
     let until = answered.or(handoff.ended_at).unwrap_or(now);
-    let end = match (answered, handoff.outcome) {
+    let end = wait_end(answered, handoff.outcome);
+    let hold: Duration = good().map(|talk| Duration::from_millis(talk.hold_ms)).sum();
+    let whole: Duration = match answered {
+        Some(at) if talks.is_empty() => between(at, handoff.ended_at.unwrap_or(now)),
+        _ => good().map(|talk| length(talk, now)).sum(),
+    };
+    TaskTimes {
+        wait: between(handoff.requested_at, until),
+        end,
+        talk: whole.saturating_sub(hold),
+        hold,
+        wrap_up: good().map(|talk| wrap_up(talk)).sum(),
+    }
+}
+
+fn wait_end(answered: Option<Timestamp>, outcome: HandoffOutcome) -> WaitEnd {
+    match (answered, outcome) {
         (Some(_), _) => WaitEnd::Answered,
         (None, HandoffOutcome::Open | HandoffOutcome::Bridged) => WaitEnd::Waiting,
         (None, HandoffOutcome::CallerHungUp) => WaitEnd::Abandoned,
@@ -417,18 +497,6 @@ fn task(handoff: &HandoffRecord, talks: &[&ContactRecord], now: Timestamp) -> Ta
             | HandoffOutcome::Transferred
             | HandoffOutcome::NotReached,
         ) => WaitEnd::Helped,
-    };
-    let hold: Duration = good().map(|talk| Duration::from_millis(talk.hold_ms)).sum();
-    let whole: Duration = match answered {
-        Some(at) if talks.is_empty() => between(at, handoff.ended_at.unwrap_or(now)),
-        _ => good().map(|talk| length(talk, now)).sum(),
-    };
-    TaskTimes {
-        wait: between(handoff.requested_at, until),
-        end,
-        talk: whole.saturating_sub(hold),
-        hold,
-        wrap_up: good().map(|talk| wrap_up(talk)).sum(),
     }
 }
 

@@ -357,3 +357,81 @@ proptest! {
         prop_assert_eq!(parts.iter().map(available).sum::<u64>(), available(&all));
     }
 }
+
+/// The outline of a period, as a store makes it.
+fn outline(period: &Period, span: Span) -> Outline {
+    let wait = |one: &HandoffRecord| {
+        let talks = || period.contacts.iter().filter(|talk| talk.handoff_id == one.id);
+        WaitRecord {
+            id: one.id,
+            continues: one.continues,
+            reason: one.reason,
+            requested_at: one.requested_at,
+            bridged_at: one.bridged_at,
+            ended_at: one.ended_at,
+            outcome: one.outcome,
+            talked_at: talks().filter(|talk| !failed(talk)).map(|talk| talk.began_at).min(),
+            has_talks: talks().next().is_some(),
+        }
+    };
+    let time = period.ledger.iter().map(|entry| (entry.state, span.overlap(entry.began_at, entry.ended_at)));
+    Outline { waits: period.handoffs.iter().map(wait).collect(), time: time.collect() }
+}
+
+fn gauges_of(figures: &Figures) -> Gauges {
+    Gauges {
+        service_level: figures.service_level,
+        abandonment_rate: figures.abandonment_rate,
+        occupancy: figures.time.and_then(|time| time.occupancy),
+    }
+}
+
+#[test]
+fn gauges_are_the_figures_of_those_periods() {
+    let whole = span(0, QUARTER);
+    for period in [quarter(), after_a_restart(), Period::default()] {
+        let figures = figures(&period, whole, &limits(QUARTER), None);
+        assert_eq!(gauges(&outline(&period, whole), &[], whole, &limits(QUARTER)), gauges_of(&figures));
+    }
+    let told = gauges(&outline(&quarter(), whole), &[], whole, &limits(QUARTER));
+    near(told.service_level, 2.0 / 6.0);
+    near(told.abandonment_rate, 2.0 / 7.0);
+    near(told.occupancy, 1_000.0 / 1_200.0);
+}
+
+proptest! {
+    #[test]
+    fn gauges_are_the_figures_of_any_period(
+        mut handoffs in prop::collection::vec(any_handoff(), 1..40),
+        talks in prop::collection::vec((0usize..40, 0i64..600, 0i64..300, any::<bool>()), 0..30),
+        resumed in prop::collection::vec(any::<bool>(), 40),
+        callbacks in prop::collection::vec(any::<bool>(), 40),
+        spans in prop::collection::vec((0usize..8, -600i64..4_000, 0i64..900), 0..40),
+        open in 0usize..3,
+    ) {
+        use AgentState::*;
+        let states = [Available, Reserved, OnContact, WrapUp, Missed, Error, Break, Offline];
+        handoffs.sort_by_key(|one| (one.requested_at, one.id));
+        for index in 1..handoffs.len() {
+            if resumed[index] {
+                handoffs[index].continues = Some(handoffs[index - 1].id);
+            } else if callbacks[index] {
+                handoffs[index].reason = HandoffReason::Callback;
+            }
+        }
+        let contacts = talks.iter().map(|(of, after, length, heard)| {
+            let of = &handoffs[of % handoffs.len()];
+            let from = of.requested_at.duration_since(at(0)).as_secs() + after;
+            talk(of, "ann", from, from + length, if *heard { CallEnd::AgentEnded } else { CallEnd::NoSound })
+        }).collect();
+        let ledger: Vec<_> =
+            spans.iter().map(|(state, from, length)| time("ann", states[*state], *from, from + length)).collect();
+        let (open, closed) = ledger.split_at(open.min(ledger.len()));
+        let whole = span(0, 3_600);
+        let all = Period { handoffs, contacts, ledger: ledger.clone(), ..Period::default() };
+        let stored = Period { ledger: closed.to_vec(), ..all.clone() };
+        let limits = limits(5_000);
+        let wanted = gauges_of(&figures(&all, whole, &limits, None));
+        prop_assert_eq!(gauges(&outline(&stored, whole), open, whole, &limits), wanted);
+    }
+}

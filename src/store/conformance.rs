@@ -1,5 +1,7 @@
 //! What every [`Store`] must do, whatever is under it; and sample records other tests use.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
@@ -9,7 +11,7 @@ use super::{
     ContactRecord, EntryUse, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LIMIT,
     MeanRubric, MessageKind, MessageRecord, OfferRecord, OpenShiftRecord, Part, PartyRecord, Rubric, ScoreRecord,
     SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord,
-    TurnRecord, TurnTimings, UserRecord, UserRole, WrapUpRecord,
+    TurnRecord, TurnTimings, UserRecord, UserRole, WaitRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::callback::CallbackEnd;
@@ -750,6 +752,37 @@ async fn a_period_has_what_belongs_to_it(store: &dyn Store) {
     assert_eq!(period.contacts, [talk, talked_on], "whole, though it was later");
     same(&period.offers, &vec![offered]);
     assert_eq!(period.ledger, spans[1..4], "what overlaps");
+
+    let outline = store.outline(at(90_100), at(90_200)).await.expect("readable");
+    let wait = |one: &HandoffRecord| {
+        let talks = || period.contacts.iter().filter(|talk| talk.handoff_id == one.id);
+        WaitRecord {
+            id: one.id,
+            continues: one.continues,
+            reason: one.reason,
+            requested_at: one.requested_at,
+            bridged_at: one.bridged_at,
+            ended_at: one.ended_at,
+            outcome: one.outcome,
+            talked_at: talks().map(|talk| talk.began_at).min(),
+            has_talks: talks().next().is_some(),
+        }
+    };
+    assert_eq!(outline.waits, period.handoffs.iter().map(wait).collect::<Vec<_>>(), "the same in outline");
+    // A second, twenty and one: what of each lies within.
+    assert_eq!(outline.time, [(AgentState::Available, Duration::from_secs(1 + 20 + 1))]);
+    let mut unheard = contact(&outline_of_one(store, call.id).await, "cy", 92_010, Some(92_015));
+    unheard.ended_by = Some(CallEnd::NoSound);
+    store.put_contact(&unheard).await.expect("contact");
+    let [wait] = store.outline(at(92_000), at(92_001)).await.expect("readable").waits.try_into().expect("one");
+    assert_eq!((wait.talked_at, wait.has_talks), (None, true), "nobody was heard");
+}
+
+/// Another handoff, alone in its time.
+async fn outline_of_one(store: &dyn Store, call: CallId) -> HandoffRecord {
+    let one = HandoffRecord { requested_at: at(92_000), ..handoff(call, None) };
+    store.put_handoff(&one).await.expect("handoff");
+    one
 }
 
 async fn assistant_and_people_are_scored_alike(store: &dyn Store) {

@@ -1,5 +1,7 @@
 //! What is remembered: calls, turns, triggers, handoffs, offers, messages, accounts. One trait, one conformance suite.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -97,6 +99,8 @@ pub trait Store: Send + Sync {
     async fn put_contact(&self, contact: &ContactRecord) -> Result<(), StoreError>;
     /// What the numbers of `[since, until)` are made of.
     async fn period(&self, since: Timestamp, until: Timestamp) -> Result<Period, StoreError>;
+    /// The same as far as gauges need it, which look every few seconds.
+    async fn outline(&self, since: Timestamp, until: Timestamp) -> Result<Outline, StoreError>;
 
     /// Adds a shift; one with the same id is there already.
     async fn put_shift(&self, shift: &ShiftRecord) -> Result<(), StoreError>;
@@ -491,6 +495,38 @@ pub struct Period {
     pub ledger: Vec<LedgerRecord>,
     /// That overlap it.
     pub shifts: Vec<ShiftRecord>,
+}
+
+/// A [`Period`] in outline: what gauges are made of. It holds nothing that grows with what was said and done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outline {
+    /// As [`Period::handoffs`].
+    pub waits: Vec<WaitRecord>,
+    /// The time of all agents within it, by state.
+    pub time: Vec<(AgentState, Duration)>,
+}
+
+/// A handoff as far as its waiting goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WaitRecord {
+    /// The handoff.
+    pub id: HandoffId,
+    /// The wish this one goes on with.
+    pub continues: Option<HandoffId>,
+    /// Why.
+    pub reason: HandoffReason,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// As the handoff has it.
+    pub bridged_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How.
+    pub outcome: HandoffOutcome,
+    /// When the first conversation began in which the agent was heard.
+    pub talked_at: Option<Timestamp>,
+    /// Whether there was any conversation, heard or not.
+    pub has_talks: bool,
 }
 
 /// One offer to one agent.

@@ -27,9 +27,9 @@ use uuid::Uuid;
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
     ContactRecord, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT,
-    MAX_PERIOD, MeanScores, MessageRecord, OfferRecord, OpenShiftRecord, PartyRecord, Period, ScoreRecord, SessionKind,
-    SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord, TurnRecord,
-    UserRecord, WrapUpRecord,
+    MAX_PERIOD, MeanScores, MessageRecord, OfferRecord, OpenShiftRecord, Outline, PartyRecord, Period, ScoreRecord,
+    SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord,
+    TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -513,6 +513,26 @@ impl Store for SqliteStore {
             offers: each(between(OFFERS), rows::offer).await?,
             ledger: each(between(LEDGER), rows::ledger).await?,
             shifts: self.list_shifts(since, until).await?,
+        })
+    }
+
+    async fn outline(&self, since: Timestamp, until: Timestamp) -> Result<Outline, StoreError> {
+        const WAITS: &str = "WITH RECURSIVE own (id) AS (\
+             SELECT id FROM handoffs WHERE requested_at >= ? AND requested_at < ? \
+             UNION SELECT later.id FROM handoffs later JOIN own ON later.continues = own.id) \
+             SELECT handoffs.id, continues, reason, requested_at, bridged_at, ended_at, outcome, \
+             (SELECT MIN(began_at) FROM contacts WHERE handoff_id = handoffs.id \
+             AND (ended_by IS NULL OR ended_by <> ?)) AS talked_at, \
+             EXISTS (SELECT 1 FROM contacts WHERE handoff_id = handoffs.id) AS has_talks \
+             FROM handoffs JOIN own ON own.id = handoffs.id ORDER BY requested_at, handoffs.id LIMIT ?";
+        const TIME: &str = "SELECT state, SUM(MAX(0, MIN(ended_at, ?) - MAX(began_at, ?))) AS spent FROM ledger \
+             WHERE ended_at > ? AND began_at < ? GROUP BY state ORDER BY state";
+        let (since, until) = (micros(since), micros(until));
+        let waits = sqlx::query(WAITS).bind(since).bind(until).bind(word(CallEnd::NoSound)).bind(MAX_PERIOD);
+        let time = sqlx::query(TIME).bind(until).bind(since).bind(since).bind(until);
+        Ok(Outline {
+            waits: each(waits.fetch(&self.pool), rows::wait).await?,
+            time: each(time.fetch(&self.pool), rows::state_time).await?,
         })
     }
 

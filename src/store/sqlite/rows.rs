@@ -1,5 +1,7 @@
 //! Records to and from rows. A word or a JSON text this version does not know is [`StoreError::Corrupt`], not a panic.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -9,11 +11,13 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::call::CallId;
+use crate::handoff::wire::AgentState;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
     AgentDay, AuditRecord, CallRecord, CallbackRecord, CommentRecord, ContactRecord, HandoffRecord, HoursRecord,
     KeyRecord, LedgerRecord, MeanRubric, MessageRecord, OfferRecord, OpenShiftRecord, PartyRecord, Rubric, ScoreRecord,
-    ShiftRecord, StandRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
+    ShiftRecord, StandRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WaitRecord,
+    WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -152,10 +156,32 @@ pub(super) fn handoff(row: &SqliteRow) -> Result<HandoffRecord, StoreError> {
         outcome: get_word(row, "outcome")?,
         agent_id: get_agent(row, "agent_id")?,
         queue: get(row, "queue")?,
-        continues: get::<Option<&str>>(row, "continues")?
-            .map(|id| id.parse().map(HandoffId).map_err(|error: uuid::Error| corrupt("continues", error)))
-            .transpose()?,
+        continues: continued(row)?,
     })
+}
+
+pub(super) fn wait(row: &SqliteRow) -> Result<WaitRecord, StoreError> {
+    Ok(WaitRecord {
+        id: HandoffId(get_id(row, "id")?),
+        continues: continued(row)?,
+        reason: get_word(row, "reason")?,
+        requested_at: get_time(row, "requested_at")?,
+        bridged_at: get_time_if_any(row, "bridged_at")?,
+        ended_at: get_time_if_any(row, "ended_at")?,
+        outcome: get_word(row, "outcome")?,
+        talked_at: get_time_if_any(row, "talked_at")?,
+        has_talks: get(row, "has_talks")?,
+    })
+}
+
+pub(super) fn state_time(row: &SqliteRow) -> Result<(AgentState, Duration), StoreError> {
+    let spent = u64::try_from(get::<i64>(row, "spent")?).map_err(|error| corrupt("spent", error))?;
+    Ok((get_word(row, "state")?, Duration::from_micros(spent)))
+}
+
+fn continued(row: &SqliteRow) -> Result<Option<HandoffId>, StoreError> {
+    let id = get::<Option<&str>>(row, "continues")?;
+    id.map(|id| id.parse().map(HandoffId).map_err(|error: uuid::Error| corrupt("continues", error))).transpose()
 }
 
 pub(super) fn contact(row: &SqliteRow) -> Result<ContactRecord, StoreError> {

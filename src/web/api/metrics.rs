@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::handoff::AgentId;
-use crate::handoff::actor::{DeskHandle, LiveDesk};
+use crate::handoff::actor::{DeskHandle, LiveAgent, LiveDesk};
 use crate::handoff::intervals::{AgentFigures, Figures, Limits, Span, by_agent, figures};
 use crate::handoff::routing::plan::PaidClass;
 use crate::handoff::wire::AgentState;
@@ -215,12 +215,7 @@ pub(crate) fn limits(service_level_s: Option<u32>, now: Timestamp) -> Limits {
 }
 
 /// What is on record of a span, with what agents do just now if the span reaches to now.
-pub(crate) async fn so_far(
-    store: &dyn Store,
-    desk: &DeskHandle,
-    span: Span,
-    now: Timestamp,
-) -> Result<Period, StoreError> {
+async fn so_far(store: &dyn Store, desk: &DeskHandle, span: Span, now: Timestamp) -> Result<Period, StoreError> {
     let period = store.period(span.from, span.until).await?;
     if span.until < now - SignedDuration::from_hours(24) {
         return Ok(period);
@@ -230,7 +225,13 @@ pub(crate) async fn so_far(
 
 /// The state somebody is in is in the ledger only once it is over.
 fn with_open_spans(mut period: Period, desk: &LiveDesk, now: Timestamp) -> Period {
-    period.ledger.extend(desk.agents.iter().map(|agent| {
+    period.ledger.extend(open_spans(desk, now));
+    period
+}
+
+/// The state each agent is in, as the ledger will have it.
+pub(crate) fn open_spans(desk: &LiveDesk, now: Timestamp) -> Vec<LedgerRecord> {
+    let span = |agent: &LiveAgent| {
         let since = SignedDuration::from_millis(i64::try_from(agent.for_ms).unwrap_or(0));
         LedgerRecord {
             id: uuid::Uuid::nil(),
@@ -241,8 +242,8 @@ fn with_open_spans(mut period: Period, desk: &LiveDesk, now: Timestamp) -> Perio
             began_at: now.checked_sub(since).unwrap_or(now),
             ended_at: now,
         }
-    }));
-    period
+    };
+    desk.agents.iter().map(span).collect()
 }
 
 #[cfg(test)]
