@@ -1,11 +1,13 @@
 //! What a call's machine is told and what it wants done. PURE.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::audio::units::Millis;
 use crate::engine::stt::Transcript;
+use crate::handoff::routing::estimate::Estimate;
 use crate::handoff::wire::ConsultMode;
 use crate::handoff::{AgentId, HandoffReason};
 pub use crate::judgment::Signals as FitSignals;
@@ -196,6 +198,8 @@ pub enum HandoffNews {
         position: u32,
         /// Agents signed in and not on break.
         staffed: u32,
+        /// How long it may take, where that is known.
+        wait: Option<Estimate>,
     },
     /// A person took the call.
     Accepted {
@@ -465,6 +469,13 @@ pub enum Phrase {
         /// 1 is next.
         position: u32,
     },
+    /// How long the wait may be, in minutes begun: half of all callers wait no longer than the first, nine of ten less than the second.
+    Wait {
+        /// The first.
+        about: u32,
+        /// The second.
+        most: u32,
+    },
     /// No person is there now, with the choices.
     NobodyAvailable,
     /// A person is being called outside; the caller will be back if nobody takes the call.
@@ -522,4 +533,12 @@ pub enum Phrase {
     Goodbye,
     /// The server is stopping.
     Stopping,
+}
+
+impl Phrase {
+    /// The words for an estimate.
+    pub fn wait(estimate: Estimate) -> Self {
+        let minutes = |span: Duration| u32::try_from(span.as_secs().div_ceil(60)).unwrap_or(u32::MAX).max(1);
+        Self::Wait { about: minutes(estimate.p50), most: minutes(estimate.p90) }
+    }
 }

@@ -40,6 +40,7 @@ use super::input::{
 };
 use crate::audio::units::{Millis, Probability};
 use crate::handoff::HandoffReason;
+use crate::handoff::routing::estimate::Estimate;
 use crate::handoff::wire::ConsultMode;
 use crate::judgment::decision::Inputs;
 use crate::store::{CallOutcome, HandoffOutcome};
@@ -219,6 +220,8 @@ pub struct CallMachine {
     handoff: Handoff,
     /// When the telephone is called for a caller who waits. None: not, or not again.
     telephone_at: Option<Instant>,
+    /// How long the caller may have to wait, as the desk said last.
+    wait: Option<Estimate>,
     telephoned: bool,
     /// What a caller who is away hears of us.
     parting: Parting,
@@ -288,6 +291,7 @@ impl CallMachine {
             taking_time: false,
             handoff: Handoff::None,
             telephone_at: None,
+            wait: None,
             telephoned: false,
             parting: Parting::Over,
             colleague: None,
@@ -442,10 +446,11 @@ impl CallMachine {
             State::Away { until, missed } if now >= until => self.stayed_away(now, missed, actions),
             State::Waiting { announce_at, position, told_nobody } if now >= announce_at => {
                 self.state = State::Waiting { announce_at: now + self.policy.announce_every, position, told_nobody };
-                if self.outstanding.is_empty() {
-                    let phrase = if told_nobody { Phrase::NobodyAvailable } else { Phrase::StillWaiting { position } };
+                if self.outstanding.is_empty() && told_nobody {
                     actions.push(CallAction::Hold(false));
-                    self.say(now, phrase, true, actions);
+                    self.say(now, Phrase::NobodyAvailable, true, actions);
+                } else {
+                    self.say_place(now, position, actions);
                 }
             }
             State::Parked { announce_at } if now >= announce_at => self.still_parked(now, actions),

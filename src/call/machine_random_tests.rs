@@ -26,7 +26,11 @@ fn random_input(kind: u8, turn: u32, item: Option<ItemId>) -> CallInput {
         18 => CallInput::AnswerSentence { turn, text: "At nine.".to_owned() },
         19 => CallInput::AnswerDone { turn, blocked: None },
         20 => CallInput::AnswerFailed { turn, failure },
-        21 => CallInput::Handoff(HandoffNews::Queued { position: 1, staffed: u32::from(turn.0.is_multiple_of(2)) }),
+        21 => CallInput::Handoff(HandoffNews::Queued {
+            position: 1,
+            staffed: u32::from(turn.0.is_multiple_of(2)),
+            wait: None,
+        }),
         22 => CallInput::Handoff(HandoffNews::Accepted { agent: AgentId("ann".to_owned()), name: "Ann".to_owned() }),
         23 => CallInput::Handoff(HandoffNews::AgentLost),
         24 => CallInput::Handoff(HandoffNews::AgentReturned),

@@ -18,7 +18,7 @@ fn transfer_news(call: &mut Call, news: TransferNews) -> Vec<CallAction> {
 fn the_telephone_is_called_when_nobody_is_there_and_after_a_while_when_somebody_is() {
     let mut call = with_telephone(true);
     call.step(CallInput::Dtmf(digit('0')));
-    let actions = call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    let actions = call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
     assert!(said(&actions, &Phrase::Telephoning) && actions.contains(&CallAction::SuspendHandoff), "{actions:?}");
     assert!(!call.log.contains(&CallAction::Transfer), "not before the caller knows");
     assert!(call.hear_all().contains(&CallAction::Transfer));
@@ -26,7 +26,7 @@ fn the_telephone_is_called_when_nobody_is_there_and_after_a_while_when_somebody_
     let mut call = with_telephone(true);
     call.step(CallInput::Dtmf(digit('0')));
     call.hear_all();
-    call.news(HandoffNews::Queued { position: 1, staffed: 1 });
+    call.news(HandoffNews::Queued { position: 1, staffed: 1, wait: None });
     assert!(!said(&call.pass(Duration::from_secs(24)), &Phrase::Telephoning));
     assert!(said(&call.pass(Duration::from_secs(25)), &Phrase::Telephoning));
     // A voice that fails keeps nobody from a person.
@@ -37,7 +37,7 @@ fn the_telephone_is_called_when_nobody_is_there_and_after_a_while_when_somebody_
 fn a_person_who_takes_the_call_ends_ours() {
     let mut call = with_telephone(true);
     call.step(CallInput::Dtmf(digit('0')));
-    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
     call.hear_all();
     let actions = transfer_news(&mut call, TransferNews::Taken);
     assert_eq!(
@@ -54,14 +54,17 @@ fn a_person_who_takes_the_call_ends_ours() {
 fn a_caller_nobody_took_is_back_told_so_and_waits_for_agents() {
     let mut call = with_telephone(true);
     call.step(CallInput::Dtmf(digit('0')));
-    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
     call.hear_all();
     transfer_news(&mut call, TransferNews::Missed(Missed::Busy));
     let actions = transfer_news(&mut call, TransferNews::Back);
     assert!(said(&actions, &Phrase::TelephoneMissed), "{actions:?}");
     assert!(actions.contains(&CallAction::EndTransfer(TransferEnd::Missed(Missed::Busy))));
     assert!(actions.iter().any(|action| matches!(action, CallAction::RequestHandoff { .. })));
-    assert!(call.news(HandoffNews::Queued { position: 1, staffed: 0 }).is_empty(), "once a call, and once said");
+    assert!(
+        call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None }).is_empty(),
+        "once a call, and once said"
+    );
     call.hear_all();
     call.step(CallInput::Dtmf(digit('1')));
     assert!(matches!(call.machine.state(), State::Message { .. }));
@@ -76,7 +79,7 @@ fn a_caller_who_does_not_come_back_has_hung_up_and_without_news_is_the_providers
     ] {
         let mut call = with_telephone(true);
         call.step(CallInput::Dtmf(digit('0')));
-        call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+        call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
         call.hear_all();
         if let Some(news) = news {
             transfer_news(&mut call, news);
@@ -87,7 +90,7 @@ fn a_caller_who_does_not_come_back_has_hung_up_and_without_news_is_the_providers
     }
     let mut call = with_telephone(false);
     call.step(CallInput::Dtmf(digit('0')));
-    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
     assert!(call.said(&Phrase::Leaving));
     let actions = call.hear_all();
     let at = |wanted: &CallAction| actions.iter().position(|action| action == wanted);
@@ -98,7 +101,7 @@ fn a_caller_who_does_not_come_back_has_hung_up_and_without_news_is_the_providers
 fn given_away() -> Call {
     let mut call = with_telephone(true);
     call.step(CallInput::Dtmf(digit('0')));
-    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
     assert!(call.hear_all().contains(&CallAction::Transfer));
     call
 }

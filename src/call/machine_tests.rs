@@ -508,14 +508,35 @@ fn a_forbidden_topic_goes_to_a_person() {
 }
 
 #[test]
+fn the_wait_is_told_where_it_is_known_and_the_choices_come_last() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.hear_all();
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let wait = Some(Estimate { p50: minutes(3), p90: minutes(7) });
+    call.news(HandoffNews::Queued { position: 2, staffed: 1, wait });
+    let actions = call.pass(Duration::from_secs(25));
+    let place = |phrase: &Phrase| {
+        let says = |action: &CallAction| said(std::slice::from_ref(action), phrase);
+        actions.iter().position(says).unwrap_or_else(|| panic!("{phrase:?} in {actions:?}"))
+    };
+    assert!(place(&Phrase::Wait { about: 3, most: 7 }) < place(&Phrase::StillWaiting { position: 2 }));
+    call.hear_all();
+    call.news(HandoffNews::Queued { position: 1, staffed: 1, wait: None });
+    let actions = call.pass(Duration::from_secs(25));
+    assert!(said(&actions, &Phrase::StillWaiting { position: 1 }), "{actions:?}");
+    assert!(!actions.iter().any(|action| format!("{action:?}").contains("Wait {")), "nobody knows: {actions:?}");
+}
+
+#[test]
 fn waiting_is_honest_and_never_silent() {
     let mut call = Call::greeted();
     call.step(CallInput::Dtmf(digit('0')));
     assert!(call.hear_all().contains(&CallAction::Hold(true)));
-    call.news(HandoffNews::Queued { position: 2, staffed: 1 });
+    call.news(HandoffNews::Queued { position: 2, staffed: 1, wait: None });
     assert!(said(&call.pass(Duration::from_secs(25)), &Phrase::StillWaiting { position: 2 }));
     call.hear_all();
-    call.news(HandoffNews::Queued { position: 1, staffed: 0 });
+    call.news(HandoffNews::Queued { position: 1, staffed: 0, wait: None });
     assert!(call.said(&Phrase::NobodyAvailable));
     assert!(call.hear_all().contains(&CallAction::Hold(true)));
 }

@@ -10,6 +10,9 @@ use crate::config::{DialogConfig, RecordingConfig};
 /// Places of waiting callers whose announcement is synthesised before it is needed.
 const PLACES_PREPARED: u32 = 5;
 
+/// Longer than so many minutes is told without a number.
+const LONGEST_WAIT: u32 = 60;
+
 /// Why the sentences can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PhrasesError {
@@ -53,6 +56,14 @@ struct File {
     still_waiting_first: String,
     still_waiting: String,
     nobody_available: String,
+    #[serde(default = "default_wait_short")]
+    wait_short: String,
+    #[serde(default = "default_wait_one")]
+    wait_one: String,
+    #[serde(default = "default_wait")]
+    wait: String,
+    #[serde(default = "default_wait_long")]
+    wait_long: String,
     #[serde(default = "default_telephoning")]
     telephoning: String,
     #[serde(default = "default_leaving")]
@@ -97,6 +108,22 @@ fn default_filler() -> String {
 
 fn default_prompt() -> String {
     "Yes, I'm listening. What can I help you with?".to_owned()
+}
+
+fn default_wait_short() -> String {
+    "The wait is less than a minute.".to_owned()
+}
+
+fn default_wait_one() -> String {
+    "The wait is about a minute, and less than {most} minutes for nine callers in ten.".to_owned()
+}
+
+fn default_wait() -> String {
+    "The wait is about {about} minutes, and less than {most} for nine callers in ten.".to_owned()
+}
+
+fn default_wait_long() -> String {
+    "The wait is more than an hour.".to_owned()
 }
 
 fn default_telephoning() -> String {
@@ -228,6 +255,14 @@ impl Phrases {
             Phrase::StillWaiting { position } => {
                 return file.still_waiting.replace("{position}", &position.to_string());
             }
+            Phrase::Wait { most: 0 | 1, .. } => &file.wait_short,
+            Phrase::Wait { about, .. } if *about > LONGEST_WAIT => &file.wait_long,
+            Phrase::Wait { about, most } => {
+                let text = if *about <= 1 { &file.wait_one } else { &file.wait };
+                // "Less than" is more than "about", however short the band is.
+                let most = (*most).max(about + 1).max(2);
+                return text.replace("{about}", &about.to_string()).replace("{most}", &most.to_string());
+            }
             Phrase::NobodyAvailable => &file.nobody_available,
             Phrase::Telephoning => &file.telephoning,
             Phrase::Leaving => &file.leaving,
@@ -273,6 +308,7 @@ impl Phrases {
             Phrase::Connecting,
             Phrase::EngineApology,
             Phrase::NobodyAvailable,
+            Phrase::Wait { about: 1, most: 1 },
             Phrase::Telephoning,
             Phrase::Leaving,
             Phrase::TelephoneMissed,
@@ -347,6 +383,21 @@ mod tests {
         assert!(confirm.contains("at 1 5 0, 0 5 5, 5 0 1, 2 3."), "{confirm}");
         assert_eq!(read_back("5551234"), "5 5 5, 1 2 3 4");
         assert_eq!((read_back(""), read_back("1")), (String::new(), "1".to_owned()));
+    }
+
+    #[test]
+    fn a_wait_is_told_with_its_band() {
+        let phrases = Phrases::load(&DialogConfig::default(), &RecordingConfig::default()).expect("valid");
+        for (about, most, said) in [
+            (1, 1, "less than a minute."),
+            (1, 2, "about a minute, and less than 2 minutes for"),
+            (2, 2, "about 2 minutes, and less than 3 for"),
+            (4, 9, "about 4 minutes, and less than 9 for"),
+            (61, 90, "more than an hour."),
+        ] {
+            let text = phrases.text(&Phrase::Wait { about, most });
+            assert!(text.contains(said) && !text.contains('{'), "{about} {most}: {text}");
+        }
     }
 
     #[test]

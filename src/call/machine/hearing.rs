@@ -342,6 +342,10 @@ impl CallMachine {
     pub(super) fn say_place(&mut self, now: Instant, position: u32, actions: &mut Vec<CallAction>) {
         if self.outstanding.is_empty() {
             actions.push(CallAction::Hold(false));
+            if let Some(wait) = self.wait.map(Phrase::wait) {
+                self.say(now, wait, true, actions);
+            }
+            // The choices come last.
             self.say(now, Phrase::StillWaiting { position }, true, actions);
         }
     }

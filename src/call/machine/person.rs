@@ -97,7 +97,8 @@ impl CallMachine {
 
     pub(super) fn news(&mut self, now: Instant, news: HandoffNews, actions: &mut Vec<CallAction>) {
         match (self.state.clone(), news) {
-            (State::Waiting { announce_at, told_nobody, .. }, HandoffNews::Queued { position, staffed }) => {
+            (State::Waiting { announce_at, told_nobody, .. }, HandoffNews::Queued { position, staffed, wait }) => {
+                self.wait = wait;
                 if staffed == 0 && self.telephone_at.is_some() {
                     return self.leave(now, actions);
                 }

@@ -461,7 +461,11 @@ impl<'a> Play<'a> {
                         self.inputs.push_back(CallInput::Handoff(HandoffNews::Accepted { agent, name }));
                     }
                     DeskAction::Place { position, staffed, .. } => {
-                        self.inputs.push_back(CallInput::Handoff(HandoffNews::Queued { position, staffed }));
+                        self.inputs.push_back(CallInput::Handoff(HandoffNews::Queued {
+                            position,
+                            staffed,
+                            wait: None,
+                        }));
                     }
                     _ => {}
                 }
@@ -515,6 +519,7 @@ pub fn name(phrase: &Phrase) -> &'static str {
         Phrase::Connecting => "connecting",
         Phrase::EngineApology => "engine_apology",
         Phrase::StillWaiting { .. } => "still_waiting",
+        Phrase::Wait { .. } => "wait",
         Phrase::NobodyAvailable => "nobody_available",
         Phrase::Telephoning => "telephoning",
         Phrase::Leaving => "leaving",
