@@ -1,7 +1,8 @@
-//! RUNTIME: opening hours in force: the configuration's, and instead of them those that were kept in the console.
+//! RUNTIME: who gets which caller, as it is in force: the configuration's `[routing]`, and instead of its opening hours those that
+//! were kept in the console.
 //!
 //! What is kept takes effect at once: the desk gets a new plan, and whoever asks gets the new calendar. A calendar that is
-//! forgotten is the configuration's again.
+//! forgotten is the configuration's again. When the section is changed in the file, the desk gets a new plan, too.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use crate::config::Config;
+use crate::config::{Config, RoutingConfig};
 use crate::handoff::actor::DeskHandle;
 use crate::handoff::routing::Plan;
 use crate::handoff::routing::hours::{Calendar, HoursProblem};
@@ -25,6 +26,8 @@ struct Kept {
 
 struct Inner {
     config: Arc<Config>,
+    /// As the file has it now.
+    routing: RwLock<Arc<RoutingConfig>>,
     store: Arc<dyn Store>,
     kept: RwLock<BTreeMap<String, Kept>>,
     /// Changes come one after the other, so that the desk has the last plan in the end.
@@ -53,12 +56,13 @@ impl OpeningHours {
                 Err(_) => warn!(calendar = record.name, "Opening hours kept in the console can't be read: left out"),
             }
         }
-        Ok(Self(Arc::new(Inner { config, store, kept: RwLock::new(kept), changing: Mutex::new(()) })))
+        let routing = RwLock::new(Arc::new(config.routing.clone()));
+        Ok(Self(Arc::new(Inner { config, routing, store, kept: RwLock::new(kept), changing: Mutex::new(()) })))
     }
 
     /// Who gets which caller, with the hours in force.
     pub fn plan(&self) -> Plan {
-        let mut plan = self.0.config.routing.plan(&self.0.config.handoff);
+        let mut plan = self.routing().plan(&self.0.config.handoff);
         for kept in self.kept().values() {
             plan.keep_hours(&kept.calendar, &kept.record.queues);
         }
@@ -68,7 +72,23 @@ impl OpeningHours {
     /// The calendar of this name.
     pub fn calendar(&self, name: &str) -> Option<Calendar> {
         let kept = self.kept().get(name).map(|kept| kept.calendar.clone());
-        kept.or_else(|| self.0.config.routing.calendar(name))
+        kept.or_else(|| self.routing().calendar(name))
+    }
+
+    /// The configuration's `[routing]` in force.
+    pub fn routing(&self) -> Arc<RoutingConfig> {
+        self.0.routing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another `[routing]` into force, for callers who wait already, too. False if it is the same.
+    pub async fn take_up(&self, routing: RoutingConfig, desk: &DeskHandle) -> bool {
+        let _turn = self.0.changing.lock().await;
+        if *self.routing() == routing {
+            return false;
+        }
+        *self.0.routing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routing);
+        desk.reload(self.plan()).await;
+        true
     }
 
     /// What is kept instead of the configuration's, by name.
@@ -176,6 +196,29 @@ mod tests {
         assert!(!opening.forget("office", &desk).await.expect("asked"), "there is nothing left to forget");
         assert_eq!(open(&opening), of(true, false));
         assert!(opening.calendar("shop").is_some() && opening.calendar("nowhere").is_none());
+        stop.cancel();
+        tasks.join_all().await;
+    }
+
+    #[tokio::test]
+    async fn another_section_is_the_desks_at_once_and_keeps_what_was_kept() {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.expect("opens"));
+        let config = Arc::new(Config::parse(OFFICE, std::iter::empty()).expect("valid"));
+        let (scribe, _writing) = scribe::open(store.clone());
+        let stop = CancellationToken::new();
+        let (desk, running) = desk::open(DeskSettings::default(), scribe, stop.clone());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(running);
+        let opening = OpeningHours::load(store, config.clone()).await.expect("readable");
+        opening.keep(hours("office", "mon-thu 09:00-17:00", &[]), &desk).await.expect("kept").expect("good");
+        assert!(!opening.take_up(config.routing.clone(), &desk).await, "nothing is new");
+        let more = format!("{OFFICE}[[routing.queues]]\nname = \"cards\"\nhours = \"office\"\n");
+        let routing = Config::parse(&more, std::iter::empty()).expect("valid").routing;
+        assert!(opening.take_up(routing.clone(), &desk).await);
+        assert_eq!(desk.live().await.queues, ["billing", "sales", "cards"], "the desk has it");
+        let wanted = [("billing", false), ("sales", true), ("cards", false)];
+        assert_eq!(open(&opening), wanted.map(|(name, open)| (name.to_owned(), open)), "with the hours that were kept");
+        assert!(!opening.take_up(routing, &desk).await);
         stop.cancel();
         tasks.join_all().await;
     }

@@ -23,7 +23,7 @@ use crate::handoff::routing::plan::{
 use crate::handoff::routing::strategy::Strategy;
 
 /// Who gets which caller.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoutingConfig {
     /// Seconds of waiting that weigh as much as one more of priority; 0: priority always wins.

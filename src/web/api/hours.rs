@@ -232,7 +232,7 @@ fn next_days(calendar: &Calendar, now: Moment) -> Vec<OpenDay> {
 fn in_force(state: &AppState) -> Vec<Hours> {
     let now = now();
     let plan = state.opening.plan();
-    let (written, kept) = (state.config.routing.written_hours(), state.opening.records());
+    let (written, kept) = (state.opening.routing().written_hours(), state.opening.records());
     let names: BTreeSet<&str> =
         written.iter().map(|one| one.name.as_str()).chain(kept.iter().map(|one| one.name.as_str())).collect();
     let hours = names.into_iter().filter_map(|name| {
