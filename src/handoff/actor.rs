@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::drafts::NoteWriter;
-pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask, LiveDesk};
+pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask, LiveAgent, LiveDesk};
 
 use self::consulting::Parked;
 use self::contacts::Contact;
@@ -335,13 +335,17 @@ impl Desk {
                 }
                 DeskAction::Place { handoff, position, staffed } => {
                     self.note_queue(handoff);
-                    self.tell_call(handoff, HandoffNews::Queued { position, staffed }, None);
+                    self.tell_call(
+                        handoff,
+                        HandoffNews::Queued { position, staffed, wait: self.machine.estimate(handoff) },
+                        None,
+                    );
                 }
                 DeskAction::Exit(handoff, exit) => {
                     // The call tells the ways out there are, once, and the caller keeps the place until one is chosen:
                     // nobody is sent away.
                     info!(handoff.id = %handoff.0, exit = exit.as_str(), "The last step is over");
-                    self.tell_call(handoff, HandoffNews::Queued { position: 1, staffed: 0 }, None);
+                    self.tell_call(handoff, HandoffNews::Queued { position: 1, staffed: 0, wait: None }, None);
                     let mut more = Vec::new();
                     self.step(DeskInput::Requested(handoff, Facts::default()), &mut more);
                     self.perform(more);

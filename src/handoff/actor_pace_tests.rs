@@ -125,6 +125,34 @@ async fn nobody_stays_available_as_a_ghost() {
     office.close().await;
 }
 
+#[tokio::test]
+async fn an_offer_says_the_language_and_what_a_caller_usually_takes() {
+    let office = Office::paused(Plan::default()).await;
+    let mut ann = office.client().await;
+    ann.available().await;
+    let (handoff, _first) = office.caller().await;
+    let offer = ann.hears(offered).await;
+    assert_eq!((offer.language.as_deref(), offer.expected_ms), (Some("en"), None), "nobody was served yet");
+    ann.say(FromAgent::Accept { offer_id: offer.offer_id }).await;
+    office.desk.bridged(handoff).await;
+    while ann.hears(state).await != AgentState::OnContact {}
+    for _ in 0..9 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        ann.say(FromAgent::Ping { n: 1 }).await;
+    }
+    office.desk.close(handoff, HandoffOutcome::Bridged).await;
+    while ann.hears(state).await != AgentState::WrapUp {}
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let wrap_up = FromAgent::WrapUp { call_id: offer.call_id, note: String::new(), disposition: "sold".to_owned() };
+    ann.say(wrap_up).await;
+    while ann.hears(state).await != AgentState::Available {}
+    let (_, _second) = office.caller().await;
+    let usual = ann.hears(offered).await.expected_ms.expect("one was served");
+    assert!((100_000..101_000).contains(&usual), "90 s of talk and 10 s of work afterwards, not {usual} ms");
+    drop(ann);
+    office.close().await;
+}
+
 fn answering() -> Plan {
     let text = "[[routing.queues]]\nname = \"main\"\nauto_answer_s = 3\n";
     let config = crate::config::Config::parse(text, std::iter::empty()).expect("valid");

@@ -161,9 +161,14 @@ impl DeskMachine {
         self.router.can_take_over(agent)
     }
 
-    /// How long a caller in line may have to wait.
+    /// How long a caller in line may have to wait, as far as anybody knows.
     pub fn estimate(&self, handoff: HandoffId) -> Option<Estimate> {
         self.router.estimate(handoff)
+    }
+
+    /// What a caller in line will probably take.
+    pub fn usual_length(&self, handoff: HandoffId) -> Option<Duration> {
+        self.router.usual_length(handoff)
     }
 
     /// An agent's state, how long they have been in it, and what follows.

@@ -465,6 +465,12 @@ pub struct Offer {
     pub answers_in_ms: Option<u64>,
     /// Which provider the call came through.
     pub provider: String,
+    /// The language the caller speaks with us, such as `en`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// What callers of this queue take on average, wrap-up included. Missing until one has, and where a colleague asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     /// A colleague who has the caller asks for advice; nothing yet for you to say to the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consulted_by: Option<String>,

@@ -54,6 +54,15 @@ export function t(key: MessageKey, values: Values = {}): string {
   return fill(language.messages[key], values);
 }
 
+/** The name of a language, `en` for instance, in the reader's own; the tag itself where it is none. */
+export function languageName(tag: string): string {
+  try {
+    return new Intl.DisplayNames([language.locale], { type: "language" }).of(tag) ?? tag;
+  } catch {
+    return tag;
+  }
+}
+
 /** The text of a key that may not exist, such as one made of a word of the server's. */
 export function translated(key: string, values: Values = {}): string | null {
   return isKey(key) ? t(key, values) : null;

@@ -35,6 +35,7 @@ impl Desk {
         answers: Option<Instant>,
     ) {
         let about = self.beside.get(&handoff).copied();
+        let usual = self.machine.usual_length(handoff).filter(|_| about.is_none());
         let Some(live) = self.tasks.get_mut(&about.unwrap_or(handoff)) else { return };
         let waiting = live.requested.elapsed();
         if about.is_none() {
@@ -53,6 +54,8 @@ impl Desk {
             expires_in_ms: in_ms(until),
             answers_in_ms: answers.map(in_ms),
             provider: live.task.provider.to_owned(),
+            language: Some(self.language.clone()),
+            expected_ms: usual.map(|usual| u64::try_from(usual.as_millis()).unwrap_or(u64::MAX)),
             consulted_by: None,
         };
         let record = OfferRecord {

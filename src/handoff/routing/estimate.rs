@@ -43,6 +43,11 @@ impl HandlingTime {
         Duration::from_secs_f64(self.mean_s)
     }
 
+    /// The mean, once there is one.
+    pub fn known(&self) -> Option<Duration> {
+        (self.known > 0).then(|| self.mean())
+    }
+
     /// The wait of the caller at `position` (1 is next) with `serving` people at work. `None` while nobody is.
     pub fn estimate(&self, position: u32, serving: u32) -> Option<Estimate> {
         if serving == 0 {
@@ -65,7 +70,9 @@ mod tests {
     #[test]
     fn the_band_is_that_of_a_gamma_variable() {
         let mut handling = HandlingTime::default();
+        assert_eq!(handling.known(), None, "what is assumed is told nobody");
         handling.add(Duration::from_secs(300));
+        assert_eq!(handling.known(), Some(Duration::from_secs(300)));
         assert_eq!(handling.mean(), Duration::from_secs(300), "the assumption is forgotten");
         // Quantiles of gamma(k, 1) from tables: k = 2: 1.678 and 3.890; k = 10: 9.669 and 14.206.
         for (position, serving, p50, p90) in [(2, 3, 1.678, 3.890), (10, 3, 9.669, 14.206)] {

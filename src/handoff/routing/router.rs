@@ -241,13 +241,22 @@ impl Router {
         self.task(*self.task_ids.get(&handoff)?).resumes
     }
 
-    /// How long a caller in line may have to wait; `None` while nobody serves the queue.
+    /// How long a caller in line may have to wait; `None` while nobody serves the queue, or no conversation of it has ended yet:
+    /// callers are told what is known, not what is assumed.
     pub fn estimate(&self, handoff: HandoffId) -> Option<Estimate> {
         let slot = *self.task_ids.get(&handoff)?;
         let place = self.waiting.iter().position(|one| one.slot == slot)?;
         let queue = self.waiting[place].queue;
         let position = self.waiting[..=place].iter().filter(|one| one.queue == queue).count() as u32;
-        self.queues[queue].handling.estimate(position, self.queues[queue].staffed)
+        let QueueState { handling, staffed, .. } = &self.queues[queue];
+        handling.known().and_then(|_| handling.estimate(position, *staffed))
+    }
+
+    /// What a caller in line will probably take, wrap-up included: the queue's mean, once a conversation of it has ended.
+    pub fn usual_length(&self, handoff: HandoffId) -> Option<Duration> {
+        let slot = *self.task_ids.get(&handoff)?;
+        let place = self.waiting.iter().find(|one| one.slot == slot)?;
+        self.queues[place.queue].handling.known()
     }
 
     /// How many agents are in each state; those who signed out are not counted.

@@ -581,6 +581,9 @@ fn the_wait_is_estimated_from_what_calls_took() {
     desk.caller(1, &[]);
     assert_eq!(desk.router.estimate(handoff(1)), None, "nobody is there");
     desk.staff(&["ann"]);
+    desk.caller(9, &[]);
+    assert_eq!(desk.router.estimate(handoff(9)), None, "nobody was served yet, and callers are told no guess");
+    desk.step(Event::Left(handoff(9), Left::Helped));
     desk.serve("ann", 1, 90);
     desk.caller(2, &[]);
     desk.accept("ann");

@@ -376,6 +376,8 @@ class MockAgent {
       waiting_ms: Date.now() - task.at,
       expires_in_ms: this.desk.offerMs,
       provider: task.call === null ? "twilio" : "browser",
+      language: "en",
+      expected_ms: 254_000,
     });
     this.offerTimer = setTimeout(() => {
       task.tried.add(this);
