@@ -2,6 +2,7 @@
 
 pub(crate) mod engines;
 mod gauges;
+mod routing_file;
 
 pub use self::engines::OwnEngines;
 
@@ -46,7 +47,6 @@ use crate::outbound::phone_agents::{self, PhoneAgents};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, scribe};
 use crate::telemetry;
-use crate::telephony::providers::PROVIDERS;
 use crate::web::auth::{Accounts, Auth, OneTimePassword, SignedIn};
 use crate::web::console;
 use crate::web::gate::Gate;
@@ -178,6 +178,9 @@ impl App {
         };
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);
+        if let Some(file) = config.file.clone() {
+            serving.spawn(routing_file::watch(file, opening.clone(), desk.clone(), stop_all.clone()));
+        }
         serving.spawn(gauges::keep(store.clone(), desk.clone(), stop_all.clone()));
 
         let knowledge = engines.mind.knowledge.clone();
@@ -200,9 +203,12 @@ impl App {
         });
         let directory = Arc::new(Directory::new(services, config.server.max_calls, calls.clone(), stop_calls.clone()));
         let means_scribe = scribe.clone();
-        let dialler: Arc<dyn Dialler> = Arc::new(Outbound::new(gate.clone()));
-        let by = PROVIDERS.iter().map(|row| row.name).find(|name| dialler.can_dial(name));
-        let phones = by.map(|provider| {
+        let dialler: Arc<dyn Dialler> = Arc::new(Outbound::new(gate.clone(), &config.outbound.provider));
+        if !config.outbound.provider.is_empty() && dialler.through(None).is_none() {
+            let problem = format!("`outbound.provider` is {:?}, whose API is not configured", config.outbound.provider);
+            return Err(CliError::usage(problem, "Its section needs the settings of docs/providers/README.md."));
+        }
+        let phones = dialler.through(None).map(|provider| {
             let (phones, wishes) = phone_agents::channel();
             let means = phone_agents::Means {
                 desk: desk.clone(),

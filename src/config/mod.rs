@@ -6,6 +6,7 @@
 mod dialog;
 mod engines;
 mod knowledge;
+mod outbound;
 mod problems;
 mod providers;
 mod routing;
@@ -25,11 +26,12 @@ pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };
 pub use knowledge::KnowledgeConfig;
+pub use outbound::OutboundConfig;
 pub use problems::{ConfigError, Problem, Problems};
 pub use providers::{
-    AriMove, AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, ExotelConfig, FreeswitchConfig,
-    JambonzConfig, PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig, TelnyxCodec,
-    TelnyxConfig, TwilioConfig, VonageConfig, rsa_key,
+    AriMove, AsteriskConfig, AudiocodesConfig, AudiohookConfig, BandwidthConfig, DIALLED, ExotelConfig,
+    FreeswitchConfig, JambonzConfig, PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig,
+    TelnyxCodec, TelnyxConfig, TwilioConfig, VonageConfig, rsa_key,
 };
 pub use routing::RoutingConfig;
 pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};
@@ -55,6 +57,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// One section for each provider: `[twilio]` and so on.
     pub providers: ProvidersConfig,
+    /// `[outbound]`
+    pub outbound: OutboundConfig,
     /// `[browser]`
     pub browser: BrowserConfig,
     /// `[models]`
@@ -107,6 +111,7 @@ macro_rules! sections {
         $each!(providers.audiocodes, AudiocodesConfig);
         $each!(providers.freeswitch, FreeswitchConfig);
         $each!(providers.bandwidth, BandwidthConfig);
+        $each!(outbound, OutboundConfig);
         $each!(browser, BrowserConfig);
         $each!(models, ModelsConfig);
         $each!(cpu, CpuConfig);

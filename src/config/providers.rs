@@ -370,6 +370,9 @@ impl Section for ExotelConfig {
     }
 }
 
+/// What stands for the number in `asterisk.dial`.
+pub const DIALLED: &str = "NUMBER";
+
 /// Where ARI sends a caller who is to be given to somebody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -377,12 +380,12 @@ pub enum AriMove {
     /// On in the dialplan, which asks `after`.
     #[default]
     Continue,
-    /// Away, to the target's own endpoint. Nobody comes back.
+    /// Away, to the target's own endpoint, if their telephone lets itself be sent.
     Redirect,
 }
 
 /// Asterisk.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AsteriskConfig {
     /// `username` of the connection in websocket_client.conf.
@@ -400,6 +403,34 @@ pub struct AsteriskConfig {
     pub ari_move: AriMove,
     /// The context `continue` goes to, at `s`, priority 1; empty: on behind `Stasis`.
     pub ari_context: String,
+    /// How long a telephone may take to follow a `redirect`: ARI says yes to all, so whoever is there after that has stayed, and
+    /// is told so. 1 to 60.
+    pub redirect_patience_s: u32,
+    /// How people are called by ARI, `PJSIP/NUMBER@trunk`: `NUMBER` stands for theirs. Empty: nobody is.
+    pub dial: String,
+    /// The context of the dialplan that calls them (docs/providers/asterisk.md has it).
+    pub dial_context: String,
+    /// The number people are called from.
+    pub number: String,
+}
+
+impl Default for AsteriskConfig {
+    fn default() -> Self {
+        Self {
+            username: String::new(),
+            password: Secret::default(),
+            ari_url: String::new(),
+            ari_username: String::new(),
+            ari_password: Secret::default(),
+            ari_move: AriMove::default(),
+            ari_context: String::new(),
+            // What we let a telephone ring, and a little.
+            redirect_patience_s: 30,
+            dial: String::new(),
+            dial_context: "warmline-out".to_owned(),
+            number: String::new(),
+        }
+    }
 }
 
 impl Section for AsteriskConfig {
@@ -415,6 +446,25 @@ impl Section for AsteriskConfig {
             );
         }
         check_optional_url(problems, "asterisk.ari_url", &self.ari_url);
+        let is_whole = self.dial.contains('/') && self.dial.contains(DIALLED);
+        if !(is_whole || self.dial.is_empty()) {
+            problems.add(
+                "asterisk.dial",
+                &self.dial,
+                "must name a technology and have NUMBER in it, as PJSIP/NUMBER@trunk",
+            );
+        }
+        if !self.dial_context.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+            problems.add(
+                "asterisk.dial_context",
+                &self.dial_context,
+                "must be letters, digits, dashes and underscores",
+            );
+        }
+        if !(1..=60).contains(&self.redirect_patience_s) {
+            let value = self.redirect_patience_s.to_string();
+            problems.add("asterisk.redirect_patience_s", &value, "must be 1 to 60");
+        }
     }
 }
 
@@ -450,6 +500,16 @@ pub struct JambonzConfig {
     pub webhook_secret: Secret<String>,
     /// Samples a second of the audio both ways: 8000, 16000 or 24000. At the call's own rate marks are exact.
     pub sample_rate: u32,
+    /// Where jambonz' API is, `https://jambonz.cloud/api`. Without it, account, key, application or number nobody is called.
+    pub api_url: String,
+    /// The account's SID.
+    pub account_sid: String,
+    /// An API key of the account.
+    pub api_key: Secret<String>,
+    /// The application whose calling webhook is ours.
+    pub application_sid: String,
+    /// The number people are called from, one of the account's.
+    pub number: String,
 }
 
 impl Default for JambonzConfig {
@@ -459,14 +519,21 @@ impl Default for JambonzConfig {
             password: Secret::default(),
             webhook_secret: Secret::default(),
             sample_rate: 8_000,
+            api_url: String::new(),
+            account_sid: String::new(),
+            api_key: Secret::default(),
+            application_sid: String::new(),
+            number: String::new(),
         }
     }
 }
 
 impl Section for JambonzConfig {
     const NAME: &'static str = "jambonz";
-    const SECRETS: &'static [&'static str] = &["password", "webhook_secret"];
+    const SECRETS: &'static [&'static str] = &["password", "webhook_secret", "api_key"];
     fn check(&self, problems: &mut Problems) {
+        check_optional_url(problems, "jambonz.api_url", &self.api_url);
+        check_id(problems, "jambonz.account_sid", &self.account_sid);
         if ![8_000, 16_000, 24_000].contains(&self.sample_rate) {
             problems.add("jambonz.sample_rate", &self.sample_rate.to_string(), "must be 8000, 16000 or 24000");
         }
@@ -507,19 +574,55 @@ impl Section for FreeswitchConfig {
 }
 
 /// Bandwidth.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BandwidthConfig {
     /// User name of the application's callbacks.
     pub username: String,
     /// Its password. Without it Bandwidth's webhooks are refused.
     pub password: Secret<String>,
+    /// The account's number, as which the API is asked. Without it, the API's credentials, application or number nobody is called.
+    pub account_id: String,
+    /// A user of the account who may use the Voice API.
+    pub api_username: String,
+    /// Their password.
+    pub api_password: Secret<String>,
+    /// The voice application the number belongs to.
+    pub application_id: String,
+    /// The number people are called from, one of the application's.
+    pub number: String,
+    /// Where Bandwidth's API is.
+    pub api_url: String,
+}
+
+impl Default for BandwidthConfig {
+    fn default() -> Self {
+        Self {
+            username: String::new(),
+            password: Secret::default(),
+            account_id: String::new(),
+            api_username: String::new(),
+            api_password: Secret::default(),
+            application_id: String::new(),
+            number: String::new(),
+            api_url: "https://voice.bandwidth.com/api/v2".to_owned(),
+        }
+    }
 }
 
 impl Section for BandwidthConfig {
     const NAME: &'static str = "bandwidth";
-    const SECRETS: &'static [&'static str] = &["password"];
+    const SECRETS: &'static [&'static str] = &["password", "api_password"];
     fn check(&self, problems: &mut Problems) {
         check_pair(problems, Self::NAME, &self.username, &self.password);
+        if self.api_username.is_empty() != self.api_password.expose().is_empty() {
+            problems.add(
+                "bandwidth.api_username",
+                &self.api_username,
+                "name and password are set together or not at all",
+            );
+        }
+        check_id(problems, "bandwidth.account_id", &self.account_id);
+        check_url(problems, "bandwidth.api_url", &self.api_url);
     }
 }

@@ -1,8 +1,8 @@
 //! Callers who are called back: all open ones, each in a task of its own. What is decided when is in
 //! [`crate::handoff::callback`]; here are the clock, the desk, the provider and the records.
 //!
-//! They are on record before anything is done, and taken up again after a restart. Where no call can be made through the
-//! provider, a wish stays among the messages, for an agent to dial.
+//! They are on record before anything is done, and taken up again after a restart. Where no provider can make the call, a wish
+//! stays among the messages, for an agent to dial.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -182,11 +182,12 @@ struct Open {
 impl Open {
     fn book(&mut self, booking: Booking) {
         let message = booking.record.message_id;
-        let Some(provider) = providers::find(&booking.record.provider).map(|row| row.name) else { return };
-        if self.means.rules.attempts == 0 || !self.means.dialler.can_dial(provider) {
+        let own = providers::find(&booking.record.provider).map(|row| row.name);
+        let through = self.means.dialler.through(own).filter(|_| self.means.rules.attempts > 0);
+        let Some(provider) = through else {
             info!(message.id = %message, "A callback waits for an agent to dial");
             return;
-        }
+        };
         if self.by_message.contains_key(&message) {
             return;
         }
@@ -316,7 +317,7 @@ impl Runner {
     async fn desk_says(&mut self, command: CallCommand) {
         let CallCommand::Handoff { news, leg } = command else { return };
         match news {
-            HandoffNews::Queued { position, staffed } => self.step(Input::Place { position, staffed }).await,
+            HandoffNews::Queued { position, staffed, .. } => self.step(Input::Place { position, staffed }).await,
             HandoffNews::Accepted { agent, name } => {
                 (self.agent, self.leg) = (Some((agent, name)), leg);
                 self.step(Input::Accepted).await;

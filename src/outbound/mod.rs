@@ -43,6 +43,10 @@ pub trait Dialler: Send + Sync {
     /// Whether calls can be made through a provider.
     fn can_dial(&self, provider: &'static str) -> bool;
 
+    /// Through whom somebody is called: the provider that is named for all calls, else the caller's own, else the first that
+    /// can.
+    fn through(&self, own: Option<&'static str>) -> Option<&'static str>;
+
     /// The provider calls `to`. What becomes of it comes by webhooks under `key`. Gives the provider's name for the call.
     async fn dial(&self, provider: &'static str, key: &str, to: &Pii<String>) -> Result<String, DialError>;
 

@@ -5,6 +5,8 @@
 //! carried out twice. Secrets are in no error and no log line.
 
 pub mod ari;
+pub mod bandwidth;
+pub mod jambonz;
 pub mod laml;
 #[cfg(test)]
 pub(crate) mod played;

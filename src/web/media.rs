@@ -30,7 +30,7 @@ use axum::routing::get;
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, error, info, info_span, warn};
@@ -42,6 +42,7 @@ use super::gate::{Gate, unix_s};
 use super::moving::{ACCOUNT, Moved, Mover};
 use super::tokens::StreamGrant;
 use super::webhooks::outcomes::StreamOutcome;
+use crate::alarm::Alarm;
 use crate::audio::resample::Resampler;
 use crate::audio::units::SampleRate;
 use crate::call::CallId;
@@ -196,7 +197,10 @@ where
 {
     let (mut sink, mut stream) = socket.split();
     let cancel = state.cancel.clone();
+    let cancelled = cancel.cancelled();
+    tokio::pin!(cancelled);
     let mut driver = Driver::new(spec, state, door);
+    let mut alarm = Alarm::at(driver.deadline().into());
     while !driver.closed {
         let deadline = driver.deadline();
         tokio::select! {
@@ -214,9 +218,9 @@ where
             },
             command = next_command(&mut driver.leg), if driver.outbox.has_room() => driver.command(command).await,
             moved = departing::answered(&mut driver.departure) => driver.departed(moved).await,
-            () = sleep_until(deadline.into()) => driver.time_passed().await,
+            () = alarm.rings(deadline.into()) => driver.time_passed().await,
             // Once: some dialects say goodbye first and wait for the answer.
-            () = cancel.cancelled(), if !driver.cancelled => {
+            () = &mut cancelled, if !driver.cancelled => {
                 driver.cancelled = true;
                 driver.command(Some(MediaCommand::Hangup)).await;
             }
@@ -352,8 +356,18 @@ impl Driver {
         match (moved, &mut self.departure) {
             (Moved::Yes, Some(departure)) => departure.moved(now()),
             (Moved::Gone | Moved::No, _) => self.close_for_departure().await,
+            (Moved::Stayed, _) => self.stay(),
             (Moved::Yes, None) => {}
         }
+    }
+
+    /// The caller is on this stream as before.
+    fn stay(&mut self) {
+        self.departure = None;
+        let (Some(leg), Some(mover)) = (&mut self.leg, &self.state.mover) else { return };
+        leg.departed = false;
+        self.state.gate.outcomes.forget(&leg.provider_call_id);
+        mover.stayed(self.spec.name, &leg.provider_call_id);
     }
 
     async fn close_for_departure(&mut self) {

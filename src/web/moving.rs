@@ -32,6 +32,8 @@ pub enum Moved {
     Gone,
     /// It did not happen, as far as we know: the other way.
     No,
+    /// It was tried for long enough, and the caller is still there.
+    Stayed,
 }
 
 /// Moves callers.
@@ -40,6 +42,9 @@ pub trait Mover: Send + Sync {
     /// Whether callers can be moved by this provider's API.
     fn can_move(&self, provider: &'static str) -> bool;
 
-    /// Moves one. Answers within seconds: the caller waits on our line meanwhile.
+    /// Moves one. Answers within seconds, or when the telephone at the other end has: the caller waits on our line meanwhile.
     async fn move_call(&self, caller: &Departing) -> Moved;
+
+    /// A caller who [`Moved::Stayed`] is with us on the stream they have: their call is told.
+    fn stayed(&self, provider: &'static str, call_id: &str);
 }

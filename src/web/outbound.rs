@@ -1,5 +1,5 @@
 //! Calls we make: each provider's request that lets a telephone ring. What becomes of it comes by its webhooks: `answered` and
-//! `dialled` in `webhooks/form.rs`, `calling` of Telnyx and Vonage.
+//! `dialled` in `webhooks/form.rs`, `bandwidth.rs` and `pbx.rs`, `calling` of Telnyx and Vonage, jambonz' `incoming` and `status`.
 
 use std::sync::Arc;
 
@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tracing::warn;
 
-use super::carrier::{Ask, Carrier, laml, plivo, telnyx, vonage};
+use super::carrier::{Ask, Carrier, ari, bandwidth, jambonz, laml, plivo, telnyx, vonage};
 use super::gate::Gate;
+use super::webhooks::dialable;
 use crate::outbound::{DialError, Dialler};
 use crate::telemetry::Pii;
+use crate::telephony::providers::{self, PROVIDERS};
 
 /// Seconds a telephone may ring: less than what voicemail usually waits.
 const RING_S: u32 = 25;
@@ -19,6 +21,8 @@ const RING_S: u32 = 25;
 pub struct Outbound {
     gate: Arc<Gate>,
     carrier: Carrier,
+    /// The provider that makes all calls, if one is named.
+    named: Option<&'static str>,
 }
 
 /// A provider's API, with a number to call from.
@@ -27,15 +31,18 @@ enum Line<'a> {
     Telnyx(telnyx::Account<'a>),
     Plivo(plivo::Account<'a>),
     Vonage(vonage::Application<'a>),
+    Bandwidth(bandwidth::Account<'a>),
+    Jambonz(jambonz::Account<'a>),
+    Asterisk(ari::Ari<'a>),
 }
 
 /// Where the provider's name for the call stands in the answer.
 type Name = fn(&Value) -> Option<&str>;
 
 impl Outbound {
-    /// By the configuration `gate` has.
-    pub fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, carrier: Carrier::new() }
+    /// By the configuration `gate` has. `named`: the provider that makes all calls; empty: see [`Dialler::through`].
+    pub fn new(gate: Arc<Gate>, named: &str) -> Self {
+        Self { gate, carrier: Carrier::new(), named: providers::find(named).map(|row| row.name) }
     }
 
     fn line(&self, provider: &str) -> Option<Line<'_>> {
@@ -49,6 +56,9 @@ impl Outbound {
             "vonage" if vonage::can_call(&providers.vonage) => {
                 vonage::Application::of(&providers.vonage).map(Line::Vonage)
             }
+            "bandwidth" => bandwidth::Account::of(&providers.bandwidth).map(Line::Bandwidth),
+            "jambonz" => jambonz::Account::of(&providers.jambonz).map(Line::Jambonz),
+            "asterisk" => ari::Ari::of(&providers.asterisk).filter(|ari| ari.can_call()).map(Line::Asterisk),
             _ => None,
         }
     }
@@ -67,6 +77,11 @@ impl Line<'_> {
                 let events = format!("{}&leg=out", about("event"));
                 (application.call_out(to, RING_S, &about("answered"), &events), vonage::call_id)
             }
+            Self::Bandwidth(account) => {
+                (account.call(to, RING_S, &about("answered"), &about("unanswered")), bandwidth::call_id)
+            }
+            Self::Jambonz(account) => (account.call(to, RING_S, key), jambonz::call_id),
+            Self::Asterisk(ari) => (ari.call(&dialable(to), RING_S, key), ari::call_id),
         }
     }
 
@@ -76,6 +91,9 @@ impl Line<'_> {
             Self::Telnyx(account) => account.end(call_id),
             Self::Plivo(account) => account.cancel(call_id),
             Self::Vonage(application) => application.end(call_id),
+            Self::Bandwidth(account) => account.end(call_id),
+            Self::Jambonz(account) => account.end(call_id),
+            Self::Asterisk(ari) => ari.end(call_id),
         }
     }
 }
@@ -84,6 +102,14 @@ impl Line<'_> {
 impl Dialler for Outbound {
     fn can_dial(&self, provider: &'static str) -> bool {
         self.line(provider).is_some()
+    }
+
+    fn through(&self, own: Option<&'static str>) -> Option<&'static str> {
+        let any = || PROVIDERS.iter().map(|row| row.name).find(|name| self.can_dial(name));
+        match self.named {
+            Some(named) => Some(named).filter(|name| self.can_dial(name)),
+            None => own.filter(|name| self.can_dial(name)).or_else(any),
+        }
     }
 
     async fn dial(&self, provider: &'static str, key: &str, to: &Pii<String>) -> Result<String, DialError> {

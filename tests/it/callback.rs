@@ -108,6 +108,38 @@ async fn who_booked_a_callback_is_rung_by_vonage() {
     rung_and_joined("vonage").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_bandwidth() {
+    rung_and_joined("bandwidth").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_jambonz() {
+    rung_and_joined("jambonz").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_booked_a_callback_is_rung_by_asterisk() {
+    rung_and_joined("asterisk").await;
+}
+
+/// A caller whose own provider makes no calls for us is rung by the one that is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_called_through_exotel_is_called_back_through_twilio() {
+    let api = Api::open("twilio").await;
+    let desk = FrontDesk::open_with_account("twilio", &api.account(), "[outbound]\nprovider = \"twilio\"\n").await;
+    booked(&desk, "exotel").await;
+    let mut agent = available(&desk).await;
+    taken(&mut agent).await;
+    let token = api.answered(&desk, &api.key(0).await).await.expect("they are joined");
+    let mut call = CallPlayer::connect(&api.dial(&desk, token)).await.expect("connects");
+    agent.expect("connected").await;
+    they_hear_each_other(&mut call, &mut agent).await;
+    call.hangup().await;
+    until("it is off the list", async || open_messages(&desk).await == 0).await;
+    desk.app.stop().await;
+}
+
 /// Who does not answer, or whose machine does, lets the agent go and stays on the list.
 async fn not_reached(provider: &'static str, by_machine: bool) {
     let api = Api::open(provider).await;
@@ -151,4 +183,19 @@ async fn who_does_not_answer_plivo_lets_the_agent_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_that_answers_vonage_is_nobody() {
     not_reached("vonage", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_answers_bandwidth_is_nobody() {
+    not_reached("bandwidth", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_jambonz_lets_the_agent_go() {
+    not_reached("jambonz", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_asterisk_lets_the_agent_go() {
+    not_reached("asterisk", false).await;
 }

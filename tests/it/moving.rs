@@ -90,3 +90,42 @@ async fn a_caller_whom_ari_sends_into_the_dialplan_comes_back_out_of_it_and_reac
     .await;
     desk.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_whose_telephone_does_not_follow_aris_redirect_stays_with_us_and_reaches_an_agent() {
+    const UNIQUEID: &str = "1767607200.11";
+    let api = Api::open("asterisk").await;
+    let account = format!("{}\nari_move = \"redirect\"\nredirect_patience_s = 2", api.account());
+    let desk = FrontDesk::open_with_account("asterisk", &account, TELEPHONE).await;
+    let (mut call, id) = wants_a_person(&desk, &dial(&desk, "asterisk", UNIQUEID)).await;
+    api.request(&format!("/ari/channels/{UNIQUEID}/redirect?endpoint=PJSIP%2F%2B15005550123"), 0).await;
+    // ARI said yes; their telephone says no to Asterisk, and Asterisk says nothing to anybody: the channel is still there.
+    api.request(&format!("/ari/channels/{UNIQUEID}"), 0).await;
+    until("the caller hears that nobody was reached", async || {
+        said(&desk.call(&id).await, "assistant", "I could not reach anybody there.")
+    })
+    .await;
+    let mut agent = desk.agent().await;
+    agent.expect("hello").await;
+    agent.say(json!({ "type": "set_state", "state": "available" })).await;
+    let offer = agent.expect("offer").await;
+    assert_eq!(offer["call_id"], id.as_str(), "with the context of before");
+    agent.say(json!({ "type": "accept", "offer_id": offer["offer_id"] })).await;
+    agent.expect("connected").await;
+    let before = call.captured_audio().reply.len();
+    until("the caller hears the agent on the stream they had", async || {
+        agent.speak(&tone(440.0, Millis(500))).await;
+        best_share(&call.captured_audio().reply[before..], 440.0) > 0.8
+    })
+    .await;
+    agent.say(json!({ "type": "end" })).await;
+    call.wait_end(PATIENCE).await.expect("the server ends it");
+    until("the record is complete", async || {
+        let detail = desk.call(&id).await;
+        let mut offers = detail["offers"].as_array().into_iter().flatten();
+        let telephone = offers.find(|offer| offer["agent_id"] == "telephone");
+        telephone.is_some_and(|offer| offer["reason"] == "failed") && detail["call"]["outcome"] == "spoke_with_agent"
+    })
+    .await;
+    desk.app.stop().await;
+}

@@ -37,6 +37,8 @@ pub enum FromJambonz {
         /// What there is to know.
         data: Value,
     },
+    /// The call's state, to be noted.
+    Status(Value),
     /// Something went wrong there.
     Error(String),
     /// Nothing to answer.
@@ -58,6 +60,7 @@ pub fn read(text: &str) -> Result<FromJambonz, ProtocolError> {
             let hook = given(message.hook.clone()).ok_or(ProtocolError::Field { event: "hook", field: "hook" })?;
             FromJambonz::Hook { msgid: msgid("hook")?, hook, data: data() }
         }
+        "call:status" => FromJambonz::Status(data()),
         "jambonz:error" => FromJambonz::Error(data().to_string().chars().take(200).collect()),
         _ => FromJambonz::Told,
     })
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(hook, Some(expected));
         let again = read(r#"{"type":"session:reconnect","msgid":"m","call_sid":"c"}"#).ok();
         assert_eq!(again, Some(FromJambonz::Continue { msgid: "m".to_owned(), call_sid: "c".to_owned() }));
-        for told in ["call:status", "verb:status", "llm:event", "something:new"] {
+        for told in ["verb:status", "llm:event", "something:new"] {
             assert_eq!(read(&json!({"type": told}).to_string()).ok(), Some(FromJambonz::Told), "no answer to these");
         }
         for bad in ["", "{}", r#"{"type":"session:new"}"#, r#"{"type":"verb:hook","msgid":"m"}"#] {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Transfer ──▶ Asked ── yes ──▶ Moved ── the provider ends the stream, or we do after a while
-//!                └── no, or nobody answers ──▶ the stream is closed: the provider asks what comes next
+//!                ├── no, or nobody answers ──▶ the stream is closed: the provider asks what comes next
+//!                └── the caller stayed ──▶ with us, as before
 //! ```
 
 use std::sync::Arc;
@@ -60,7 +61,7 @@ impl Departure {
             State::Asked(answer) => match answer.await {
                 Moved::Gone => reason,
                 // If they are still there the provider asks what comes next.
-                Moved::Yes | Moved::No => StopReason::Hangup,
+                Moved::Yes | Moved::No | Moved::Stayed => StopReason::Hangup,
             },
         }
     }

@@ -6,6 +6,10 @@ use crate::web::carrier::played::{Api, SILENCE};
 
 const KEY: &str = include_str!("../../../tests/fixtures/vonage/application.pem");
 
+const BANDWIDTH: &str = "username = \"warmline\"\npassword = \"hush\"\naccount_id = \"5500\"\napi_username = \"user-1\"\n\
+                         api_password = \"API\"\napplication_id = \"app-1\"";
+const ASTERISK: &str = "ari_username = \"desk\"\nari_password = \"ari-word\"\ndial = \"PJSIP/NUMBER@trunk\"";
+
 /// One provider's account.
 struct Way {
     provider: &'static str,
@@ -30,18 +34,29 @@ fn ways() -> Vec<Way> {
         way("telnyx", "api_key = \"KEY\"\nconnection_id = \"177\"", r#"{"data":{"call_control_id":"c9"}}"#),
         way("plivo", "auth_token = \"12345\"\nauth_id = \"MA1\"", r#"{"message":"call fired","request_uuid":"c9"}"#),
         way("vonage", &vonage, r#"{"uuid":"c9","status":"started"}"#),
+        way("bandwidth", BANDWIDTH, r#"{"callId":"c9","state":"queued"}"#),
+        way("jambonz", "account_sid = \"acc-1\"\napi_key = \"KEY\"\napplication_sid = \"app-1\"", r#"{"sid":"c9"}"#),
+        way("asterisk", ASTERISK, r#"{"id":"c9","state":"Down"}"#),
     ]
 }
 
 impl Way {
     fn outbound(&self, api: &str) -> Outbound {
-        let section = format!("[{}]\n{}\napi_url = \"{api}\"\n", self.provider, self.section);
-        outbound(&format!("[server]\npublic_url = \"https://voice.example.com\"\n{section}"))
+        outbound(&format!("[server]\npublic_url = \"https://voice.example.com\"\n{}", self.section(api)))
+    }
+
+    fn section(&self, api: &str) -> String {
+        let url = match self.provider {
+            "asterisk" => format!("ari_url = \"{api}/ari\""),
+            _ => format!("api_url = \"{api}\""),
+        };
+        format!("[{}]\n{}\n{url}\n", self.provider, self.section)
     }
 }
 
 fn outbound(configuration: &str) -> Outbound {
-    Outbound::new(Arc::new(Gate::new(&Config::parse(configuration, std::iter::empty()).expect("valid"))))
+    let config = Config::parse(configuration, std::iter::empty()).expect("valid");
+    Outbound::new(Arc::new(Gate::new(&config)), &config.outbound.provider)
 }
 
 fn number() -> Pii<String> {
@@ -107,4 +122,36 @@ async fn without_an_account_and_a_number_nobody_is_called() {
         let without = Way { section, ..way };
         assert!(!without.outbound("http://127.0.0.1:1").can_dial(without.provider), "{}", without.provider);
     }
+}
+
+#[test]
+fn calls_go_through_the_named_provider_or_the_callers_own_or_any_that_can() {
+    let two = |named: &str| {
+        let sections: String = ways()[..2].iter().map(|way| way.section("http://127.0.0.1:1")).collect();
+        outbound(&format!("[outbound]\nprovider = \"{named}\"\n{sections}"))
+    };
+    for (named, own, through) in [
+        ("", Some("signalwire"), Some("signalwire")),
+        ("", Some("twilio"), Some("twilio")),
+        ("", Some("exotel"), Some("twilio")),
+        ("", None, Some("twilio")),
+        ("signalwire", Some("twilio"), Some("signalwire")),
+        ("signalwire", None, Some("signalwire")),
+        // Named, and no account: nobody else's money is spent instead.
+        ("telnyx", Some("twilio"), None),
+    ] {
+        assert_eq!(two(named).through(own), through, "{named:?} {own:?}");
+    }
+    assert_eq!(outbound("").through(Some("twilio")), None);
+    let unknown = Config::parse("[outbound]\nprovider = \"exotel\"", std::iter::empty()).expect_err("can't call");
+    assert!(unknown.to_string().contains("outbound.provider"), "{unknown}");
+}
+
+#[tokio::test]
+async fn what_lands_in_a_dialplan_is_made_of_what_numbers_are_made_of() {
+    let way = ways().pop().expect("asterisk");
+    let api = Api::answering(&[(200, way.answer)]).await;
+    let number = Pii::new("+1500,,g)\n${SHELL(x)}&2".to_owned());
+    way.outbound(&api.base).dial("asterisk", "k1", &number).await.expect("yes");
+    assert_eq!(api.asked()[0].json()["variables"]["WARMLINE_DIAL"], "PJSIP/+1500gSHELLx2@trunk");
 }

@@ -23,6 +23,7 @@ use super::outcomes::StreamOutcome;
 use super::trusted::{Refused, Trusted, Untrusted, Webhook, parameter};
 use super::xml::Element;
 use super::{Inner, WebhookState, now};
+use crate::call::input::{Missed, TransferNews};
 use crate::telephony::bandwidth::PASSWORD_KEY;
 use crate::telephony::protocol::Digit;
 
@@ -39,6 +40,8 @@ pub(super) fn routes() -> Router<WebhookState> {
         .route("/voice/bandwidth/whisper", post(whisper))
         .route("/voice/bandwidth/accept", post(accept))
         .route("/voice/bandwidth/dialled", post(dialled))
+        .route("/voice/bandwidth/answered", post(answered))
+        .route("/voice/bandwidth/unanswered", post(unanswered))
 }
 
 /// What a webhook says, as far as it matters. Fields are left out where they don't apply.
@@ -52,9 +55,24 @@ struct Said {
     digits: String,
     cause: String,
     error_message: String,
+    machine_detection_result: Detected,
     /// What we had put into the address.
     #[serde(skip)]
     ours: Vec<(String, String)>,
+}
+
+/// Who has answered a call of ours.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Detected {
+    value: String,
+}
+
+impl Detected {
+    /// `silence`, `timeout` and `error` tell nothing: a person gets the benefit.
+    fn is_machine(&self) -> bool {
+        matches!(self.value.as_str(), "answering-machine" | "tone-detected")
+    }
 }
 
 impl Said {
@@ -180,6 +198,31 @@ async fn dialled(State(state): State<WebhookState>, Trusted(said): Trusted<Said>
         goodbye(None)
     };
     Element::new("Response").children(verbs).answer()
+}
+
+/// Somebody whom we call has answered, or a machine has.
+async fn answered(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
+    let inner = &*state.0;
+    let (key, call_id) = (said.of("call"), said.call_id.as_str());
+    let verbs = if said.machine_detection_result.is_machine() {
+        inner.admission.transferred("bandwidth", key, TransferNews::Missed(Missed::Voicemail));
+        goodbye(None)
+    } else if call_id.is_empty() || !inner.admission.answered("bandwidth", key, call_id) {
+        // Whoever called them has given up.
+        goodbye(None)
+    } else {
+        // They are the one we speak with, though it was us who called.
+        let call = Announcement { provider: "bandwidth", call_id, from: &said.to, to: &said.from };
+        join(inner, inner.grant(now(), call).expose())
+    };
+    Element::new("Response").children(verbs).answer()
+}
+
+/// A call of ours is over. Of interest only while nobody has answered.
+async fn unanswered(State(state): State<WebhookState>, Trusted(said): Trusted<Said>) -> Response {
+    let over = DialOver::of(if said.cause == "hangup" { "completed" } else { &said.cause });
+    state.0.admission.transferred("bandwidth", said.of("call"), TransferNews::Missed(over.missed));
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// Reports about streams; BXML in the answer would be ignored.

@@ -31,12 +31,14 @@ use super::dialled::{ACCEPT_S, DialOver, RING_S};
 use super::incoming::{Announcement, BUSY_SENTENCE, Next, NotTaken};
 use super::trusted::{Refused, Trusted, Untrusted, Webhook};
 use super::{Inner, WebhookState, now};
+use crate::call::input::TransferNews;
 use crate::telemetry::metric;
 use crate::telephony::handshake::{Arrival, Handshake, Refusal};
 use crate::telephony::jambonz::app::{self, FromJambonz};
 use crate::telephony::jambonz::check_app;
 use crate::telephony::protocol::Transfer;
 use crate::telephony::signature::{SignatureError, stamped};
+use crate::web::carrier::jambonz::KEY;
 use crate::web::gate::unix_s;
 
 /// The application websocket.
@@ -81,6 +83,7 @@ async fn webhook(
 ) -> Response {
     let inner = &*state.0;
     if what == "status" {
+        told(inner, &data);
         return StatusCode::NO_CONTENT.into_response();
     }
     if what == "incoming" && field(&data, "call_sid").is_empty() {
@@ -129,10 +132,38 @@ fn verbs(inner: &Inner, hooks: Hooks, what: &str, query: &str, data: &Value) -> 
 /// Joins a call to us, if it is taken.
 fn take(inner: &Inner, hooks: Hooks, call_sid: &str, data: &Value) -> Value {
     let (from, to) = (field(data, "from"), field(data, "to"));
+    if let Some(key) = key(data) {
+        return answered(inner, hooks, call_sid, key, data);
+    }
     match inner.announce(now(), Announcement { provider: "jambonz", call_id: call_sid, from, to }) {
         Ok(token) => join(inner, hooks, call_sid, token.expose()),
         Err(NotTaken::TooOften) => json!([{"verb": "sip:decline", "status": 486, "reason": "Busy here"}]),
         Err(NotTaken::Busy) => say_goodbye(BUSY_SENTENCE),
+    }
+}
+
+/// Our key, where a hook is about a call of ours.
+fn key(data: &Value) -> Option<&str> {
+    data["customerData"][KEY].as_str().filter(|key| !key.is_empty())
+}
+
+/// Somebody whom we call has answered.
+fn answered(inner: &Inner, hooks: Hooks, call_sid: &str, key: &str, data: &Value) -> Value {
+    if call_sid.is_empty() || !inner.admission.answered("jambonz", key, call_sid) {
+        // Whoever called them has given up.
+        return json!([{"verb": "hangup"}]);
+    }
+    // They are the one we speak with, though it was us who called.
+    let call =
+        Announcement { provider: "jambonz", call_id: call_sid, from: field(data, "to"), to: field(data, "from") };
+    join(inner, hooks, call_sid, inner.grant(now(), call).expose())
+}
+
+/// A call's state. Of interest only where it is ours and nobody has answered.
+fn told(inner: &Inner, data: &Value) {
+    let (Some(key), status) = (key(data), field(data, "call_status")) else { return };
+    if matches!(status, "busy" | "no-answer" | "failed" | "completed") {
+        inner.admission.transferred("jambonz", key, TransferNews::Missed(DialOver::of(status).missed));
     }
 }
 
@@ -332,6 +363,7 @@ impl Control<'_> {
                 }
                 self.outbox.push_back(app::ack(&msgid, verbs));
             }
+            Ok(FromJambonz::Status(data)) => told(self.inner, &data),
             Ok(FromJambonz::Error(error)) => warn!("jambonz reports an error: {error}"),
             Ok(FromJambonz::Told) => {}
             Err(error) => {

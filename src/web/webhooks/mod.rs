@@ -23,6 +23,8 @@ mod twiml;
 mod vonage;
 pub mod xml;
 
+pub(super) use pbx::dialable;
+
 use std::sync::Arc;
 
 use axum::Router;

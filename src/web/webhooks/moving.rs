@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::{Inner, WebhookState, pbx, plivo, signalwire, telnyx, twilio, vonage};
+use crate::call::input::{Missed, TransferNews};
 use crate::web::carrier::ari::Ari;
 use crate::web::carrier::laml;
 use crate::web::carrier::{self, Ask, CarrierError};
@@ -15,6 +16,8 @@ use crate::web::moving::{Departing, Moved, Mover};
 
 /// How long a caller waits for the API before the stream is closed instead.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks after a caller whose telephone was told to go elsewhere.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl Mover for WebhookState {
@@ -35,8 +38,20 @@ impl Mover for WebhookState {
             warn!("{} did not say in time whether a caller was moved", caller.provider);
             Moved::No
         });
+        let moved = match (moved, Ari::of(&self.0.gate.providers.asterisk).and_then(Ari::redirects_within)) {
+            (Moved::Yes, Some(patience)) if caller.provider == "asterisk" => {
+                self.0.followed(&caller.call_id, patience).await
+            }
+            _ => moved,
+        };
         info!(?moved, "A caller is moved by the API of {}: {moved:?}", caller.provider);
         moved
+    }
+
+    fn stayed(&self, provider: &'static str, call_id: &str) {
+        // Their telephone would not, or whom it called: nobody says which.
+        self.0.admission.transferred(provider, call_id, TransferNews::Missed(Missed::Failed));
+        self.0.admission.transferred(provider, call_id, TransferNews::Back);
     }
 }
 
@@ -72,6 +87,22 @@ impl Inner {
             }
             _ => Moved::No,
         }
+    }
+
+    /// Whether a telephone that was told to go elsewhere goes. ARI says yes before it knows, and nothing when the telephone says
+    /// no: the channel is there then, with nobody but us.
+    async fn followed(&self, channel: &str, patience: Duration) -> Moved {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            sleep(LOOK).await;
+            let Some(ari) = Ari::of(&self.gate.providers.asterisk) else { break };
+            match self.carrier.ask(ari.look(channel)).await {
+                Err(error) if error.is_gone() => return Moved::Yes,
+                // Not to be seen just now: they are there until somebody says they are not.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Moved::Stayed
     }
 
     /// Asks, and says what the answer means.

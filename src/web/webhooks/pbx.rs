@@ -26,6 +26,7 @@ use super::{Inner, WebhookState, now};
 use crate::audio::resample::resample_all;
 use crate::audio::units::SampleRate;
 use crate::audio::wav;
+use crate::call::input::{Missed, TransferNews};
 use crate::config::ProvidersConfig;
 use crate::dialog::speakable::speakable;
 use crate::engine::cpu::Priority;
@@ -59,8 +60,11 @@ static ALL: [Pbx; 2] = [
 ];
 
 pub(super) fn routes() -> Router<WebhookState> {
-    let asked =
-        Router::new().route("/voice/asterisk/brief/{call}", get(brief)).route("/voice/asterisk/accept", post(accept));
+    let asked = Router::new()
+        .route("/voice/asterisk/brief/{call}", get(brief))
+        .route("/voice/asterisk/accept", post(accept))
+        .route("/voice/asterisk/answered", post(answered))
+        .route("/voice/asterisk/unanswered", post(unanswered));
     ALL.iter().fold(asked, |router, pbx| {
         let path = |name: &str| format!("{}{name}", pbx.path);
         router
@@ -160,8 +164,33 @@ async fn dialled(State(state): State<WebhookState>, Trusted(asked): Trusted<Aske
     word(inner.take_back(now(), call).expose())
 }
 
+/// Somebody whom we call, under `key`, has answered on the channel `call`: a token for their stream, or `hangup`.
+async fn answered(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
+    let inner = &*state.0;
+    let field = |name: &str| asked.field(name);
+    let (provider, call_id) = (asked.pbx.provider, field("call"));
+    if call_id.is_empty() || !inner.admission.answered(provider, field("key"), call_id) {
+        // Whoever called them has given up.
+        return word("hangup");
+    }
+    // They are the one we speak with, though it was us who called.
+    let call = Announcement { provider, call_id, from: field("to"), to: field("from") };
+    word(inner.grant(now(), call).expose())
+}
+
+/// Nobody has answered, a machine has, or they have hung up; `status` is Asterisk's `DIALSTATUS`, or `VOICEMAIL`. Of no interest in
+/// the last case.
+async fn unanswered(State(state): State<WebhookState>, Trusted(asked): Trusted<Asked>) -> Response {
+    let missed = match asked.field("status") {
+        "VOICEMAIL" => Missed::Voicemail,
+        status => DialOver::of(status).missed,
+    };
+    state.0.admission.transferred(asked.pbx.provider, asked.field("key"), TransferNews::Missed(missed));
+    word("hangup")
+}
+
 /// Only what numbers and addresses are made of: the answer lands in the middle of somebody's dialplan.
-pub(super) fn dialable(target: &str) -> String {
+pub(in crate::web) fn dialable(target: &str) -> String {
     target.chars().filter(|c| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(*c)).take(128).collect()
 }
 
@@ -185,7 +214,6 @@ mod tests {
 
     use super::*;
     use crate::call::handle::AdmitError;
-    use crate::call::input::{Missed, TransferNews};
     use crate::config::Config;
     use crate::engine::cpu::CpuBudget;
     use crate::engine::tts::fake::FakeVoice;

@@ -15,7 +15,7 @@ use warmline::cli::call::player::Dial;
 use warmline::telemetry::Secret;
 
 use super::front_desk::{FrontDesk, PATIENCE, until};
-use super::house::{secret_of, signed_form, telnyx_event, vonage_json};
+use super::house::{jambonz_json, secret_of, signed_form, telnyx_event, vonage_json, with_password};
 
 /// The provider's name for every call we make.
 pub const CALLED: &str = "CA00000000000000000000000000000002";
@@ -58,6 +58,8 @@ impl Api {
                 "sid": CALLED,
                 "request_uuid": CALLED,
                 "uuid": CALLED,
+                "callId": CALLED,
+                "id": CALLED,
                 "data": {"call_control_id": CALLED, "result": "ok"},
             }))
         }
@@ -80,13 +82,19 @@ impl Api {
     pub fn account(&self) -> String {
         if self.provider == "asterisk" {
             let user = "ari_username = \"desk\"\nari_password = \"ari-word\"\nari_context = \"warmline-after\"";
-            return format!("{user}\nari_url = \"{}/ari\"", self.base);
+            let dial = format!("dial = \"PJSIP/NUMBER@trunk\"\nnumber = \"{OURS}\"");
+            return format!("{user}\n{dial}\nari_url = \"{}/ari\"", self.base);
         }
         let own = match self.provider {
             "twilio" => "account_sid = \"AC1\"".to_owned(),
             "signalwire" => "project_id = \"p-1\"\napi_token = \"PT1\"".to_owned(),
             "telnyx" => "api_key = \"KEY\"\nconnection_id = \"177\"".to_owned(),
             "plivo" => "auth_id = \"MA1\"".to_owned(),
+            "bandwidth" => {
+                "account_id = \"5500\"\napi_username = \"user-1\"\napi_password = \"API\"\napplication_id = \"app-1\""
+                    .to_owned()
+            }
+            "jambonz" => "account_sid = \"acc-1\"\napi_key = \"KEY\"\napplication_sid = \"app-1\"".to_owned(),
             "vonage" => format!("private_key = \"\"\"\n{KEY}\"\"\""),
             other => panic!("{other} makes no calls"),
         };
@@ -124,6 +132,10 @@ impl Api {
             "signalwire" => "/api/laml/2010-04-01/Accounts/p-1/Calls.json",
             "telnyx" => "/v2/calls",
             "plivo" => "/v1/Account/MA1/Call/",
+            "bandwidth" => "/accounts/5500/calls",
+            "jambonz" => "/v1/Accounts/acc-1/Calls",
+            // Its names for channels are ours, so the key is in it.
+            "asterisk" => "",
             _ => "/v1/calls",
         };
         let (_, body) = self.request(path, nth).await;
@@ -147,6 +159,15 @@ impl Api {
                     }
                     "plivo" => {
                         (text(&body["to"]), text(&body["from"]), after(&text(&body["answer_url"]), "answered?call="))
+                    }
+                    "bandwidth" => {
+                        (text(&body["to"]), text(&body["from"]), after(&text(&body["answerUrl"]), "answered?call="))
+                    }
+                    "jambonz" => (text(&body["to"]["number"]), text(&body["from"]), text(&body["tag"]["warmline"])),
+                    "asterisk" => {
+                        let variable = |name: &str| text(&body["variables"][name]);
+                        assert_eq!(variable("WARMLINE_DIAL"), format!("PJSIP/{CALLEE}@trunk"));
+                        (variable("WARMLINE_TO"), variable("WARMLINE_FROM"), variable("WARMLINE_KEY"))
                     }
                     _ => (
                         text(&body["to"][0]["number"]),
@@ -177,6 +198,23 @@ impl Api {
                 let ncco: Value = serde_json::from_str(&answer).expect("JSON");
                 ncco.pointer("/0/endpoint/0/headers/token")?.clone()
             }
+            "bandwidth" => {
+                let human = json!({"machineDetectionResult": {"value": "human"}});
+                let document = self.bandwidth(desk, &format!("answered?call={key}"), human).await;
+                document.split_once("name=\"token\" value=\"")?.1.split_once('"').expect("quoted").0.into()
+            }
+            "jambonz" => {
+                let answer = self.jambonz(desk, "incoming", key, "in-progress").await;
+                let verbs: Value = serde_json::from_str(&answer).expect("JSON");
+                verbs.pointer("/1/metadata/token")?.clone()
+            }
+            "asterisk" => {
+                let form = [("key", key), ("call", CALLED), ("from", OURS), ("to", CALLEE)];
+                match self.asterisk(desk, "answered", &form).await.as_str() {
+                    "hangup" => return None,
+                    token => token.into(),
+                }
+            }
             _ => {
                 let document = self.form(desk, &format!("answered?call={key}"), &[("AnsweredBy", "human")]).await;
                 let token = match document.split_once("token=") {
@@ -194,6 +232,11 @@ impl Api {
         match self.provider {
             "telnyx" => self.telnyx(desk, key, "call.hangup", json!({"hangup_cause": "timeout"})).await,
             "vonage" => self.vonage(desk, key, "timeout").await,
+            "bandwidth" => {
+                self.bandwidth(desk, &format!("unanswered?call={key}"), json!({"cause": "timeout"})).await;
+            }
+            "jambonz" => drop(self.jambonz(desk, "status", key, "no-answer").await),
+            "asterisk" => drop(self.asterisk(desk, "unanswered", &[("key", key), ("status", "NOANSWER")]).await),
             _ => drop(self.form(desk, &format!("dialled?call={key}"), &[("CallStatus", "no-answer")]).await),
         }
     }
@@ -205,6 +248,11 @@ impl Api {
                 self.telnyx(desk, key, "call.machine.premium.detection.ended", json!({"result": "machine"})).await;
             }
             "vonage" => self.vonage(desk, key, "machine").await,
+            "bandwidth" => {
+                let machine = json!({"machineDetectionResult": {"value": "answering-machine"}});
+                let document = self.bandwidth(desk, &format!("answered?call={key}"), machine).await;
+                assert!(document.contains("<Hangup/>") && !document.contains("token"), "{document}");
+            }
             // Plivo hangs up by itself, and says why.
             "plivo" => {
                 let over = [("CallStatus", "completed"), ("Machine", "true")];
@@ -220,7 +268,12 @@ impl Api {
 
     /// A player for their line.
     pub fn dial(&self, desk: &FrontDesk, token: Secret<String>) -> Dial {
-        Dial { token: Some(token), ..dial(desk, self.provider, CALLED) }
+        let mut dial = Dial { token: Some(token), ..dial(desk, self.provider, CALLED) };
+        if self.provider == "jambonz" {
+            // Its audio socket brings the name and password that the verb told it.
+            dial.auth_token = Secret::new("desk:secret".to_owned());
+        }
+        dial
     }
 
     async fn form(&self, desk: &FrontDesk, path: &str, more: &[(&str, &str)]) -> String {
@@ -235,6 +288,22 @@ impl Api {
         payload["call_control_id"] = CALLED.into();
         (payload["from"], payload["to"]) = (OURS.into(), CALLEE.into());
         telnyx_event(&desk.http, &desk.base, event, payload).await;
+    }
+
+    async fn bandwidth(&self, desk: &FrontDesk, path: &str, mut body: Value) -> String {
+        (body["callId"], body["from"], body["to"]) = (CALLED.into(), OURS.into(), CALLEE.into());
+        with_password(&desk.http, &desk.base, "bandwidth", path, body.to_string()).await
+    }
+
+    async fn jambonz(&self, desk: &FrontDesk, path: &str, key: &str, status: &str) -> String {
+        let body = json!({"call_sid": CALLED, "from": OURS, "to": CALLEE, "direction": "outbound",
+            "call_status": status, "customerData": {"warmline": key}});
+        jambonz_json(&desk.http, &desk.base, path, &body).await
+    }
+
+    async fn asterisk(&self, desk: &FrontDesk, path: &str, form: &[(&str, &str)]) -> String {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        with_password(&desk.http, &desk.base, "asterisk", path, body).await
     }
 
     async fn vonage(&self, desk: &FrontDesk, key: &str, status: &str) {

@@ -20,7 +20,7 @@ use warmline::call::CallId;
 use warmline::call::handle::{AdmitError, CallHandle, CallOpener, LegIo};
 use warmline::config::Config;
 use warmline::telephony::protocol::{Caption, MarkId, MediaCommand, MediaEvent, Speaker, StreamStart, Transfer};
-use warmline::telephony::signature::{TWILIO_HEADER, ed25519, jwt, plivo, sign_twilio};
+use warmline::telephony::signature::{TWILIO_HEADER, ed25519, jwt, plivo, sign_twilio, stamped};
 use warmline::web::gate::{Gate, unix_s};
 use warmline::web::media::{self, MediaState};
 use warmline::web::webhooks::{self, Admission, WebhookState};
@@ -283,6 +283,21 @@ pub async fn vonage_json(http: &reqwest::Client, base: &str, path: &str, body: &
     };
     let request = http.post(format!("{base}/voice/vonage/{path}")).bearer_auth(jwt::sign(secret, &claims));
     said_to(path, request.header("content-type", "application/json").body(body)).await
+}
+
+/// Posts JSON as jambonz does, signed.
+pub async fn jambonz_json(http: &reqwest::Client, base: &str, path: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let signature = stamped::sign(secret_of("jambonz"), unix_s(), body.as_bytes());
+    let request = http.post(format!("{base}/voice/jambonz/{path}")).header(stamped::JAMBONZ_HEADER, signature);
+    said_to(path, request.header("content-type", "application/json").body(body)).await
+}
+
+/// Posts as those do who bring a name and a password.
+pub async fn with_password(http: &reqwest::Client, base: &str, provider: &str, path: &str, body: String) -> String {
+    let (user, password) = secret_of(provider).split_once(':').expect("a name and a password");
+    let request = http.post(format!("{base}/voice/{provider}/{path}")).basic_auth(user, Some(password));
+    said_to(path, request.body(body)).await
 }
 
 async fn said_to(path: &str, request: reqwest::RequestBuilder) -> String {

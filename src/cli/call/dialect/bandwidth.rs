@@ -26,7 +26,7 @@ const KEYS: usize = 32;
 
 /// Asks the webhook as Bandwidth does.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let call_id = format!("c-{}", Uuid::new_v4());
+    let call_id = dial.call_id.clone().unwrap_or_else(|| format!("c-{}", Uuid::new_v4()));
     let instructions = match &dial.token {
         Some(token) => Instructions {
             stream: Some(format!("{}/media/bandwidth", dial.base.replacen("http", "ws", 1))),

@@ -30,7 +30,7 @@ const ACCOUNT: &str = "00000000-0000-4000-8000-000000000001";
 
 /// With `USER:PASSWORD` over the application websocket, with a webhook secret by HTTP.
 pub(super) async fn announce(http: reqwest::Client, dial: &Dial) -> Result<Announced, CallError> {
-    let call_sid = Uuid::new_v4().to_string();
+    let call_sid = dial.call_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let mut listen = Listen::default();
     let mut hooks = None;
     match &dial.token {

@@ -11,6 +11,7 @@ use crate::web::moving::Departing;
 struct Api {
     asked: Mutex<Vec<Departing>>,
     answer: Mutex<Option<oneshot::Receiver<Moved>>>,
+    stayed: Mutex<Vec<String>>,
 }
 
 #[async_trait]
@@ -24,6 +25,11 @@ impl Mover for Api {
         let answer = self.answer.lock().expect("not poisoned").take().expect("asked once");
         answer.await.expect("the test answers")
     }
+
+    fn stayed(&self, provider: &'static str, call_id: &str) {
+        assert_eq!(provider, "twilio");
+        self.stayed.lock().expect("not poisoned").push(call_id.to_owned());
+    }
 }
 
 /// A Twilio call whose caller has been told to go.
@@ -36,7 +42,7 @@ struct Leaving {
 
 async fn leaving() -> Leaving {
     let (answer, awaited) = oneshot::channel();
-    let api = Arc::new(Api { asked: Mutex::default(), answer: Mutex::new(Some(awaited)) });
+    let api = Arc::new(Api { asked: Mutex::default(), answer: Mutex::new(Some(awaited)), stayed: Mutex::default() });
     let mut peer = connect_moving("twilio", None, gate(""), "", LetIn::ByToken, Some(api.clone()));
     let to = Some(Pii::new("+15005550001".to_owned()));
     let grant = StreamGrant { provider: "twilio", provider_call_id: "CA1".to_owned(), from: None, to };
@@ -138,4 +144,24 @@ async fn a_lost_socket_on_the_way_is_no_lost_caller() {
     settle().await;
     drop(peer.send);
     assert_eq!(leg.events.recv().await, Some(MediaEvent::Stopped(StopReason::Hangup)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stayed_is_with_us_on_the_same_stream() {
+    let Leaving { mut peer, mut leg, api, answer } = leaving().await;
+    answer.send(Moved::Stayed).expect("awaited");
+    settle().await;
+    assert_eq!(*api.stayed.lock().expect("not poisoned"), ["CA1"], "their call is told");
+    assert_eq!(peer.gate.outcomes.known("CA1"), None, "nobody is given away any more");
+    tokio::time::advance(2 * PARTING_PATIENCE).await;
+    settle().await;
+    assert!(leg.events.try_recv().is_err(), "the stream goes on");
+    let frame = AudioFrame::new(Millis(0), SampleRate::WIDEBAND, vec![1_000; 320]);
+    leg.commands.send(MediaCommand::Audio(frame)).await.expect("the driver listens");
+    assert_eq!(peer.hear_json().await["event"], "media");
+    peer.media(1);
+    assert!(leg.frames.recv().await.is_some(), "both ways");
+    peer.say(json!({"event": "stop"}));
+    assert_eq!(leg.events.recv().await, Some(MediaEvent::Stopped(StopReason::Provider)), "and ends as any other");
+    assert_eq!(peer.gate.outcomes.known("CA1"), Some(StreamOutcome::Ended));
 }

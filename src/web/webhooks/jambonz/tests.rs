@@ -30,8 +30,12 @@ impl Admission for Lines {
         *self.0.lock().expect("not poisoned")
     }
 
+    fn answered(&self, provider: &'static str, key: &str, call_id: &str) -> bool {
+        (provider, key, call_id) == ("jambonz", "k1", "c-1")
+    }
+
     fn transferred(&self, provider: &'static str, call_id: &str, news: TransferNews) {
-        assert_eq!((provider, call_id), ("jambonz", "c-1"));
+        assert!(provider == "jambonz" && ["c-1", "k1"].contains(&call_id), "{call_id}");
         self.1.lock().expect("not poisoned").push(news);
     }
 }
@@ -249,4 +253,41 @@ async fn a_call_that_does_not_ask_is_redirected() {
     assert_eq!(command["data"][0]["target"][0]["number"], "+15005550123");
     control.look(start + 2 * ASKS_WITHIN);
     assert_eq!(said(&mut control), None, "once");
+}
+
+/// A call of ours, known by its tag.
+fn ours(key: &str, more: &Value) -> Value {
+    let mut data = json!({"call_sid": "c-1", "from": "+15005550100", "to": "+15005550006", "direction": "outbound",
+        "customerData": {"warmline": key}});
+    more.as_object().expect("an object").iter().for_each(|(name, value)| data[name] = value.clone());
+    data
+}
+
+#[tokio::test]
+async fn who_is_called_by_us_streams_when_they_answer_and_is_given_up_when_they_do_not() {
+    let server = signed();
+    let verbs = server.ask("/voice/jambonz/incoming", &ours("k1", &json!({}))).await;
+    let token = Secret::new(verbs[1]["metadata"]["token"].as_str().expect("a token").to_owned());
+    let grant = server.state.0.gate.tokens.redeem(now(), "jambonz", "c-1", &token).expect("a good token");
+    assert_eq!(grant.from.expect("a number").reveal(), "+15005550006", "they are the caller now");
+    let late = server.ask("/voice/jambonz/incoming", &ours("given-up", &json!({}))).await;
+    assert_eq!(late, json!([{"verb": "hangup"}]));
+    for (status, missed) in [
+        ("busy", Some(Missed::Busy)),
+        ("no-answer", Some(Missed::NoAnswer)),
+        ("failed", Some(Missed::Failed)),
+        ("ringing", None),
+        ("in-progress", None),
+    ] {
+        let data = ours("k1", &json!({"call_status": status}));
+        let header = stamped::sign(SECRET, unix_s(), data.to_string().as_bytes());
+        assert_eq!(server.post("/voice/jambonz/status", &data, Some(header)).await.0, StatusCode::NO_CONTENT);
+        let told = std::mem::take(&mut *server.lines.1.lock().expect("not poisoned"));
+        assert_eq!(told, missed.map(TransferNews::Missed).into_iter().collect::<Vec<_>>(), "{status}");
+    }
+    // The same over the application's socket.
+    let mut control = Control { inner: &server.state.0, call: None, outbox: VecDeque::new() };
+    let status = json!({"type": "call:status", "data": ours("k1", &json!({"call_status": "busy"}))});
+    control.hear(&status.to_string());
+    assert_eq!(server.lines.told(), [TransferNews::Missed(Missed::Busy)]);
 }

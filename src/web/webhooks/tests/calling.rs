@@ -186,3 +186,68 @@ async fn call_control_hangs_up_on_machines_and_on_whom_nobody_waits_for() {
     of(&server, "given-up", "call.machine.premium.detection.ended", json!({"result": "human_business"})).await;
     assert_eq!(commands(&api.asked())[0].0, "hangup");
 }
+
+/// Asks as Asterisk's dialplan and as Bandwidth do: with a name and a password.
+async fn basic(server: &Server, target: &str, body: String) -> (StatusCode, String) {
+    let credentials = format!("Basic {}", BASE64.encode("warmline:hush"));
+    let request = Request::post(target).header(header::AUTHORIZATION, credentials);
+    server.ask(request.body(Body::from(body)).expect("a request")).await
+}
+
+fn with_password(provider: &str) -> Server {
+    server(&format!("[{provider}]\nusername = \"warmline\"\npassword = \"hush\""))
+}
+
+#[tokio::test]
+async fn asterisks_dialplan_gets_a_token_for_who_answers_and_tells_of_the_others() {
+    let server = with_password("asterisk");
+    let answered = async |key: &str| {
+        let form = format!("key={key}&call=warmline-{key}&from=%2B15005550100&to=%2B15005550006");
+        basic(&server, "/voice/asterisk/answered", form).await.1
+    };
+    let token = Secret::new(answered("k1").await);
+    let grant = server.gate.tokens.redeem(now(), "asterisk", "warmline-k1", &token).expect("a good token");
+    assert_eq!(grant.from, Some(Pii::new("+15005550006".to_owned())), "they are the caller now");
+    assert_eq!(answered("given-up").await, "hangup");
+    for (status, missed) in [
+        ("BUSY", Missed::Busy),
+        ("NOANSWER", Missed::NoAnswer),
+        ("VOICEMAIL", Missed::Voicemail),
+        ("CHANUNAVAIL", Missed::Failed),
+        ("", Missed::Failed),
+    ] {
+        basic(&server, "/voice/asterisk/unanswered", format!("key=k1&status={status}")).await;
+        assert_eq!(server.house.told(), [TransferNews::Missed(missed)], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn bandwidth_streams_who_answers_and_is_rid_of_machines() {
+    let server = with_password("bandwidth");
+    let ask = async |target: &str, more: Value| {
+        let mut body = json!({"callId": "c9", "from": "+15005550100", "to": "+15005550006"});
+        more.as_object().expect("an object").iter().for_each(|(name, value)| body[name] = value.clone());
+        basic(&server, &format!("/voice/bandwidth/{target}"), body.to_string()).await.1
+    };
+    for who in ["human", "silence", "timeout"] {
+        let found = json!({"eventType": "answer", "machineDetectionResult": {"value": who, "duration": "PT4.9S"}});
+        let bxml = ask("answered?call=k1", found).await;
+        let grant = server.gate.tokens.redeem(now(), "bandwidth", "c9", &token_of(&bxml)).expect("a good token");
+        assert_eq!(grant.from, Some(Pii::new("+15005550006".to_owned())), "{who}");
+        assert_eq!(server.house.told(), [], "{who}");
+    }
+    let machine = json!({"machineDetectionResult": {"value": "answering-machine"}});
+    assert!(ask("answered?call=k1", machine).await.ends_with(GOODBYE));
+    assert_eq!(server.house.told(), [TransferNews::Missed(Missed::Voicemail)]);
+    assert!(ask("answered?call=given-up", json!({})).await.ends_with(GOODBYE));
+    for (cause, missed) in [
+        ("busy", Missed::Busy),
+        ("timeout", Missed::NoAnswer),
+        ("rejected", Missed::Declined),
+        ("hangup", Missed::NoAnswer),
+        ("error", Missed::Failed),
+    ] {
+        ask("unanswered?call=k1", json!({"eventType": "disconnect", "cause": cause})).await;
+        assert_eq!(server.house.told(), [TransferNews::Missed(missed)], "{cause}");
+    }
+}

@@ -31,11 +31,18 @@ fn ways() -> Vec<Way> {
             "ari_username = \"desk\"\nari_password = \"ari-word\"\nari_context = \"after\"",
             "/ari/channels/c1/continue?context=after&extension=s&priority=1",
         ),
-        ari(
-            "ari_username = \"desk\"\nari_password = \"ari-word\"\nari_move = \"redirect\"",
-            "/ari/channels/c1/redirect?endpoint=PJSIP%2F%2B15005550123",
-        ),
     ]
+}
+
+/// ARI's other way, which says yes before it knows.
+fn redirect() -> Way {
+    Way {
+        provider: "asterisk",
+        section: "ari_username = \"desk\"\nari_password = \"ari-word\"\nari_move = \"redirect\"\n\
+                  redirect_patience_s = 2",
+        url: ("ari_url", "/ari"),
+        target: Some("/ari/channels/c1/redirect?endpoint=PJSIP%2F%2B15005550123"),
+    }
 }
 
 impl Way {
@@ -138,4 +145,35 @@ async fn without_an_account_the_stream_is_closed_instead() {
     let mut caller = ari.caller();
     caller.transfer.target = "$()".to_owned().into();
     assert_eq!(ari.state(Some("http://127.0.0.1:1")).move_call(&caller).await, Moved::No);
+}
+
+#[tokio::test]
+async fn a_telephone_that_was_told_to_go_is_looked_after() {
+    /// What ARI says of the channel in turn, the last of these for good, and what follows.
+    type Case = (&'static [u16], Moved);
+    let cases: [Case; 4] = [
+        (&[404], Moved::Yes),
+        (&[500, 404], Moved::Yes),
+        (&[200], Moved::Stayed),
+        // Nobody says that they are gone.
+        (&[500], Moved::Stayed),
+    ];
+    join_all(cases.into_iter().map(|(looks, expected)| async move {
+        let api = Api::open(move |n, _| match n.checked_sub(1) {
+            None => (204, String::new()),
+            Some(look) => (looks[look.min(looks.len() - 1)], "{}".to_owned()),
+        })
+        .await;
+        let way = redirect();
+        assert_eq!(way.state(Some(&api.base)).move_call(&way.caller()).await, expected, "{looks:?}");
+        let asked = api.asked();
+        way.check(&asked[0]);
+        assert_eq!((&asked[1].method, asked[1].target.as_str()), (&Method::GET, "/ari/channels/c1"));
+        assert_eq!(asked[1].authorization, "Basic ZGVzazphcmktd29yZA==");
+    }))
+    .await;
+    // Whom ARI itself refuses goes by the closed stream, and nobody looks.
+    let (api, way) = (Api::answering(&[(409, "{}")]).await, redirect());
+    assert_eq!(way.state(Some(&api.base)).move_call(&way.caller()).await, Moved::No);
+    assert_eq!(api.asked().len(), 1);
 }

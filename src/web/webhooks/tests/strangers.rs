@@ -30,7 +30,7 @@ fn all() -> [Door; 14] {
         (Method::POST, "exotel", &["incoming"]),
         (Method::GET, "exotel", &["incoming", "next", "connect", "dial", "missed"]),
         (Method::POST, "bandwidth", &["incoming", "keys", "status", "whisper", "accept", "dialled"]),
-        (Method::POST, "asterisk", &["incoming", "after", "dialled", "accept"]),
+        (Method::POST, "asterisk", &["incoming", "after", "dialled", "accept", "answered", "unanswered"]),
         (Method::GET, "asterisk", &["brief/c1"]),
         (Method::POST, "freeswitch", &["incoming", "after", "dialled"]),
     ]
