@@ -33,6 +33,7 @@ use self::tools::Running;
 use super::CallId;
 use super::away::{Away, AwayEntry};
 use super::completeness::Completeness;
+use super::echo::EchoRemover;
 use super::handle::{CallCommand, CallHandle, LegIo};
 use super::hold;
 use super::input::{CallInput, HandoffNews, ItemId, RunId, TurnId};
@@ -184,6 +185,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         marks_sent: 0,
         detector: TurnDetector::new(&settings.turn, settings.vad_threshold),
         pace: Pace::new(&settings.turn),
+        echo: EchoRemover::default(),
         overlap: Overlap::new(OverlapRules::new(settings.vad_threshold, Millis(settings.turn.barge_in_ms))),
         stream_clock: None,
         keypad: Keypad::new(settings.turn.keys_by_sound),
@@ -258,6 +260,7 @@ struct Actor {
     marks_sent: u64,
     detector: TurnDetector,
     pace: Pace,
+    echo: EchoRemover,
     overlap: Overlap,
     keypad: Keypad,
     /// Where the caller's stream lies on the call's clock: what to add to the place of a frame, in milliseconds.

@@ -1,411 +1,345 @@
-//! Is this sound our own voice coming back? PURE.
-//!
-//! A caller on a loudspeaker sends us what we say, some hundred milliseconds later, quieter, with another timbre, through
-//! codecs that keep no wave intact. What survives is the *pattern*: which bands rise and fall when. So blocks of 10 ms are
-//! compared band by band.
+//! Our own voice, coming back from a caller's loudspeaker, is taken out of what we hear. Media path: nothing waits.
 //!
 //! ```text
-//! played ─▶ blocks ─▶ ring of 2 s ──┐  for each delay up to 600 ms: how alike were the last 400 ms? the last second?
-//! heard  ─▶ blocks ─────────────────┴─▶ a delay that stays alike is the echo's path; its gain in each band is learnt
-//!                                       and what is louder than the path explains is the caller
+//! played ─▶ ring of 1 s, by time ──┐
+//! heard  ──────────────────────────┴─▶ canceller ─▶ without our voice ─▶ believed only where there is an echo
 //! ```
-//! Before a path is known the last 400 ms alone decide, and only a close likeness counts.
+//! The canceller is WebRTC's (AEC3, as the crate `sonora` has it). It must be told what was played when; and it may not be
+//! believed blindly: before it knows the line it takes any sound over our voice for an echo, and on a line without one it
+//! swallows the first second or two of whoever interrupts us. So what counts is what it has *shown*: how much quieter its
+//! filter makes the line. A line without echo never gets there (`tests`), one with an echo does after two to four seconds
+//! of our voice. Until then only the delay it has found speaks for an echo, and the line's silence against one.
 
 use std::collections::VecDeque;
+use std::fmt;
 
-use super::sound::{Analyser, BANDS, BLOCK, Block, SILENCE_DB, from_db};
-use crate::audio::units::Millis;
+use sonora::config::EchoCanceller;
+use sonora::{AudioProcessing, Config, StreamConfig};
 
-/// Delays looked at: 600 ms.
-const LAGS: usize = 60;
-/// What was played is kept for so many blocks: the longest delay, the lead of playback, and a margin.
-const KEPT: usize = 200;
-/// Blocks over which likeness is judged: to learn from, while no path is known, and for a path that stays.
-const FAST: f32 = 15.0;
-const MIDDLE: f32 = 40.0;
-const SLOW: f32 = 100.0;
-/// Blocks with sound until a path may be known. Two voices are alike by chance for a syllable or two.
-const LEAST_SOUND: u32 = 60;
-/// A delay this alike over a second is the echo's path; one that is known is given up below the second value.
-const PATH: (f32, f32) = (0.6, 0.3);
-/// The last 400 ms this alike are an echo, even if no path is known yet.
-const ALIKE: f32 = 0.75;
-/// Alike enough to learn the path's gain from.
-const LEARN: f32 = 0.6;
-/// Blocks after which a path's gain is known: what is louder from then on is not the echo's.
-const LEARNT: u32 = 80;
-/// A band louder than the path explains by this much is the caller's.
-const MARGIN_DB: f32 = 9.0;
-/// How fast a room swallows sound, in dB a block, and for how many blocks its tail is reckoned with.
-const DECAY_DB: f32 = 2.5;
-const TAIL: usize = 10;
-/// Share of the energy no echo explains: above the first the caller speaks, below the second it is an echo again.
-const NOVEL: (f32, f32) = (0.5, 0.3);
-/// A sound is one from this level on, and this far above the line's noise.
-const QUIET_DB: f32 = -62.0;
+use super::sound::{Floor, SILENCE_DB};
+use crate::audio::mix::level_dbfs;
+use crate::audio::units::{Millis, SampleRate};
+
+const RATE: SampleRate = SampleRate::WIDEBAND;
+/// The canceller's step.
+const STEP_MS: Millis = Millis(10);
+const STEP: usize = RATE.samples_in(STEP_MS);
+/// What was played is kept for so long: playback's lead and a margin.
+const KEPT: usize = RATE.samples_in(Millis(1_000));
+/// So long after the last of our voice its echo may still come.
+const TAIL: Millis = Millis(800);
+/// The caller's stream may be off by so much before it gets a new place on our clock.
+const SLIP: u64 = RATE.samples_in(Millis(40)) as u64;
+/// Louder than this, ours can come back.
+const AUDIBLE_DBFS: f32 = -50.0;
+/// A sound stands this far above the line's noise.
 const ABOVE_NOISE_DB: f32 = 10.0;
-/// A band's deviation from its mean counts up to here.
-const SPREAD_DB: f32 = 15.0;
+/// By so much quieter an echo leaves the canceller.
+const SUPPRESSED_DB: f32 = 12.0;
+/// The filter makes the line this much quieter: it has an echo. Below the second value for so long it has none any more;
+/// the canceller begins to count anew at times.
+const PROVEN_DB: (f64, f64) = (3.0, 1.0);
+const UNPROVEN: Millis = Millis(3_000);
+/// Levels this alike, over at least so many steps and about the last so many, make an echo of a delay.
+const ALIKE: (f32, u32, u32) = (0.6, 15, 60);
+/// Quieter is as quiet.
+const QUIET_DBFS: f32 = -65.0;
+/// So much of a sound must have been an echo before all of it is taken for one.
+const SURE: Millis = Millis(100);
+/// A sound is over after so much silence.
+const OVER: Millis = Millis(300);
+/// So long after a voice a voice detector may still hear it.
+const SETTLING: Millis = Millis(300);
+/// Silence on the line, while our echo would be heard, after which a delay alone proves nothing.
+const CLEAR: Millis = Millis(1_000);
 
-/// What the newest frame was.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What came in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EchoView {
-    /// There was a sound, above the line's noise.
-    pub sound: bool,
-    /// It is our own voice coming back, and nothing else.
+    /// The samples without our voice, if it was in them.
+    pub without: Option<Vec<i16>>,
+    /// What came in was our own voice, and nothing else.
     pub is_echo: bool,
-    /// How alike the last 400 ms and what was played are, at the best delay: −1 to 1.
-    pub likeness: f32,
-    /// Share of the energy that the known path does not explain; 1 while no path is known.
-    pub novelty: f32,
-    /// The path's delay, once known.
-    pub delay: Option<Millis>,
+    /// What came in until now was our echo, and only now is known to be.
+    pub found: bool,
 }
 
-/// Compares one caller's line with what was played to it.
-#[derive(Debug)]
-pub struct EchoGuard {
-    far: Analyser,
-    near: Analyser,
-    played: Ring,
-    far_mean: BandMean,
-    near_mean: BandMean,
+/// What is known of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Unknown,
+    /// Nothing came back while something would have.
+    Clear,
+    /// Our voice comes back.
+    Echoing,
+}
+
+/// Follows one caller's line.
+#[derive(Default)]
+pub struct EchoRemover {
+    canceller: Option<Box<AudioProcessing>>,
+    played: Played,
+    /// Sample of the call's clock that the next one heard belongs to.
+    next: u64,
+    line: Line,
     floor: Floor,
-    fast: Vec<Likeness>,
-    middle: Vec<Likeness>,
-    slow: Vec<Likeness>,
-    /// Blocks with sound heard while something was played.
-    sounds: u32,
-    /// Those since anything of ours could come back.
-    recent: u32,
-    path: Option<Path>,
-    novelty: f32,
-    is_echo: bool,
-    blocks: Vec<Block>,
+    /// Of the last 64 steps, the newest lowest: something of ours was audible.
+    audible: u64,
+    /// While an echo would be heard: silence, and sound.
+    silence: Millis,
+    sound: Millis,
+    /// The delay the canceller has found, and how alike the levels are of what was played and what came back after it.
+    delay: Millis,
+    alike: Alike,
+    /// Since the filter last did anything for an echoing line.
+    unproven: Millis,
+    /// Of the sound that is going on: an echo, and not.
+    echo: Millis,
+    other: Millis,
+    /// Since its last loud step.
+    over: Millis,
+    was_echo: bool,
+    /// From here on it is taken out; for so long a voice detector still remembers it.
+    settling: Millis,
+    /// An echo was found before.
+    suspected: bool,
 }
 
-impl Default for EchoGuard {
-    fn default() -> Self {
-        Self {
-            far: Analyser::default(),
-            near: Analyser::default(),
-            played: Ring::default(),
-            far_mean: BandMean::default(),
-            near_mean: BandMean::default(),
-            floor: Floor::default(),
-            fast: vec![Likeness::default(); LAGS],
-            middle: vec![Likeness::default(); LAGS],
-            slow: vec![Likeness::default(); LAGS],
-            sounds: 0,
-            recent: 0,
-            path: None,
-            novelty: 1.0,
-            is_echo: false,
-            blocks: Vec::new(),
-        }
+impl fmt::Debug for EchoRemover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EchoRemover").field("line", &self.line).finish_non_exhaustive()
     }
 }
 
-impl EchoGuard {
+impl EchoRemover {
     /// These samples, 16 kHz, will be heard by the caller at `at`.
     pub fn played(&mut self, at: Millis, pcm: &[i16]) {
-        self.blocks.clear();
-        self.far.push(pcm, &mut self.blocks);
-        let first = at.0 / BLOCK.0;
-        for (block, index) in self.blocks.iter().zip(first..) {
-            if block.level > QUIET_DB {
-                self.far_mean.learn(block);
-            }
-            self.played.put(index, Far { block: *block, deviation: self.far_mean.deviation(block) });
-        }
+        self.played.put(place(at), pcm);
     }
 
     /// What was to be heard from `at` on was taken back.
     pub fn taken_back(&mut self, at: Millis) {
-        self.played.cut(at.0 / BLOCK.0);
+        self.played.cut(place(at));
     }
 
-    /// Takes the caller's next samples, 16 kHz, that came in at `at`, on the clock of [`EchoGuard::played`]; appends
-    /// their blocks.
-    pub fn heard(&mut self, at: Millis, pcm: &[i16], blocks: &mut Vec<Block>) -> EchoView {
-        let before = blocks.len();
-        self.near.push(pcm, blocks);
-        let mut view = EchoView { sound: false, is_echo: false, likeness: 0.0, novelty: 1.0, delay: None };
-        for (block, index) in blocks[before..].iter().zip(at.0 / BLOCK.0..) {
-            self.floor.learn(block.level);
-            if block.level > QUIET_DB && block.level > self.floor.level() + ABOVE_NOISE_DB {
-                view.sound = true;
-                self.compare(index, block);
+    /// Whether something of ours may come in at `at`.
+    pub fn may_return(&self, at: Millis) -> bool {
+        self.played.may_return(place(at))
+    }
+
+    /// Takes our voice out of the caller's next samples, 16 kHz, that came in at `at`, on the clock of
+    /// [`EchoRemover::played`].
+    pub fn heard(&mut self, at: Millis, pcm: &[i16]) -> EchoView {
+        let here = place(at);
+        if here.abs_diff(self.next) > SLIP {
+            self.next = here;
+        }
+        let mut view = EchoView::default();
+        for (n, step) in pcm.chunks(STEP).enumerate() {
+            let begin = self.next;
+            self.next += step.len() as u64;
+            match step.try_into() {
+                Ok(step) if self.played.may_return(begin) => {
+                    if let Some(without) = self.step(begin, step, &mut view) {
+                        let all = view.without.get_or_insert_with(|| pcm.to_vec());
+                        all[n * STEP..][..STEP].copy_from_slice(&without);
+                    }
+                }
+                // Nothing of ours can come back.
+                _ => self.forget_sound(),
             }
         }
-        view.is_echo = self.is_echo && view.sound;
-        view.likeness = self.best(&self.middle).1;
-        view.novelty = self.novelty;
-        view.delay = self.path.as_ref().map(|path| Millis(path.lag as u32 * BLOCK.0));
         view
     }
 
-    /// The level of the line's noise, dB.
-    pub fn noise(&self) -> f32 {
-        self.floor.level()
-    }
-
-    fn compare(&mut self, index: u32, block: &Block) {
-        self.near_mean.learn(block);
-        if !self.played.sounds_within(index, LAGS + TAIL) {
-            // Nothing of ours can come back now.
-            for likeness in self.fast.iter_mut().chain(&mut self.middle) {
-                *likeness = Likeness::default();
+    /// These samples without our voice, if it is in them.
+    fn step(&mut self, begin: u64, pcm: &[i16; STEP], view: &mut EchoView) -> Option<[i16; STEP]> {
+        let ours = self.played.get(begin);
+        let without = self.cancel(&ours, pcm)?;
+        self.audible = self.audible << 1 | u64::from(level_dbfs(&ours) > AUDIBLE_DBFS);
+        let (level, left) = (level_dbfs(pcm).max(SILENCE_DB), level_dbfs(&without).max(SILENCE_DB));
+        self.floor.learn(level);
+        let loud = level > self.floor.level() + ABOVE_NOISE_DB;
+        self.watch(loud);
+        let suppressed = level - left >= SUPPRESSED_DB;
+        self.weigh(loud, suppressed);
+        let before = self.line;
+        self.learn();
+        let alike = self.compare(begin, level);
+        // Where there was an echo before, the next sound is one from its first moment on.
+        let sure = if self.suspected { STEP_MS } else { SURE };
+        let mostly = self.echo >= sure && self.echo > self.other;
+        self.settling = self.settling.saturating_sub(STEP_MS);
+        if self.line == Line::Echoing {
+            if before != Line::Echoing && mostly {
+                view.found |= !self.was_echo;
+                self.settling = SETTLING;
             }
-            self.recent = 0;
-            (self.is_echo, self.novelty) = (false, 1.0);
-            return;
+            self.was_echo = true;
+            view.is_echo |= self.settling > Millis::ZERO;
+            return Some(without);
         }
-        self.sounds += 1;
-        self.recent += 1;
-        let near = self.near_mean.deviation(block);
-        for lag in 0..LAGS {
-            let far = self.played.get(index.wrapping_sub(lag as u32)).map_or([-1.0; BANDS], |far| far.deviation);
-            self.fast[lag].add(&near, &far, FAST);
-            self.middle[lag].add(&near, &far, MIDDLE);
-            self.slow[lag].add(&near, &far, SLOW);
-        }
-        self.find_path();
-        self.judge(index, block);
+        let is_echo = mostly && alike && self.line == Line::Unknown;
+        view.found |= is_echo && !self.was_echo;
+        view.is_echo |= is_echo;
+        self.was_echo |= is_echo;
+        self.suspected |= is_echo;
+        None
     }
 
-    /// The delay of the greatest likeness, and that likeness.
-    fn best(&self, likenesses: &[Likeness]) -> (usize, f32) {
-        let all = likenesses.iter().map(Likeness::get).enumerate();
-        all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
-    }
-
-    fn find_path(&mut self) {
-        if self.sounds < LEAST_SOUND {
+    /// A line on which nothing comes back while we speak has no echo.
+    fn watch(&mut self, loud: bool) {
+        // Half of the last 640 ms, its beginning among them.
+        if self.line != Line::Unknown || self.audible.count_ones() < 32 || self.audible >> 48 == 0 {
             return;
         }
-        let (lag, likeness) = self.best(&self.slow);
-        let known = self.path.as_ref().map(|path| self.slow[path.lag].get());
-        match known {
-            Some(still) if still < PATH.1 && likeness < PATH.0 => self.path = None,
-            Some(still) if likeness < still + 0.1 => {}
-            _ if likeness >= PATH.0 => self.path = Some(Path::new(lag)),
+        match loud {
+            true => self.sound = self.sound + STEP_MS,
+            false => self.silence = self.silence + STEP_MS,
+        }
+        if self.silence >= CLEAR && self.silence.0 >= 9 * self.sound.0 {
+            self.line = Line::Clear;
+        }
+    }
+
+    /// Asks the canceller what it has found out.
+    fn learn(&mut self) {
+        let Some(canceller) = &self.canceller else { return };
+        let found = canceller.statistics();
+        let quieter = found.echo_return_loss_enhancement.unwrap_or(0.0);
+        self.unproven = if quieter < PROVEN_DB.1 { self.unproven + STEP_MS } else { Millis::ZERO };
+        match self.line {
+            Line::Echoing if self.unproven >= UNPROVEN => {
+                (self.line, self.sound, self.silence) = (Line::Unknown, Millis::ZERO, Millis::ZERO);
+            }
+            Line::Unknown | Line::Clear if quieter >= PROVEN_DB.0 => self.line = Line::Echoing,
             _ => {}
         }
+        let delay = Millis(found.delay_ms.and_then(|ms| u32::try_from(ms).ok()).unwrap_or(0));
+        if delay != self.delay {
+            (self.delay, self.alike) = (delay, Alike::default());
+        }
     }
 
-    fn judge(&mut self, index: u32, block: &Block) {
-        let Some(path) = &mut self.path else {
-            let (_, likeness) = self.best(&self.middle);
-            self.is_echo = likeness >= ALIKE && self.recent >= MIDDLE as u32 * 3 / 4;
-            self.novelty = 1.0;
-            return;
-        };
-        let reach = self.played.reach(index, path.lag);
-        if self.fast[path.lag].get() >= LEARN {
-            path.learn(block, &reach);
+    /// True if what comes in rises and falls as what was played did.
+    fn compare(&mut self, begin: u64, level: f32) -> bool {
+        if self.delay == Millis::ZERO {
+            return false;
         }
-        let novelty = path.novelty(block, &reach);
-        self.novelty += (novelty - self.novelty) / 3.0;
-        self.is_echo = match self.is_echo {
-            true => self.novelty < NOVEL.0,
-            false => self.novelty < NOVEL.1,
-        };
+        let played = self.played.get(begin.saturating_sub(place(self.delay)));
+        self.alike.add(level_dbfs(&played).max(QUIET_DBFS), level.max(QUIET_DBFS));
+        self.alike.steps >= ALIKE.1 && self.alike.get() >= ALIKE.0
+    }
+
+    /// `pcm` without what the canceller takes for `ours`.
+    fn cancel(&mut self, ours: &[i16; STEP], pcm: &[i16; STEP]) -> Option<[i16; STEP]> {
+        let canceller = self.canceller.get_or_insert_with(|| Box::new(canceller()));
+        let (mut without, mut unused) = ([0; STEP], [0; STEP]);
+        // Both streams have the same clock, so that nothing is to be added to the delay it finds itself.
+        canceller.set_stream_delay_ms(0).ok()?;
+        canceller.process_render_i16(ours, &mut unused).ok()?;
+        canceller.process_capture_i16(pcm, &mut without).ok()?;
+        Some(without)
+    }
+
+    /// How much of the sound that is going on is an echo.
+    fn weigh(&mut self, loud: bool, suppressed: bool) {
+        self.over = if loud { Millis::ZERO } else { self.over + STEP_MS };
+        match (loud, suppressed) {
+            (true, true) => self.echo = self.echo + STEP_MS,
+            (true, false) => self.other = self.other + STEP_MS,
+            (false, _) if self.over >= OVER => self.forget_sound(),
+            (false, _) => {}
+        }
+    }
+
+    const fn forget_sound(&mut self) {
+        (self.echo, self.other, self.was_echo) = (Millis::ZERO, Millis::ZERO, false);
     }
 }
 
-/// What was played, by block of the call's clock.
+fn canceller() -> AudioProcessing {
+    let config = Config { echo_canceller: Some(EchoCanceller::default()), ..Config::default() };
+    let stream = StreamConfig::new(RATE.0, 1);
+    AudioProcessing::builder().config(config).capture_config(stream).render_config(stream).build()
+}
+
+fn place(at: Millis) -> u64 {
+    u64::from(at.0) * RATE.samples_in(Millis(1)) as u64
+}
+
+/// A running correlation of two levels.
 #[derive(Debug, Default)]
-struct Ring {
-    /// Index of the first one kept.
-    first: u32,
-    blocks: VecDeque<Option<Far>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Far {
-    block: Block,
-    deviation: [f32; BANDS],
-}
-
-impl Ring {
-    fn put(&mut self, index: u32, far: Far) {
-        let end = self.first.saturating_add(self.blocks.len() as u32);
-        if self.blocks.is_empty() || index > end + KEPT as u32 || index < self.first {
-            self.blocks.clear();
-            self.first = index;
-        }
-        while self.first + (self.blocks.len() as u32) < index {
-            self.blocks.push_back(None);
-        }
-        match self.blocks.get_mut((index - self.first) as usize) {
-            Some(block) => *block = Some(far),
-            None => self.blocks.push_back(Some(far)),
-        }
-        while self.blocks.len() > KEPT {
-            self.blocks.pop_front();
-            self.first += 1;
-        }
-    }
-
-    fn cut(&mut self, index: u32) {
-        self.blocks.truncate(index.saturating_sub(self.first) as usize);
-    }
-
-    fn get(&self, index: u32) -> Option<&Far> {
-        let place = index.checked_sub(self.first)?;
-        self.blocks.get(place as usize)?.as_ref()
-    }
-
-    /// True if something audible was played within the last `blocks` before `index`.
-    fn sounds_within(&self, index: u32, blocks: usize) -> bool {
-        (0..blocks as u32).any(|back| self.get(index.wrapping_sub(back)).is_some_and(|far| far.block.level > QUIET_DB))
-    }
-
-    /// The loudest each band can still be at `index`, `lag` blocks later, in a room that swallows sound slowly.
-    fn reach(&self, index: u32, lag: usize) -> [f32; BANDS] {
-        let mut reach = [SILENCE_DB; BANDS];
-        let now = index.wrapping_sub(lag as u32);
-        for back in -1..=TAIL as i32 {
-            let Some(far) = self.get(now.wrapping_add_signed(-back)) else { continue };
-            let lost = DECAY_DB * (back - 1).max(0) as f32;
-            for (reach, band) in reach.iter_mut().zip(far.block.bands) {
-                *reach = reach.max(band - lost);
-            }
-        }
-        reach
-    }
-}
-
-/// The way from our voice to the caller's microphone.
-#[derive(Debug)]
-struct Path {
-    lag: usize,
-    /// Blocks the gain was learnt from.
-    learnt: u32,
-    /// Gain of each band, dB; unknown until something was learnt.
-    gains: Option<[f32; BANDS]>,
-}
-
-impl Path {
-    const fn new(lag: usize) -> Self {
-        Self { lag, learnt: 0, gains: None }
-    }
-
-    fn learn(&mut self, near: &Block, reach: &[f32; BANDS]) {
-        let gain = |band: usize| near.bands[band] - reach[band];
-        self.learnt = self.learnt.saturating_add(1);
-        let known = self.learnt > LEARNT;
-        match &mut self.gains {
-            None => {
-                // One block knows little of each band: its mean over all is the start.
-                let heard: Vec<f32> = (0..BANDS).filter(|band| reach[*band] > QUIET_DB).map(gain).collect();
-                if !heard.is_empty() {
-                    self.gains = Some([heard.iter().sum::<f32>() / heard.len() as f32; BANDS]);
-                }
-            }
-            Some(gains) => {
-                for (band, value) in gains.iter_mut().enumerate().filter(|(band, _)| reach[*band] > QUIET_DB) {
-                    // Up quickly, down slowly: the gain is what an echo can reach, not what it mostly has.
-                    let change = gain(band).clamp(-60.0, 20.0) - *value;
-                    *value += change
-                        * match change {
-                            ..0.0 => 0.02,
-                            _ if !known => 0.15,
-                            ..MARGIN_DB => 0.04,
-                            _ => 0.002,
-                        };
-                }
-            }
-        }
-    }
-
-    /// Share of the energy of `near` that lies above what comes back.
-    fn novelty(&self, near: &Block, reach: &[f32; BANDS]) -> f32 {
-        let Some(gains) = &self.gains else { return 1.0 };
-        let (mut novel, mut all) = (0.0, f32::MIN_POSITIVE);
-        for band in 0..BANDS {
-            let power = from_db(near.bands[band]);
-            all += power;
-            if near.bands[band] > reach[band] + gains[band] + MARGIN_DB {
-                novel += power;
-            }
-        }
-        novel / all
-    }
-}
-
-/// The mean level of each band while there is sound.
-#[derive(Debug, Default)]
-struct BandMean {
-    count: f32,
-    bands: [f32; BANDS],
-}
-
-impl BandMean {
-    fn learn(&mut self, block: &Block) {
-        self.count = (self.count + 1.0).min(300.0);
-        for (mean, band) in self.bands.iter_mut().zip(block.bands) {
-            *mean += (band - *mean) / self.count;
-        }
-    }
-
-    fn deviation(&self, block: &Block) -> [f32; BANDS] {
-        std::array::from_fn(|band| (block.bands[band] - self.bands[band]).clamp(-SPREAD_DB, SPREAD_DB) / SPREAD_DB)
-    }
-}
-
-/// A running correlation of two sets of bands.
-#[derive(Clone, Debug, Default)]
-struct Likeness {
+struct Alike {
+    steps: u32,
+    means: (f32, f32),
+    variances: (f32, f32),
     both: f32,
-    near: f32,
-    far: f32,
 }
 
-impl Likeness {
-    fn add(&mut self, near: &[f32; BANDS], far: &[f32; BANDS], over: f32) {
-        let dot = |a: &[f32; BANDS], b: &[f32; BANDS]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        self.both += (dot(near, far) - self.both) / over;
-        self.near += (dot(near, near) - self.near) / over;
-        self.far += (dot(far, far) - self.far) / over;
+impl Alike {
+    fn add(&mut self, a: f32, b: f32) {
+        self.steps += 1;
+        let share = 1.0 / self.steps.min(ALIKE.2) as f32;
+        let (da, db) = (a - self.means.0, b - self.means.1);
+        self.means = (self.means.0 + da * share, self.means.1 + db * share);
+        let mix = |old: f32, new: f32| old + (new - old) * share;
+        self.variances = (mix(self.variances.0, da * da), mix(self.variances.1, db * db));
+        self.both = mix(self.both, da * db);
     }
 
     fn get(&self) -> f32 {
-        self.both / (self.near * self.far).sqrt().max(1e-3)
+        self.both / (self.variances.0 * self.variances.1).sqrt().max(1.0)
     }
 }
 
-/// The line's noise: the least level of the last two seconds.
-#[derive(Debug)]
-struct Floor {
-    minima: [f32; Self::STEPS],
-    step: usize,
-    blocks: u32,
+/// What was played, by sample of the call's clock.
+#[derive(Debug, Default)]
+struct Played {
+    /// Place of the first one kept.
+    first: u64,
+    samples: VecDeque<i16>,
+    /// Up to here something of ours may come back.
+    audible_until: u64,
 }
 
-impl Floor {
-    const STEPS: usize = 10;
-    const BLOCKS_A_STEP: u32 = 20;
-
-    fn learn(&mut self, level: f32) {
-        if self.blocks == Self::BLOCKS_A_STEP {
-            self.blocks = 0;
-            self.step = (self.step + 1) % Self::STEPS;
-            self.minima[self.step] = f32::INFINITY;
+impl Played {
+    fn put(&mut self, place: u64, pcm: &[i16]) {
+        let end = self.first + self.samples.len() as u64;
+        if place < self.first || place > end + KEPT as u64 {
+            self.samples.clear();
         }
-        self.blocks += 1;
-        self.minima[self.step] = self.minima[self.step].min(level);
+        if self.samples.is_empty() {
+            self.first = place;
+        }
+        let offset = (place - self.first) as usize;
+        self.samples.resize(self.samples.len().max(offset + pcm.len()), 0);
+        for (kept, sample) in self.samples.range_mut(offset..).zip(pcm) {
+            *kept = *sample;
+        }
+        let over = self.samples.len().saturating_sub(KEPT);
+        self.samples.drain(..over);
+        self.first += over as u64;
+        if level_dbfs(pcm) > AUDIBLE_DBFS {
+            self.audible_until = place + (pcm.len() + RATE.samples_in(TAIL)) as u64;
+        }
     }
 
-    fn level(&self) -> f32 {
-        self.minima.iter().copied().fold(f32::INFINITY, f32::min).clamp(SILENCE_DB, -30.0)
+    fn cut(&mut self, place: u64) {
+        self.samples.truncate(place.saturating_sub(self.first) as usize);
+        self.audible_until = self.audible_until.min(place + RATE.samples_in(TAIL) as u64);
     }
-}
 
-impl Default for Floor {
-    fn default() -> Self {
-        Self { minima: [f32::INFINITY; Self::STEPS], step: 0, blocks: 0 }
+    fn get(&self, place: u64) -> [i16; STEP] {
+        std::array::from_fn(|n| {
+            let offset = (place + n as u64).checked_sub(self.first);
+            offset.and_then(|offset| self.samples.get(offset as usize)).copied().unwrap_or(0)
+        })
+    }
+
+    const fn may_return(&self, place: u64) -> bool {
+        place < self.audible_until
     }
 }
 

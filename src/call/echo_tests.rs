@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::audio::g711;
-use crate::audio::units::SampleRate;
 
 const FRAME: usize = 320;
 
@@ -58,111 +57,152 @@ fn echo(pcm: &[i16], room: &Room) -> Vec<i16> {
         if room.reverb { &[(0, 1.0), (77, 0.5), (211, -0.35), (503, 0.25), (1_009, -0.15)] } else { &[(0, 1.0)] };
     let at = |n: isize| usize::try_from(n).ok().and_then(|n| pcm.get(n)).map_or(0.0, |s| f32::from(*s));
     let (mut low, mut high, mut last) = (0.0, 0.0, 0.0);
-    let mut narrow = Vec::new();
-    for n in (0..pcm.len() as isize).step_by(2) {
+    let mut heard = Vec::new();
+    for n in 0..pcm.len() as isize {
         let dry: f32 = taps.iter().map(|(tap, gain)| gain * at(n - delay as isize - *tap as isize)).sum();
-        // A small loudspeaker: nothing below 500 Hz, little above 2.5 kHz.
-        high = 0.67 * (high + dry - last);
+        // A small loudspeaker: nothing below 450 Hz, little above 3 kHz.
+        high = 0.84 * (high + dry - last);
         last = dry;
-        low += 0.7 * (high - low);
-        narrow.push((low * room.gain).clamp(-32_000.0, 32_000.0) as i16);
+        low += 0.65 * (high - low);
+        heard.push((low * room.gain).clamp(-32_000.0, 32_000.0) as i16);
     }
     let (mut coded, mut decoded) = (Vec::new(), Vec::new());
-    g711::encode_ulaw(&narrow, &mut coded);
+    g711::encode_ulaw(&heard, &mut coded);
     g711::decode_ulaw(&coded, &mut decoded);
-    let mut wide: Vec<i16> = decoded.iter().flat_map(|s| [*s, *s]).collect();
-    wide.truncate(pcm.len());
-    wide
+    decoded
 }
 
 fn mixed(a: &[i16], b: &[i16]) -> Vec<i16> {
     a.iter().zip(b.iter().chain(std::iter::repeat(&0))).map(|(a, b)| a.saturating_add(*b)).collect()
 }
 
-/// The view of each frame of `heard` while `played` plays.
-fn views(guard: &mut EchoGuard, begin: u32, played: &[i16], heard: &[i16]) -> Vec<EchoView> {
-    let mut views = Vec::new();
+/// What is left of each frame of `heard` while `played` plays, and what was said of it.
+fn removed(remover: &mut EchoRemover, begin: u32, played: &[i16], heard: &[i16]) -> Vec<(Vec<i16>, EchoView)> {
+    let mut all = Vec::new();
     for (n, frame) in heard.chunks_exact(FRAME).enumerate() {
         let at = Millis(begin + n as u32 * 20);
         // Playback leads, as it does in a call.
         if n == 0 {
-            played.chunks_exact(FRAME).take(3).zip(0..).for_each(|(pcm, k)| guard.played(at + Millis(k * 20), pcm));
+            played.chunks_exact(FRAME).take(3).zip(0..).for_each(|(pcm, k)| remover.played(at + Millis(k * 20), pcm));
         }
         if let Some(pcm) = played.chunks_exact(FRAME).nth(n + 3) {
-            guard.played(at + Millis(60), pcm);
+            remover.played(at + Millis(60), pcm);
         }
-        views.push(guard.heard(at, frame, &mut Vec::new()));
+        let mut view = remover.heard(at, frame);
+        all.push((view.without.take().unwrap_or(frame.to_vec()), view));
     }
-    views
+    all
 }
 
-/// Share of frames with sound, from `skip` on, that are taken for an echo.
-fn echo_share(views: &[EchoView], skip: usize) -> f32 {
-    let sounds: Vec<_> = views[skip..].iter().filter(|view| view.sound).collect();
-    sounds.iter().filter(|view| view.is_echo).count() as f32 / sounds.len().max(1) as f32
+fn level(frames: &[(Vec<i16>, EchoView)]) -> f32 {
+    level_dbfs(&frames.iter().flat_map(|(pcm, _)| pcm.iter().copied()).collect::<Vec<_>>())
 }
+
+const ROOMS: [(u32, u32, f32, bool); 5] =
+    [(1, 40, 0.5, false), (2, 130, 0.2, true), (3, 280, 0.1, true), (4, 500, 0.3, false), (5, 333, 0.05, true)];
 
 #[test]
-fn our_own_voice_is_known_at_any_delay_level_and_in_a_room() {
-    for (seed, delay_ms, gain, reverb) in
-        [(1, 40, 0.5, false), (2, 130, 0.2, true), (3, 280, 0.1, true), (4, 500, 0.3, false), (5, 333, 0.05, true)]
-    {
-        let played = speech(seed, 6_000, 20_000.0);
+fn our_own_voice_is_taken_out_at_any_delay_level_and_in_a_room() {
+    for (seed, delay_ms, gain, reverb) in ROOMS {
+        let played = speech(seed, 8_000, 20_000.0);
         let heard = echo(&played, &Room { delay_ms, gain, reverb });
-        let mut guard = EchoGuard::default();
-        let views = views(&mut guard, 0, &played, &heard);
-        let late = echo_share(&views, 100);
-        assert!(late > 0.97, "after two seconds {late} of the echo of {delay_ms} ms is known");
-        let delay = views.last().and_then(|view| view.delay).expect("a path").0;
-        assert!(delay.abs_diff(delay_ms) <= 20, "{delay} for {delay_ms}");
+        let mut remover = EchoRemover::default();
+        let all = removed(&mut remover, 0, &played, &heard);
+        assert_eq!(remover.line, Line::Echoing, "{delay_ms} ms, {gain}");
+        let (was, is) = (level_dbfs(&heard[250 * FRAME..]), level(&all[250..]));
+        assert!(is < was - 20.0, "{delay_ms} ms, {gain}: {was} dB became {is} dB");
+        assert!(all[250..].iter().all(|(_, view)| !view.is_echo), "nothing of it is left to be told apart");
     }
 }
 
 #[test]
-fn a_caller_is_no_echo() {
-    for seed in 0..8 {
+fn an_echo_that_is_found_is_told_once_for_all_that_came_before() {
+    for (seed, delay_ms, gain, reverb) in ROOMS {
+        let played = speech(seed, 4_000, 20_000.0);
+        // No gap: one sound from its beginning on.
+        let heard = echo(&played, &Room { delay_ms, gain, reverb });
+        let all = removed(&mut EchoRemover::default(), 0, &played, &heard);
+        let found = all.iter().position(|(_, view)| view.found).expect("found");
+        assert!(found < 150, "{delay_ms} ms, {gain}: found after {} ms", found * 20);
+        let echoes = all[found..200].iter().filter(|(_, view)| view.is_echo).count();
+        let left = level(&all[found..200]);
+        assert!(echoes > 0 || left < -50.0, "{delay_ms} ms, {gain}: {echoes} frames of an echo, {left} dB");
+    }
+}
+
+#[test]
+fn a_caller_is_no_echo_and_stays_whole() {
+    for seed in 0..4 {
         let (played, heard) = (speech(seed, 6_000, 20_000.0), speech(100 + seed, 6_000, 12_000.0));
-        let views = views(&mut EchoGuard::default(), 0, &played, &heard);
-        let share = echo_share(&views, 0);
-        assert!(share < 0.03, "{share} of caller {seed} is taken for an echo");
+        // Before they speak the line is silent, and known to have no echo.
+        let heard = [vec![0; 16 * 2_500], heard].concat();
+        let played = [played.clone(), played].concat();
+        let mut remover = EchoRemover::default();
+        let all = removed(&mut remover, 0, &played, &heard);
+        assert_eq!(remover.line, Line::Clear, "caller {seed}");
+        assert!(all.iter().all(|(_, view)| *view == EchoView::default()), "caller {seed}");
+        let left: Vec<i16> = all.into_iter().flat_map(|(pcm, _)| pcm).collect();
+        assert!(left[..] == heard[..left.len()], "caller {seed}");
     }
 }
 
 #[test]
-fn a_caller_over_the_echo_is_heard_all_the_same() {
+fn a_caller_who_speaks_from_the_first_moment_on_stays_whole() {
+    for seed in 0..4 {
+        let (played, heard) = (speech(seed, 6_000, 20_000.0), speech(100 + seed, 6_000, 12_000.0));
+        let all = removed(&mut EchoRemover::default(), 0, &played, &heard);
+        let echoes = all.iter().filter(|(_, view)| view.is_echo).count();
+        assert!(echoes < all.len() / 5, "{echoes} of {} frames of caller {seed} are taken for an echo", all.len());
+        let left: Vec<i16> = all.into_iter().flat_map(|(pcm, _)| pcm).collect();
+        assert!(left[..] == heard[..left.len()], "caller {seed}");
+    }
+}
+
+#[test]
+fn a_caller_over_the_echo_is_heard_and_the_echo_is_not() {
     for (seed, gain) in [(1, 0.05), (2, 0.1), (3, 0.2)] {
         let played = speech(seed, 8_000, 20_000.0);
         let echoed = echo(&played, &Room { delay_ms: 180, gain, reverb: true });
         let voice = speech(50 + seed, 2_000, 14_000.0);
-        let caller: Vec<i16> = [vec![0; 80_000], voice].concat();
-        let views = views(&mut EchoGuard::default(), 0, &played, &mixed(&echoed, &caller));
-        assert!(echo_share(&views[100..250], 0) > 0.95, "before the caller speaks");
-        let spoken = &views[250..350];
-        let first = spoken.iter().position(|view| view.sound && !view.is_echo).expect("heard");
-        assert!(first <= 20, "first heard after {} ms", first * 20);
-        assert!(echo_share(spoken, first) < 0.6, "{} of the caller is taken for an echo", echo_share(spoken, first));
+        let caller: Vec<i16> = [vec![0; 80_000], voice.clone()].concat();
+        let all = removed(&mut EchoRemover::default(), 0, &played, &mixed(&echoed, &caller));
+        assert!(level(&all[220..248]) < -50.0, "before the caller speaks: {}", level(&all[220..248]));
+        let (alone, heard) = (level_dbfs(&voice), level(&all[250..350]));
+        assert!((alone - heard).abs() < 4.0, "a voice of {alone} dB comes through at {heard} dB");
     }
 }
 
 #[test]
 fn without_playback_nothing_is_an_echo() {
     let heard = speech(9, 3_000, 10_000.0);
-    let mut guard = EchoGuard::default();
-    let silent = views(&mut guard, 0, &[], &heard);
-    assert!(silent.iter().all(|view| !view.is_echo && view.novelty == 1.0));
+    let mut remover = EchoRemover::default();
+    let all = removed(&mut remover, 0, &[], &heard);
+    assert!(all.iter().zip(heard.chunks_exact(FRAME)).all(|((left, view), came)| left == came && !view.is_echo));
     // Nor does what was taken back come back.
-    guard.played(Millis(3_000), &speech(10, 200, 20_000.0));
-    guard.taken_back(Millis(3_000));
-    assert!(!guard.heard(Millis(3_100), &heard[..320], &mut Vec::new()).is_echo);
+    remover.played(Millis(3_000), &speech(10, 200, 20_000.0));
+    remover.taken_back(Millis(3_000));
+    assert_eq!(remover.heard(Millis(3_900), &heard[..FRAME]), EchoView::default());
 }
 
 #[test]
 fn clocks_that_jump_do_no_harm() {
-    let mut guard = EchoGuard::default();
+    let mut remover = EchoRemover::default();
     let pcm = speech(1, 20, 10_000.0);
     for at in [0, 60, u32::MAX - 100, 5, 1_000_000, 900_000, u32::MAX] {
-        guard.played(Millis(at), &pcm);
-        guard.heard(Millis(at), &pcm, &mut Vec::new());
-        guard.taken_back(Millis(at.wrapping_add(7)));
+        remover.played(Millis(at), &pcm);
+        remover.heard(Millis(at), &pcm);
+        remover.taken_back(Millis(at.wrapping_add(7)));
+        assert!(remover.played.samples.len() <= KEPT + FRAME);
+    }
+}
+
+#[test]
+fn frames_of_any_length_are_taken() {
+    let mut remover = EchoRemover::default();
+    let played = speech(1, 3_000, 20_000.0);
+    for (n, at) in [0usize, 1, 159, 160, 161, 800, 1_600, 3_200].into_iter().zip((0..).step_by(200)) {
+        remover.played(Millis(at), &played[..FRAME * 10]);
+        let left = remover.heard(Millis(at), &played[..n]).without;
+        assert!(left.is_none_or(|left| left.len() == n));
     }
 }

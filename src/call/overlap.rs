@@ -11,9 +11,8 @@
 //! the onset and silent after a fifth of a second of voice, and both are taken back without a trace; what can't be taken
 //! back waits for words ([`super::machine`] judges them) or for so much voice that no "mm-hm" is as long.
 
-use super::echo::{EchoGuard, EchoView};
-use super::sound::{BLOCK, Block, SILENCE_DB};
-use crate::audio::units::{Millis, Probability, SampleRate};
+use super::sound::{Analyser, BLOCK, Block, Floor, SILENCE_DB};
+use crate::audio::units::{Millis, Probability};
 
 /// A frame this probably voice makes us duck, and a sound that ducked us goes on with it.
 const DUCK_VOICE: f32 = 0.3;
@@ -27,10 +26,6 @@ const GAP: Millis = Millis(200);
 const GAP_VOICELESS: Millis = Millis(100);
 /// So many times the voice that pauses us is meant, whatever its words: a slow "mm-hm" is as long as four.
 const MEANT: u32 = 6;
-/// What was played longer ago comes back no more.
-const COMES_BACK: Millis = Millis(2_000);
-/// While no echo's path is known and the sound is this like what we play, a pause waits, up to twice its time.
-const SUSPICIOUS: f32 = 0.55;
 
 /// When a sound is meant.
 #[derive(Clone, Copy, Debug)]
@@ -67,28 +62,14 @@ pub enum OverlapEvent {
 #[derive(Debug)]
 pub struct Overlap {
     rules: OverlapRules,
-    echo: EchoGuard,
+    line: Analyser,
+    floor: Floor,
     sound: Option<Sound>,
-    was_echo: bool,
-    path_known: bool,
-    /// Until when the caller hears us, as far as is known.
-    ours_until: Millis,
-}
-
-/// A frame without our echo.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Heard {
-    /// How probably it is the *caller's* voice.
-    pub voice: Probability,
-    /// What came in until now was our echo, and only now is known to be.
-    pub echo_found: bool,
 }
 
 /// A sound over playback.
 #[derive(Debug, Default)]
 struct Sound {
-    /// Since its onset.
-    length: Millis,
     /// Since the last voice.
     silent: Millis,
     voiced: Millis,
@@ -104,32 +85,14 @@ enum Step {
 }
 
 impl Overlap {
-    /// Nothing was heard or played yet.
+    /// Nothing was heard yet.
     pub fn new(rules: OverlapRules) -> Self {
-        Self {
-            rules,
-            echo: EchoGuard::default(),
-            sound: None,
-            was_echo: false,
-            path_known: false,
-            ours_until: Millis::ZERO,
-        }
+        Self { rules, line: Analyser::default(), floor: Floor::default(), sound: None }
     }
 
-    /// These samples, 16 kHz, will be heard by the caller at `at`.
-    pub fn played(&mut self, at: Millis, pcm: &[i16]) {
-        self.echo.played(at, pcm);
-        self.ours_until = self.ours_until.max(at + SampleRate::WIDEBAND.span_of(pcm.len()));
-    }
-
-    /// Whether a frame at `at` can be neither our echo nor a sound over us: a conversation of other people needs no look.
-    pub fn is_out_of_it(&self, at: Millis) -> bool {
-        self.sound.is_none() && at.saturating_sub(self.ours_until) > COMES_BACK
-    }
-
-    /// What was to be heard from `at` on was taken back.
-    pub fn taken_back(&mut self, at: Millis) {
-        self.echo.taken_back(at);
+    /// No sound over us goes on.
+    pub const fn is_idle(&self) -> bool {
+        self.sound.is_none()
     }
 
     /// We go on, or say something else: what comes from here on is a sound of its own.
@@ -137,34 +100,31 @@ impl Overlap {
         self.sound = None;
     }
 
-    /// Takes the caller's next frame, that came in at `at`, and how probably it is voice. `open`: the caller hears
-    /// something that may be interrupted, or would if it were not paused.
+    /// Takes the caller's next frame, our echo taken out, and how probably it is voice; `is_echo`: nothing in it is the
+    /// caller's. `open`: the caller hears something that may be interrupted, or would if it were not paused.
     pub fn heard(
         &mut self,
-        at: Millis,
         pcm: &[i16],
         voice: Probability,
+        is_echo: bool,
         open: bool,
         events: &mut Vec<OverlapEvent>,
-    ) -> Heard {
+    ) {
         let mut blocks = Vec::with_capacity(2);
-        let view = self.echo.heard(at, pcm, &mut blocks);
-        let echo_found = view.is_echo && !self.was_echo && !self.path_known;
-        (self.was_echo, self.path_known) = (view.is_echo, view.delay.is_some());
-        let voice = if view.is_echo { Probability::default() } else { voice };
+        self.line.push(pcm, &mut blocks);
+        blocks.iter().for_each(|block| self.floor.learn(block.level));
         if open {
-            self.judge(&blocks, voice.get(), view, events);
+            self.judge(&blocks, voice.get(), is_echo, events);
         } else if self.sound.take().is_some_and(|sound| sound.step == Step::Ducked) {
             events.push(OverlapEvent::Resume);
         }
-        Heard { voice, echo_found }
     }
 
-    fn judge(&mut self, blocks: &[Block], voice: f32, view: EchoView, events: &mut Vec<OverlapEvent>) {
+    fn judge(&mut self, blocks: &[Block], voice: f32, is_echo: bool, events: &mut Vec<OverlapEvent>) {
         if self.sound.is_none() {
             let level = blocks.iter().map(|block| block.level).fold(SILENCE_DB, f32::max);
-            let loud = level > DUCK_LEVEL_DB && level > self.echo.noise() + DUCK_ABOVE_NOISE_DB;
-            if view.is_echo || !(voice >= DUCK_VOICE || loud && view.delay.is_none_or(|_| view.novelty > 0.5)) {
+            let loud = level > DUCK_LEVEL_DB && level > self.floor.level() + DUCK_ABOVE_NOISE_DB;
+            if is_echo || !(voice >= DUCK_VOICE || loud) {
                 return;
             }
             self.sound = Some(Sound::default());
@@ -175,14 +135,12 @@ impl Overlap {
         let goes_on = sound.voiced > Millis::ZERO && sound.silent == Millis::ZERO;
         let voiced = voice >= if goes_on { DUCK_VOICE.min(self.rules.voice) } else { self.rules.voice };
         sound.add(Millis(blocks.len() as u32 * BLOCK.0), voiced);
-        let suspicious =
-            view.delay.is_none() && view.likeness > SUSPICIOUS && sound.length < self.rules.pause + self.rules.pause;
         match sound.step {
             Step::Ducked if sound.is_over() => {
                 self.sound = None;
                 events.push(OverlapEvent::Resume);
             }
-            Step::Ducked if sound.voiced >= self.rules.pause && sound.silent == Millis::ZERO && !suspicious => {
+            Step::Ducked if sound.voiced >= self.rules.pause && sound.silent == Millis::ZERO => {
                 sound.step = Step::Paused;
                 events.push(OverlapEvent::Pause);
             }
@@ -197,7 +155,6 @@ impl Overlap {
 
 impl Sound {
     fn add(&mut self, span: Millis, voice: bool) {
-        self.length = self.length + span;
         if voice {
             self.silent = Millis::ZERO;
             self.voiced = self.voiced + span;

@@ -1,7 +1,6 @@
 //! A frame of sound in numbers: how loud, and how its energy lies over the telephone's band. PURE.
 //!
-//! [`super::echo`] compares these numbers between what we played and what came back; [`super::overlap`] judges by them
-//! how loud a sound is that a caller makes over us.
+//! [`super::overlap`] judges by them how loud a sound is that a caller makes over us.
 
 use std::fmt;
 use std::sync::Arc;
@@ -112,6 +111,41 @@ pub fn to_db(power: f32) -> f32 {
 /// dB as power.
 pub fn from_db(db: f32) -> f32 {
     10.0_f32.powf(db / 10.0)
+}
+
+/// The line's noise: the least level of the last two seconds.
+#[derive(Debug)]
+pub struct Floor {
+    minima: [f32; Self::STEPS],
+    step: usize,
+    blocks: u32,
+}
+
+impl Floor {
+    const STEPS: usize = 10;
+    const BLOCKS_A_STEP: u32 = 20;
+
+    /// Takes the next block's level, dB.
+    pub fn learn(&mut self, level: f32) {
+        if self.blocks == Self::BLOCKS_A_STEP {
+            self.blocks = 0;
+            self.step = (self.step + 1) % Self::STEPS;
+            self.minima[self.step] = f32::INFINITY;
+        }
+        self.blocks += 1;
+        self.minima[self.step] = self.minima[self.step].min(level);
+    }
+
+    /// The level of the noise, dB.
+    pub fn level(&self) -> f32 {
+        self.minima.iter().copied().fold(f32::INFINITY, f32::min).clamp(SILENCE_DB, -30.0)
+    }
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self { minima: [f32::INFINITY; Self::STEPS], step: 0, blocks: 0 }
+    }
 }
 
 #[cfg(test)]

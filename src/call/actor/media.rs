@@ -12,7 +12,7 @@ use crate::call::conference::Voice;
 use crate::call::handle::LEG_COMMANDS_RESERVED;
 use crate::call::input::{CallInput, ItemId};
 use crate::call::machine::State;
-use crate::call::overlap::{Heard, OverlapEvent};
+use crate::call::overlap::OverlapEvent;
 use crate::call::playback::PlaybackOutput;
 use crate::call::recorder::Side;
 use crate::engine::vad::energy::EnergyVad;
@@ -31,12 +31,6 @@ impl Actor {
             recorder.push(Side::Caller, self.at(now), frame.pcm.clone());
         }
         self.supervisor_hears_caller(&frame.pcm);
-        let voice = self.vad.push(&frame.pcm).unwrap_or_else(|error| {
-            warn!(call.id = %self.id, %error, "Voice detection failed; going on by loudness");
-            metrics::counter!(metric::ENGINE_FAILURES, "engine" => "vad").increment(1);
-            self.vad = EnergyVad::detector();
-            Probability::clamped(0.0)
-        });
         if self.bridged && !self.held {
             if self.party.is_together() {
                 self.confer(Voice::Caller, &frame);
@@ -49,27 +43,38 @@ impl Actor {
             debug!(call.id = %self.id, "A key was heard");
             self.pressed(digit).await;
         }
+        let at = self.place(now, frame.at);
+        let echo = self.echo.heard(at, &frame.pcm);
+        if let Some(without) = echo.without {
+            frame.pcm = without.into();
+        }
+        let voice = self.vad.push(&frame.pcm).unwrap_or_else(|error| {
+            warn!(call.id = %self.id, %error, "Voice detection failed; going on by loudness");
+            metrics::counter!(metric::ENGINE_FAILURES, "engine" => "vad").increment(1);
+            self.vad = EnergyVad::detector();
+            Probability::clamped(0.0)
+        });
+        let voice = if echo.is_echo { Probability::default() } else { voice };
         if let Some(message) = &mut self.message
             && message.push(&frame.pcm, voice >= self.services.settings.vad_threshold)
         {
             let speech = message.speech();
             self.step(CallInput::MessageEnded { speech }).await;
         }
-        let at = self.place(now, frame.at);
         let mut judged = Vec::new();
-        let heard = if self.bridged && self.overlap.is_out_of_it(at) {
-            Heard { voice, echo_found: false }
-        } else {
-            self.overlap.heard(at, &frame.pcm, voice, self.may_be_interrupted(now), &mut judged)
-        };
+        let open = self.may_be_interrupted(now);
+        // A conversation of other people needs no look: nothing of ours is in it.
+        if !self.bridged || self.echo.may_return(at) || !self.overlap.is_idle() {
+            self.overlap.heard(&frame.pcm, voice, echo.is_echo, open, &mut judged);
+        }
         for event in judged {
             self.overlapped(event).await;
         }
         let mut noticed = Vec::new();
-        if heard.echo_found {
+        if echo.found {
             self.detector.discard(&mut noticed);
         }
-        self.detector.push(&frame, heard.voice, &mut noticed);
+        self.detector.push(&frame, voice, &mut noticed);
         for event in noticed {
             self.turn_event(now, frame.at, event).await;
         }
@@ -179,7 +184,7 @@ impl Actor {
                     if let Some(recorder) = &self.recorder {
                         recorder.push(Side::Ours, at, pcm.clone());
                     }
-                    self.overlap.played(at, &pcm);
+                    self.echo.played(at, &pcm);
                     self.supervisor_hears_us(&pcm);
                     let frame = AudioFrame::new(at, SampleRate::WIDEBAND, pcm);
                     if self.party.is_together() {
@@ -189,7 +194,7 @@ impl Actor {
                 }
                 PlaybackOutput::Mark(mark) => self.send(MediaCommand::Mark(mark)).await,
                 PlaybackOutput::Clear => {
-                    self.overlap.taken_back(self.at(Instant::now()));
+                    self.echo.taken_back(self.at(Instant::now()));
                     self.send(MediaCommand::Clear).await;
                 }
                 PlaybackOutput::Started(item) => self.item_started(item).await,

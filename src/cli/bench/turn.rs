@@ -90,6 +90,8 @@ pub struct Args {
 enum Part {
     /// Sounds over playback
     Overlap,
+    /// Nothing but our own voice coming back, which is a part of these sounds
+    Echo,
     /// Sentences with a pause
     Sentences,
     /// Dictated numbers
@@ -135,8 +137,8 @@ pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
     let ears = if words { Ears::open(&config)? } else { Ears::deaf(&config)? };
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut metrics = Vec::new();
-    if wanted(Part::Overlap) {
-        metrics.extend(over_playback(&args, &config, &ears).await?);
+    if wanted(Part::Overlap) || wanted(Part::Echo) {
+        metrics.extend(over_playback(&args, &config, &ears, wanted(Part::Overlap)).await?);
     }
     let mut sets = Vec::new();
     if wanted(Part::Sentences) {
@@ -219,7 +221,7 @@ impl NotMeant {
     }
 }
 
-async fn over_playback(args: &Args, config: &Config, ears: &Ears) -> Result<Vec<Metric>, CliError> {
+async fn over_playback(args: &Args, config: &Config, ears: &Ears, callers: bool) -> Result<Vec<Metric>, CliError> {
     let mut dice = Dice::new(args.seed);
     let ours = telephone(&speak(config).await?).map_err(|error| CliError::failed(explain(&error), ""))?;
     let policy = CallPolicy {
@@ -245,7 +247,7 @@ async fn over_playback(args: &Args, config: &Config, ears: &Ears) -> Result<Vec<
     let (mut people, mut with_echo) = (Vec::new(), Vec::new());
     let (mut meant, mut missed, mut spent, mut lasted) = (0, 0, 0.0, 0.0);
     let mut not_meant = ["backchannel", "cough", "click", "echo"].map(|kind| (kind, NotMeant::default()));
-    let sounds = sounds::all(&mut dice, args.prompts)?;
+    let sounds = if callers { sounds::all(&mut dice, args.prompts)? } else { Vec::new() };
     for sound in sounds.iter().filter(|sound| args.half.has(sound.tuning)) {
         let seen = play(&stage, &mut dice, sound, None).await?;
         let length = SampleRate::WIDEBAND.span_of(sound.pcm.len());

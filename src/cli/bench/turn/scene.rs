@@ -11,6 +11,7 @@ use super::sounds::{Dice, noise};
 use crate::audio::frame::AudioFrame;
 use crate::audio::g711;
 use crate::audio::units::{Millis, Probability, SampleRate};
+use crate::call::echo::{EchoRemover, EchoView};
 use crate::call::input::{CallAction, CallInput, ItemId, TurnId};
 use crate::call::machine::{CallMachine, CallPolicy};
 use crate::call::overlap::{Overlap, OverlapEvent, OverlapRules};
@@ -90,6 +91,7 @@ struct Scene<'a> {
     now: Millis,
     machine: CallMachine,
     playback: Playback,
+    echo: EchoRemover,
     overlap: Overlap,
     detector: TurnDetector,
     pace: Pace,
@@ -141,10 +143,13 @@ impl Stage<'_> {
             let may_stop = room.is_none() || RATE.span_of(n * FRAME) + Millis(500) >= quiet;
             scene.now = RATE.span_of((n + 1) * FRAME);
             let begun = tokio::time::Instant::now();
+            let mut echo = scene.echo.heard(RATE.span_of(n * FRAME), &pcm);
+            pcm = echo.without.take().unwrap_or(pcm);
             let voice = vad.push(&pcm).map_err(|error| CliError::failed(explain(&error), ""))?;
             let spent = begun.elapsed();
             scene.seen.spent += spent;
-            scene.hear(RATE.span_of(n * FRAME), pcm, voice, may_stop).await?;
+            let voice = if echo.is_echo { Probability::default() } else { voice };
+            scene.hear(RATE.span_of(n * FRAME), pcm, voice, &echo, may_stop).await?;
             if scene.seen.dropped.is_some() {
                 break;
             }
@@ -164,6 +169,7 @@ impl<'a> Scene<'a> {
             now: Millis::ZERO,
             machine: CallMachine::new(start, stage.policy.clone()),
             playback: Playback::default(),
+            echo: EchoRemover::default(),
             overlap: Overlap::new(rules),
             detector: TurnDetector::new(stage.turn, stage.threshold),
             pace: Pace::new(stage.turn),
@@ -226,7 +232,7 @@ impl<'a> Scene<'a> {
             let place = RATE.samples_in(Millis::from_duration(plays_at - self.start));
             line.heard[place..place + FRAME].copy_from_slice(&pcm);
             let begun = tokio::time::Instant::now();
-            self.overlap.played(RATE.span_of(place), &pcm);
+            self.echo.played(RATE.span_of(place), &pcm);
             self.seen.spent += begun.elapsed();
             if self.duck_due && RATE.span_of(place) >= self.onset {
                 self.duck_due = false;
@@ -237,15 +243,22 @@ impl<'a> Scene<'a> {
         }
     }
 
-    async fn hear(&mut self, at: Millis, pcm: Vec<i16>, voice: Probability, may_stop: bool) -> Result<(), CliError> {
+    async fn hear(
+        &mut self,
+        at: Millis,
+        pcm: Vec<i16>,
+        voice: Probability,
+        echo: &EchoView,
+        may_stop: bool,
+    ) -> Result<(), CliError> {
         let open = may_stop
             && self.playback.can_be_interrupted()
             && (self.playback.is_audible(self.clock()) || self.playback.is_paused());
         let begun = tokio::time::Instant::now();
         let mut judged = Vec::new();
-        let heard = self.overlap.heard(at, &pcm, voice, open, &mut judged);
+        self.overlap.heard(&pcm, voice, echo.is_echo, open, &mut judged);
         let mut noticed = Vec::new();
-        if heard.echo_found {
+        if echo.found {
             self.detector.discard(&mut noticed);
         }
         let frame = AudioFrame::new(at, RATE, pcm);
@@ -254,7 +267,7 @@ impl<'a> Scene<'a> {
             self.judged(event);
         }
         let begun = tokio::time::Instant::now();
-        self.detector.push(&frame, heard.voice, &mut noticed);
+        self.detector.push(&frame, voice, &mut noticed);
         spent += begun.elapsed();
         self.seen.spent += spent;
         self.follow(noticed).await?;
@@ -380,7 +393,7 @@ impl<'a> Scene<'a> {
             }
         }
         if outputs.contains(&PlaybackOutput::Clear) {
-            self.overlap.taken_back(self.now);
+            self.echo.taken_back(self.now);
             self.flushed = Some(self.now);
         }
     }
