@@ -40,7 +40,7 @@ use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
 use crate::handoff::callback::Rules;
 use crate::handoff::routing::hours::Calendar;
 use crate::library::Library;
-use crate::opening::OpeningHours;
+use crate::live_plan::LivePlan;
 use crate::outbound::Dialler;
 use crate::outbound::callbacks::{self, Callbacks, Means};
 use crate::outbound::phone_agents::{self, PhoneAgents};
@@ -162,13 +162,13 @@ impl App {
             .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
         let engines = engines::start(&config, own, &phrases, &ready, &serving, &stop_all).await?;
 
-        let opening = OpeningHours::load(store.clone(), config.clone())
+        let live_plan = LivePlan::load(store.clone(), config.clone())
             .await
-            .map_err(|error| CliError::failed(format!("opening hours can't be read: {error}"), ""))?;
+            .map_err(|error| CliError::failed(format!("what was changed in the console can't be read: {error}"), ""))?;
         let (scribe, writing) = scribe::open(store.clone());
         serving.spawn(writing);
         let desk_settings = DeskSettings {
-            plan: opening.plan(),
+            plan: live_plan.plan(),
             dispositions: config.handoff.dispositions.clone(),
             language: config.stt.language.clone(),
             tells_supervised: config.handoff.tell_supervised,
@@ -179,7 +179,7 @@ impl App {
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);
         if let Some(file) = config.file.clone() {
-            serving.spawn(routing_file::watch(file, opening.clone(), desk.clone(), stop_all.clone()));
+            serving.spawn(routing_file::watch(file, live_plan.clone(), desk.clone(), stop_all.clone()));
         }
         serving.spawn(gauges::keep(store.clone(), desk.clone(), stop_all.clone()));
 
@@ -228,7 +228,7 @@ impl App {
             store: store.clone(),
             scribe,
             rules,
-            hours: callback_hours(&config, &opening),
+            hours: callback_hours(&config, &live_plan),
         };
         serving.spawn(callbacks::run(means, wishes, stop_all.clone()));
         serving.spawn(callbacks::for_those_cut_off(
@@ -251,7 +251,7 @@ impl App {
             directory: directory.clone(),
             voice: engines.voice,
             desk,
-            opening,
+            live_plan,
             sockets: serving.clone(),
             stop: stop_all.clone(),
         });
@@ -377,9 +377,9 @@ fn callback_rules(config: &Config) -> Result<Rules, CliError> {
 }
 
 /// When people are called back, as it is whenever that is asked.
-fn callback_hours(config: &Config, opening: &OpeningHours) -> Box<dyn Fn() -> Option<Calendar> + Send + Sync> {
-    let (name, opening) = (config.handoff.callback_hours.clone(), opening.clone());
-    Box::new(move || if name.is_empty() { None } else { opening.calendar(&name) })
+fn callback_hours(config: &Config, live_plan: &LivePlan) -> Box<dyn Fn() -> Option<Calendar> + Send + Sync> {
+    let (name, live_plan) = (config.handoff.callback_hours.clone(), live_plan.clone());
+    Box::new(move || if name.is_empty() { None } else { live_plan.calendar(&name) })
 }
 
 fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
@@ -408,7 +408,7 @@ struct Surface {
     directory: Arc<Directory>,
     voice: Voice,
     desk: DeskHandle,
-    opening: OpeningHours,
+    live_plan: LivePlan,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
@@ -427,7 +427,7 @@ fn routes(surface: Surface) -> Router {
         directory,
         voice,
         desk,
-        opening,
+        live_plan,
         sockets,
         stop,
     } = surface;
@@ -453,7 +453,7 @@ fn routes(surface: Surface) -> Router {
         knowledge,
         voice,
         desk,
-        opening,
+        live_plan,
         phones,
         callbacks,
         recordings,

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, ConfigError};
 use crate::handoff::actor::DeskHandle;
-use crate::opening::OpeningHours;
+use crate::live_plan::LivePlan;
 
 /// How often the file is looked at.
 const EVERY: Duration = Duration::from_secs(5);
@@ -32,15 +32,15 @@ enum Look {
 }
 
 /// Until `stop`.
-pub(super) async fn watch(file: PathBuf, opening: OpeningHours, desk: DeskHandle, stop: CancellationToken) {
+pub(super) async fn watch(file: PathBuf, live_plan: LivePlan, desk: DeskHandle, stop: CancellationToken) {
     let mut seen = read(&file).await;
     let mut ticks = tokio::time::interval(EVERY);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        look(&file, &mut seen, &opening, &desk).await;
+        look(&file, &mut seen, &live_plan, &desk).await;
     }
 }
 
-async fn look(file: &Path, seen: &mut Option<String>, opening: &OpeningHours, desk: &DeskHandle) -> Look {
+async fn look(file: &Path, seen: &mut Option<String>, live_plan: &LivePlan, desk: &DeskHandle) -> Look {
     let text = read(file).await;
     // Between two writes of an editor there may be no file: it is looked at again.
     if text.is_none() || text == *seen {
@@ -49,7 +49,7 @@ async fn look(file: &Path, seen: &mut Option<String>, opening: &OpeningHours, de
     *seen = text;
     match load(file).await {
         Ok(config) => {
-            let is_new = opening.take_up(config.routing, desk).await;
+            let is_new = live_plan.take_up(config.routing, desk).await;
             if is_new {
                 info!("`[routing]` has changed in the configuration file and is in force");
             }
@@ -96,12 +96,12 @@ mod tests {
         let (scribe, _writing) = scribe::open(store.clone());
         let stop = CancellationToken::new();
         let (desk, running) = desk::open(DeskSettings::default(), scribe, stop.clone());
-        let opening = OpeningHours::load(store, config).await.expect("readable");
+        let live_plan = LivePlan::load(store, config).await.expect("readable");
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(running);
-        let queues = || opening.plan().queues.iter().map(|queue| queue.name.clone()).collect::<Vec<_>>();
+        let queues = || live_plan.plan().queues.iter().map(|queue| queue.name.clone()).collect::<Vec<_>>();
         let mut seen = read(&file).await;
-        let mut looks = async || look(&file, &mut seen, &opening, &desk).await;
+        let mut looks = async || look(&file, &mut seen, &live_plan, &desk).await;
         assert_eq!(looks().await, Look::Same);
         write(&format!("{}{}", queue("billing"), queue("cards")));
         assert_eq!((looks().await, queues()), (Look::TakenUp, vec!["billing".to_owned(), "cards".to_owned()]));

@@ -201,6 +201,8 @@ pub enum HandoffNews {
         /// How long it may take, where that is known.
         wait: Option<Estimate>,
     },
+    /// What callers of this queue are told from now on while they wait; empty: nothing of its own.
+    QueueMessage(String),
     /// A person took the call.
     Accepted {
         /// Who.
@@ -475,6 +477,11 @@ pub enum Phrase {
         about: u32,
         /// The second.
         most: u32,
+    },
+    /// What whoever runs the queue tells its callers.
+    QueueMessage {
+        /// In their words.
+        text: String,
     },
     /// No person is there now, with the choices.
     NobodyAvailable,

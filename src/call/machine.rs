@@ -222,6 +222,8 @@ pub struct CallMachine {
     telephone_at: Option<Instant>,
     /// How long the caller may have to wait, as the desk said last.
     wait: Option<Estimate>,
+    /// What the caller is told of the queue; empty: nothing.
+    queue_message: String,
     telephoned: bool,
     /// What a caller who is away hears of us.
     parting: Parting,
@@ -292,6 +294,7 @@ impl CallMachine {
             handoff: Handoff::None,
             telephone_at: None,
             wait: None,
+            queue_message: String::new(),
             telephoned: false,
             parting: Parting::Over,
             colleague: None,
@@ -446,11 +449,15 @@ impl CallMachine {
             State::Away { until, missed } if now >= until => self.stayed_away(now, missed, actions),
             State::Waiting { announce_at, position, told_nobody } if now >= announce_at => {
                 self.state = State::Waiting { announce_at: now + self.policy.announce_every, position, told_nobody };
-                if self.outstanding.is_empty() && told_nobody {
+                let quiet = self.outstanding.is_empty();
+                if quiet && told_nobody {
                     actions.push(CallAction::Hold(false));
                     self.say(now, Phrase::NobodyAvailable, true, actions);
                 } else {
                     self.say_place(now, position, actions);
+                }
+                if quiet {
+                    self.say_queue_message(now, actions);
                 }
             }
             State::Parked { announce_at } if now >= announce_at => self.still_parked(now, actions),

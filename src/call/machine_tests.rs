@@ -542,6 +542,27 @@ fn waiting_is_honest_and_never_silent() {
 }
 
 #[test]
+fn what_the_queue_has_to_say_is_heard_at_once_and_with_each_announcement() {
+    let mut call = Call::greeted();
+    call.step(CallInput::Dtmf(digit('0')));
+    call.hear_all();
+    let message = |text: &str| Phrase::QueueMessage { text: text.to_owned() };
+    let (late, gone) = (message("Parcels are late today."), message("Parcels are on their way again."));
+    assert!(said(&call.news(HandoffNews::QueueMessage("Parcels are late today.".to_owned())), &late));
+    assert!(call.hear_all().contains(&CallAction::Hold(true)), "music goes on");
+    let announced = call.pass(Duration::from_secs(25));
+    assert!(said(&announced, &late) && said(&announced, &Phrase::StillWaiting { position: 1 }));
+    call.hear_all();
+    assert!(said(&call.news(HandoffNews::QueueMessage("Parcels are on their way again.".to_owned())), &gone));
+    call.hear_all();
+    assert!(call.news(HandoffNews::QueueMessage(String::new())).is_empty(), "nothing more to say");
+    assert!(!said(&call.pass(Duration::from_secs(25)), &gone));
+    call.hear_all();
+    call.news(HandoffNews::QueueMessage("Parcels are late today.".to_owned()));
+    assert!(!said(&call.accepted(), &late), "a person is never waited for");
+}
+
+#[test]
 fn an_accepted_call_is_introduced_bridged_and_ended() {
     let mut call = Call::greeted();
     call.step(CallInput::Dtmf(digit('0')));

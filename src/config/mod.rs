@@ -33,7 +33,7 @@ pub use providers::{
     FreeswitchConfig, JambonzConfig, PlivoAudio, PlivoConfig, ProvidersConfig, SignalwireCodec, SignalwireConfig,
     TelnyxCodec, TelnyxConfig, TwilioConfig, VonageConfig, rsa_key,
 };
-pub use routing::RoutingConfig;
+pub use routing::{QUEUE_PRIORITIES, RoutingConfig, check_queue_message};
 pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};
 
 /// A part of the configuration: its defaults are documented in its own file.

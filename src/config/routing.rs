@@ -22,6 +22,22 @@ use crate::handoff::routing::plan::{
 };
 use crate::handoff::routing::strategy::Strategy;
 
+/// Priorities a queue may have.
+pub const QUEUE_PRIORITIES: RangeInclusive<i32> = -100..=100;
+/// Longest message of a queue, in characters: some twenty seconds of speech.
+pub const LONGEST_MESSAGE: usize = 300;
+
+/// Whether callers who wait may be told this; the error says why not.
+pub fn check_queue_message(message: &str) -> Result<(), &'static str> {
+    if message.chars().count() > LONGEST_MESSAGE {
+        return Err("must have at most 300 characters");
+    }
+    if message.chars().any(char::is_control) {
+        return Err("must be one line");
+    }
+    Ok(())
+}
+
 /// Who gets which caller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -227,7 +243,11 @@ impl RoutingConfig {
                 row.problem("auto_answer_s", &auto_answer.to_string(), "must be shorter than offer_timeout_s");
             }
             queue.parallel = row.number("parallel", 1, 1..=20) as usize;
-            queue.priority = row.number("priority", 0, -100..=100);
+            queue.priority = row.number("priority", 0, QUEUE_PRIORITIES);
+            queue.message = row.take("message", String::new());
+            if let Err(reason) = check_queue_message(&queue.message) {
+                row.problem("message", "", reason);
+            }
             queue.service_level = seconds(row.number("service_level_s", 20, 1..=3_600));
             row.finish();
             queues.push(queue);

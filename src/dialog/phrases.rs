@@ -263,6 +263,7 @@ impl Phrases {
                 let most = (*most).max(about + 1).max(2);
                 return text.replace("{about}", &about.to_string()).replace("{most}", &most.to_string());
             }
+            Phrase::QueueMessage { text } => return text.clone(),
             Phrase::NobodyAvailable => &file.nobody_available,
             Phrase::Telephoning => &file.telephoning,
             Phrase::Leaving => &file.leaving,

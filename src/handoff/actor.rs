@@ -134,6 +134,8 @@ struct LiveTask {
     bridged: bool,
     /// Does something else for now: leaves a message, or was given to a telephone.
     suspended: bool,
+    /// What the caller was told of the queue last.
+    told: String,
 }
 
 /// What an agent in wrap-up is still told about the call, should their page be loaded anew.
@@ -335,6 +337,7 @@ impl Desk {
                 }
                 DeskAction::Place { handoff, position, staffed } => {
                     self.note_queue(handoff);
+                    self.tell_queue_message(handoff);
                     self.tell_call(
                         handoff,
                         HandoffNews::Queued { position, staffed, wait: self.machine.estimate(handoff) },

@@ -253,6 +253,32 @@ async fn configured_skills_decide_who_is_asked_and_a_new_plan_changes_it() {
 }
 
 #[tokio::test]
+async fn callers_in_line_hear_a_queues_message_once_and_a_changed_one_at_once() {
+    let plan = |priority: i32, message: &str| {
+        let mut plan = Plan::default();
+        plan.keep_queue("main", priority, message);
+        plan
+    };
+    let office = Office::with(plan(0, "Parcels are late today.")).await;
+    let (handoff, mut commands) = office.caller().await;
+    office.desk.reload(plan(5, "Parcels are late today.")).await;
+    office.desk.reload(plan(5, "Parcels are on their way.")).await;
+    office.desk.reload(plan(5, "")).await;
+    let live = office.desk.live().await;
+    assert_eq!(live.calls.iter().filter_map(|call| call.priority).collect::<Vec<_>>(), [5], "sorted anew");
+    office.desk.close(handoff, HandoffOutcome::CallerHungUp).await;
+    drop(live);
+    let mut told = Vec::new();
+    while let Some(command) = commands.recv().await {
+        if let CallCommand::Handoff { news: HandoffNews::QueueMessage(message), .. } = command {
+            told.push(message);
+        }
+    }
+    assert_eq!(told, ["Parcels are late today.", "Parcels are on their way.", ""]);
+    office.close().await;
+}
+
+#[tokio::test]
 async fn after_the_last_step_the_caller_hears_of_the_ways_out_and_keeps_the_place() {
     let text = "[[routing.queues]]\nname = \"main\"\n[[routing.workflows]]\nname = \"all\"\nexit = \"callback\"\n\
                 steps = [{ queue = \"main\", skip_if = [\"none_available\"] }]\n";

@@ -146,6 +146,11 @@ impl DeskMachine {
         self.router.why(self.moment(now), handoff)
     }
 
+    /// What callers are told in the queue this one waits in; `None` for those not in line.
+    pub fn queue_message(&self, handoff: HandoffId) -> Option<String> {
+        self.router.queue_message(handoff).map(str::to_owned)
+    }
+
     /// Where a caller stands; `None` for those not in line.
     pub fn place(&self, handoff: HandoffId) -> Option<Place> {
         self.router.place(handoff)

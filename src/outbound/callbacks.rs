@@ -318,6 +318,8 @@ impl Runner {
         let CallCommand::Handoff { news, leg } = command else { return };
         match news {
             HandoffNews::Queued { position, staffed, .. } => self.step(Input::Place { position, staffed }).await,
+            // Nobody is on a line to hear it.
+            HandoffNews::QueueMessage(_) => {}
             HandoffNews::Accepted { agent, name } => {
                 (self.agent, self.leg) = (Some((agent, name)), leg);
                 self.step(Input::Accepted).await;

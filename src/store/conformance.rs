@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
     ContactRecord, EntryUse, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LIMIT,
-    MeanRubric, MessageKind, MessageRecord, OfferRecord, OpenShiftRecord, Part, PartyRecord, Rubric, ScoreRecord,
-    SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord,
-    TurnRecord, TurnTimings, UserRecord, UserRole, WaitRecord, WrapUpRecord,
+    MeanRubric, MessageKind, MessageRecord, OfferRecord, OpenShiftRecord, Part, PartyRecord, QueueRecord, Rubric,
+    ScoreRecord, SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
+    TriggerRecord, TurnRecord, TurnTimings, UserRecord, UserRole, WaitRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::callback::CallbackEnd;
@@ -38,6 +38,7 @@ pub(crate) async fn run(store: &dyn Store) {
     accounts_and_sessions(store).await;
     keys_are_good_until_they_end(store).await;
     hours_hold_until_they_are_forgotten(store).await;
+    what_is_kept_of_queues_holds_until_it_is_forgotten(store).await;
     an_open_shift_is_taken_by_one_and_given_back(store).await;
     a_telephone_is_its_owners(store).await;
     a_period_has_what_belongs_to_it(store).await;
@@ -596,6 +597,25 @@ async fn hours_hold_until_they_are_forgotten(store: &dyn Store) {
     assert!(store.delete_hours("office").await.expect("written"));
     assert!(!store.delete_hours("office").await.expect("written"));
     assert_eq!(store.list_hours().await.expect("listed"), [night]);
+}
+
+async fn what_is_kept_of_queues_holds_until_it_is_forgotten(store: &dyn Store) {
+    let queue = |name: &str, priority, message: &str| QueueRecord {
+        name: name.to_owned(),
+        priority,
+        message: message.to_owned(),
+        set_by: AgentId("boss".to_owned()),
+        set_at: at(0),
+    };
+    let (cards, billing) = (queue("cards", -5, ""), queue("billing", 10, "Invoices are late this week."));
+    store.put_queue(&cards).await.expect("written");
+    store.put_queue(&billing).await.expect("written");
+    let later = queue("cards", 20, "Lost cards first.");
+    store.put_queue(&later).await.expect("written");
+    assert_eq!(store.list_queues().await.expect("listed"), [billing.clone(), later]);
+    assert!(store.delete_queue("cards").await.expect("written"));
+    assert!(!store.delete_queue("cards").await.expect("written"));
+    assert_eq!(store.list_queues().await.expect("listed"), [billing]);
 }
 
 async fn an_open_shift_is_taken_by_one_and_given_back(store: &dyn Store) {

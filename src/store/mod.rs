@@ -204,6 +204,13 @@ pub trait Store: Send + Sync {
     async fn delete_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
     /// Ends all sessions of one kind of an account.
     async fn delete_sessions(&self, user: &AgentId, kind: SessionKind) -> Result<(), StoreError>;
+    /// Keeps priority and message of a queue, new or in place of its earlier ones.
+    async fn put_queue(&self, queue: &QueueRecord) -> Result<(), StoreError>;
+    /// Forgets what was kept of a queue; says whether anything was.
+    async fn delete_queue(&self, name: &str) -> Result<bool, StoreError>;
+    /// What is kept of queues, by name.
+    async fn list_queues(&self) -> Result<Vec<QueueRecord>, StoreError>;
+
     /// Keeps opening hours, new or in place of those of the same name.
     async fn put_hours(&self, hours: &HoursRecord) -> Result<(), StoreError>;
     /// Forgets them; false if there were none.
@@ -787,7 +794,7 @@ pub struct AuditRecord {
     pub user_id: AgentId,
     /// In live calls `listen`, `whisper`, `barge`, `stop`, `take_over`, `force_end`, `prioritise` or `move`; with records
     /// `reveal`, `download_redacted`, `make_scenario` or `save_scenario`; beside calls `save_knowledge`, `make_key`,
-    /// `revoke_key`, `save_hours`, `reset_hours`,
+    /// `revoke_key`, `save_hours`, `reset_hours`, `save_queue`, `reset_queue`,
     /// `set_telephone`, `take_shift`, `give_back_shift`.
     pub action: String,
     /// In which call.
@@ -1040,6 +1047,21 @@ pub struct KeyRecord {
     /// When it was ended.
     #[schema(value_type = Option<String>, format = "date-time")]
     pub revoked_at: Option<Timestamp>,
+}
+
+/// What holds of a queue instead of the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRecord {
+    /// The queue's name.
+    pub name: String,
+    /// Priority of its callers.
+    pub priority: i32,
+    /// What its callers are told while they wait; empty: nothing.
+    pub message: String,
+    /// By whom.
+    pub set_by: AgentId,
+    /// When that was.
+    pub set_at: Timestamp,
 }
 
 /// Opening hours that hold instead of the configuration's.

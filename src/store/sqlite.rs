@@ -5,6 +5,7 @@
 
 mod hours;
 mod keys;
+mod queues;
 mod rows;
 mod shifts;
 mod telephones;
@@ -27,9 +28,9 @@ use uuid::Uuid;
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
     ContactRecord, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LEDGER, MAX_LIMIT,
-    MAX_PERIOD, MeanScores, MessageRecord, OfferRecord, OpenShiftRecord, Outline, PartyRecord, Period, ScoreRecord,
-    SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord, TriggerRecord,
-    TurnRecord, UserRecord, WrapUpRecord,
+    MAX_PERIOD, MeanScores, MessageRecord, OfferRecord, OpenShiftRecord, Outline, PartyRecord, Period, QueueRecord,
+    ScoreRecord, SessionKind, SessionRecord, ShiftRecord, StandRecord, Store, StoreError, ToolOutcome, ToolRunRecord,
+    TriggerRecord, TurnRecord, UserRecord, WrapUpRecord,
 };
 use crate::call::CallId;
 use crate::handoff::AgentId;
@@ -930,6 +931,18 @@ impl Store for SqliteStore {
 
     async fn telephone_of(&self, agent: &AgentId) -> Result<Option<Pii<String>>, StoreError> {
         self.telephone(agent).await
+    }
+
+    async fn put_queue(&self, queue: &QueueRecord) -> Result<(), StoreError> {
+        self.keep_queue(queue).await
+    }
+
+    async fn delete_queue(&self, name: &str) -> Result<bool, StoreError> {
+        self.forget_queue(name).await
+    }
+
+    async fn list_queues(&self) -> Result<Vec<QueueRecord>, StoreError> {
+        self.queues().await
     }
 
     async fn put_hours(&self, hours: &HoursRecord) -> Result<(), StoreError> {

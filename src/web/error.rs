@@ -1,7 +1,11 @@
 //! The one place that maps errors to HTTP: a status and `{"code", "message"}`, the code stable, the message for people.
+//! Where a code covers several mistakes, `reason` and `values` say which, for clients with words of their own.
 //!
 //! What the server did wrong is logged here, once, and not told to the client.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -17,12 +21,12 @@ use crate::store::StoreError;
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// Body, path or query can't be read.
+    /// Body, path or query can't be read, or says what can't be done.
     #[error("{0}")]
-    BadRequest(String),
+    BadRequest(Said),
     /// Body, path or query is larger than allowed.
     #[error("{0}")]
-    TooLarge(String),
+    TooLarge(Said),
     /// There is no such thing, or this account may not know of it.
     #[error("{what} not found")]
     NotFound {
@@ -31,7 +35,7 @@ pub enum ApiError {
     },
     /// The thing is not in the state for this.
     #[error("{0}")]
-    Conflict(&'static str),
+    Conflict(Said),
     /// Sign-in, roles, accounts.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -46,6 +50,53 @@ pub enum ApiError {
     File(#[source] std::io::Error),
 }
 
+/// What is wrong: a sentence, and for clients with words of their own which one it is.
+#[derive(Clone, Debug)]
+pub struct Said {
+    message: Cow<'static, str>,
+    reason: Option<&'static str>,
+    values: BTreeMap<String, String>,
+}
+
+impl Said {
+    /// A mistake of which there is a word.
+    pub fn new(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), reason: Some(reason), values: BTreeMap::new() }
+    }
+
+    /// With something the sentence speaks of.
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.values.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// The sentence's fragment.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Which mistake it is, if there is a word for it.
+    pub const fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
+    /// What the sentence speaks of, by name.
+    pub fn into_values(self) -> BTreeMap<String, String> {
+        self.values
+    }
+
+    /// A sentence without a word of its own, such as one about what only programs send.
+    pub fn plain(message: String) -> Self {
+        Self { message: message.into(), reason: None, values: BTreeMap::new() }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 /// Body of every answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
@@ -53,6 +104,19 @@ pub struct Problem {
     pub code: String,
     /// A sentence for people.
     pub message: String,
+    /// Stable word for which mistake it was, where the code covers several, such as `shift_taken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the sentence speaks of, by name, such as a limit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+}
+
+impl Problem {
+    /// One whose code says all.
+    pub fn new(code: &str, message: &str) -> Self {
+        Self { code: code.to_owned(), message: message.to_owned(), reason: None, values: BTreeMap::new() }
+    }
 }
 
 impl ApiError {
@@ -88,6 +152,16 @@ impl ApiError {
         }
     }
 
+    /// Which mistake it was, and what its sentence speaks of.
+    fn reason(&self) -> (Option<String>, BTreeMap<String, String>) {
+        match self {
+            Self::BadRequest(said) | Self::TooLarge(said) | Self::Conflict(said) => {
+                (said.reason.map(str::to_owned), said.values.clone())
+            }
+            _ => (None, BTreeMap::new()),
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Auth(AuthError::TooManyAttempts { retry_after }) => Some(*retry_after),
@@ -106,7 +180,9 @@ impl IntoResponse for ApiError {
         } else {
             sentence(&self.to_string())
         };
-        let mut response = (status, axum::Json(Problem { code: code.to_owned(), message })).into_response();
+        let (reason, values) = self.reason();
+        let problem = Problem { code: code.to_owned(), message, reason, values };
+        let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -147,21 +223,21 @@ pub struct Query<T>(pub T);
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge(rejection.body_text()),
-            _ => Self::BadRequest(rejection.body_text()),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge(Said::plain(rejection.body_text())),
+            _ => Self::BadRequest(Said::plain(rejection.body_text())),
         }
     }
 }
 
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
-        Self::BadRequest(rejection.body_text())
+        Self::BadRequest(Said::plain(rejection.body_text()))
     }
 }
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
-        Self::BadRequest(rejection.body_text())
+        Self::BadRequest(Said::plain(rejection.body_text()))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::DeskHandle;
 use crate::library::Library;
-use crate::opening::OpeningHours;
+use crate::live_plan::LivePlan;
 use crate::outbound::callbacks::Callbacks;
 use crate::outbound::phone_agents::PhoneAgents;
 use crate::store::Store;
@@ -62,8 +62,8 @@ pub struct AppState {
     pub knowledge: Library,
     /// People.
     pub desk: DeskHandle,
-    /// When they are there.
-    pub opening: OpeningHours,
+    /// When they are there, and who gets which caller.
+    pub live_plan: LivePlan,
     /// How callers are spoken to.
     pub voice: Voice,
     /// Agents at telephones, where calls can be made.

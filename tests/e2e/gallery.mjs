@@ -10,8 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { AxeBuilder } from "@axe-core/playwright";
-
+import { barriers, overflow, still } from "./barriers.mjs";
 import { openBrowser, untilMain } from "./browser.mjs";
 import { voice, wav } from "./voice.mjs";
 
@@ -28,7 +27,7 @@ const LOOKS = [
 ];
 const IMAGES = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 /** What the documentation shows; the other states are for whoever works on the pages. */
-const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard", "scenario", "editor", "setup", "settings", "hours", "keys", "shifts"];
+const DOCUMENTED = ["landing", "call", "available", "offer", "talk", "wrap-up", "calls", "detail-top", "messages", "knowledge", "engines", "people", "wallboard", "queues", "scenario", "editor", "setup", "settings", "hours", "keys", "shifts"];
 
 let failures = 0;
 await mkdir(shots, { recursive: true });
@@ -106,31 +105,16 @@ async function asAdministrator(page, url, shot) {
   await page.getByRole("button", { name: "Listen" }).nth(3).click();
   await page.locator(".supervising .line").nth(2).waitFor();
   await page.waitForTimeout(1_200);
+  await page.evaluate(() => window.scrollTo(0, 0));
   await shot(page, "wallboard");
+  await page.getByRole("button", { name: "Change orders" }).click();
+  await page.locator(".queues").evaluate((section) => section.scrollIntoView({ block: "center" }));
+  await shot(page, "queues");
   await page.goto(`${url}/engines`);
   await page.locator(".engine").first().waitFor();
   // Long enough for curves, where they are to be looked at.
   if (only === "docs") await page.waitForTimeout(16_000);
   await shot(page, "engines");
-}
-
-/** Nothing fades any more but what does so for ever: a colour on the way to another one is judged as it is then. */
-async function still(page) {
-  const faded = () =>
-    document.getAnimations().every(({ playState, effect }) => {
-      const fades = effect?.getKeyframes().some((frame) => Object.keys(frame).some((name) => name === "opacity" || /color|fill|stroke/i.test(name)));
-      return playState !== "running" || !fades || effect.getComputedTiming().endTime === Infinity;
-    });
-  // What begins anew all the time, such as a meter, is looked at as it is.
-  await page.waitForFunction(faded, undefined, { timeout: 5_000 }).catch(() => undefined);
-}
-
-/** What axe finds serious or critical on a page. */
-async function barriers(page) {
-  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(" ")).slice(0, 3).join(", ")}`);
 }
 
 async function tour({ name, size, dark }) {
@@ -141,10 +125,10 @@ async function tour({ name, size, dark }) {
   const make = (what) => fetch(`${url}/mock/${what}`);
   const shot = async (page, state) => {
     await still(page);
-    const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: window.innerWidth }));
-    if (wide > screen) {
+    const wide = await overflow(page);
+    if (wide !== "") {
       failures += 1;
-      console.log(`${name} ${state}: ${wide} px wide on a screen of ${screen}`);
+      console.log(`${name} ${state}: wider than the screen by ${wide}`);
     }
     for (const finding of await barriers(page)) {
       failures += 1;
@@ -168,7 +152,7 @@ async function tour({ name, size, dark }) {
     await agent.getByRole("button", { name: "Save password" }).click();
     await untilMain(agent, "up", (data) => data.link === "up");
     await agent.getByText("Sound and keys").click();
-    await agent.getByRole("button", { name: "Test" }).click();
+    await agent.getByRole("button", { name: "Test", exact: true }).click();
     await agent.waitForTimeout(500);
     await shot(agent, "sound");
     await agent.getByRole("button", { name: "Stop" }).click();

@@ -1,11 +1,12 @@
 // Journeys of a whole desk, with people at it: two agents and one offer, a supervisor who joins, a tab that is loaded anew
-// in a call, the review of that call, a colleague who is asked, joins and is given the caller, a voice message, a key for a
-// program, opening hours that are changed, the address check, and the call button on two web sites.
+// in a call, the review of that call, a colleague who is asked, joins and is given the caller, a caller who is parked, one who
+// is given to a telephone outside, an agent at a telephone, a voice message, a key for a program, opening hours that are
+// changed, the address check, and the call button on two web sites.
 //
 //   WARMLINE_BIN=target/debug/warmline node journeys.mjs
 //
 // Starts that server on a free port with a folder of its own and no models: keys work without, and a journey that needs
-// none is the same each time. JOURNEYS=all: keys and hours as well. Prints a line a check; exit 1 on failure. SHOTS: folder for screenshots (default: shots).
+// none is the same each time. Prints a line a check; exit 1 on failure. SHOTS: folder for screenshots (default: shots).
 
 import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -15,7 +16,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { AUDIBLE, SILENT, becomes, count, firstMain, heard, heardAgain, openBrowser, secondsOf, seen, silence, untilMain, written } from "./browser.mjs";
+import { calm } from "./calm.mjs";
 import { openSite, widgetJourney } from "./sites.mjs";
+import { TELEPHONES, atTelephone, outside } from "./telephones.mjs";
+import { Twilio } from "./twilio.mjs";
 import { voice, wav } from "./voice.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -42,7 +46,7 @@ async function freePort() {
 }
 
 /** A server without a model, whose callers are offered to two agents at once. */
-async function startServer(folder, origins) {
+async function startServer(folder, origins, twilio) {
   const url = `http://127.0.0.1:${await freePort()}`;
   const knowledge = join(folder, "knowledge");
   await cp(fileURLToPath(new URL("../../knowledge", import.meta.url)), knowledge, { recursive: true });
@@ -54,7 +58,7 @@ async function startServer(folder, origins) {
       `[dialog]\nembedding = ""\nknowledge_dir = "${knowledge}"\n` +
       `[browser]\nwidget_origins = ${JSON.stringify(origins)}\n[review]\nscenarios_dir = "${join(folder, "scenarios")}"\n` +
       // Nothing runs out by itself here, however long pages and pictures take.
-      `[handoff]\noffer_timeout_s = 300\nresume_s = 120\nwrap_up_s = 3600\n[[routing.queues]]\nname = "main"\nparallel = 2\n`,
+      `${twilio.section}[handoff]\n${TELEPHONES}offer_timeout_s = 300\nresume_s = 120\nwrap_up_s = 3600\n[[routing.queues]]\nname = "main"\nparallel = 2\n`,
   );
   const child = spawn(process.env.WARMLINE_BIN, ["serve", "--config", config], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
@@ -270,8 +274,18 @@ async function colleagues(url, { caller, ann, ben, sue }) {
   await untilMain(ann, "the caller is ann's again", (data) => data.phase === "call");
   await finish(ben);
   check("the caller is given on, and heard there", (await heard(ann)) > AUDIBLE);
-  await ann.locator("#end").click();
+  await ann.locator("#park").click();
+  await untilMain(ann, "the caller is parked", (data) => data.phase === "wrap_up");
+  const parked = ben.locator("section", { has: ben.getByRole("heading", { name: "Parked callers" }) });
+  await parked.getByText("parked by ann").waitFor();
+  check("a parked caller is seen by colleagues", true);
   await finish(ann);
+  await shot(ben, "34-parked");
+  await parked.getByRole("button", { name: "Pick up" }).click();
+  await untilMain(ben, "the caller is picked up", (data) => data.phase === "call");
+  check("and picked up, heard by both", (await heard(ben)) > AUDIBLE && (await heard(caller)) > AUDIBLE);
+  await ben.locator("#end").click();
+  await finish(ben);
 
   await sue.goto(`${url}/calls`);
   await sue.locator(".records tbody tr").first().locator(".tag", { hasText: "Spoke with a person" }).waitFor();
@@ -401,10 +415,11 @@ async function main() {
   await mkdir(shots, { recursive: true });
   const folder = await mkdtemp(join(tmpdir(), "warmline-journeys-"));
   const sites = [await openSite(), await openSite()];
+  const twilio = await Twilio.open();
   const browsers = [];
   let server = null;
   try {
-    server = await startServer(folder, [sites[0].origin]);
+    server = await startServer(folder, [sites[0].origin], twilio);
     await makeAccounts(server.url, server.admin);
     for (const hz of [135, 210, 175, 250]) {
       const microphone = join(folder, `${hz}.wav`);
@@ -421,14 +436,16 @@ async function main() {
     await reload(people);
     await review(server.url, people);
     await colleagues(server.url, people);
-    if (process.env.JOURNEYS === "all") {
-      await hours(server.url, people);
-      await keys(server.url, people);
-    }
+    await hours(server.url, people);
+    await keys(server.url, people);
+    const scene = { url: server.url, twilio, people, check, call, choose, finish, shot };
+    await outside(scene);
+    await atTelephone(scene);
     await voicemail(server.url, people);
     await operator(server.url, people);
     const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor();
     await widgetJourney({ url: server.url, named: sites[0], other: sites[1], context: caller.context(), check, shot, untilCall });
+    await calm({ folder, page: sue, check, shot });
     for (const [i, { problems }] of browsers.entries()) check(`no errors in console ${i + 1}`, problems.length === 0, problems.join(" | "));
   } catch (error) {
     check("the journeys went to their end", false, error.message);
@@ -438,6 +455,7 @@ async function main() {
     await Promise.all(browsers.map((each) => each.close()));
     server?.stop();
     for (const site of sites) site.close();
+    twilio.close();
     await rm(folder, { recursive: true, force: true });
   }
   console.log(`\n${passed} passed, ${failures.length} failed`);

@@ -16,6 +16,7 @@ import { MockCall, MockDesk } from "./mock/desk.mjs";
 import { KNOWLEDGE, found } from "./mock/knowledge.mjs";
 import { hours } from "./mock/hours.mjs";
 import { agentNumbers, intervals, liveNumbers, metrics } from "./mock/metrics.mjs";
+import { queues } from "./mock/queues.mjs";
 import { review } from "./mock/review.mjs";
 import { operator } from "./mock/operator.mjs";
 import { people } from "./mock/people.mjs";
@@ -64,7 +65,7 @@ function json(response, status, body, headers = {}) {
   response.end(body === undefined ? "" : JSON.stringify(body));
 }
 
-const problem = (response, status, code, message) => json(response, status, { code, message });
+const problem = (response, status, code, message, more = {}) => json(response, status, { code, message, ...more });
 
 function userOf(request) {
   const token = /(?:^|; )warmline_session=([^;]+)/.exec(request.headers.cookie ?? "")?.[1];
@@ -157,6 +158,7 @@ async function rest(request, response, path, url) {
   if (route === "GET /api/v1/day") return json(response, 200, { offered: 9, accepted: 7, declined: 1, missed: 1, talk_ms: 2_412_000 });
   if (route === "GET /api/v1/knowledge") return json(response, 200, KNOWLEDGE);
   if (route === "GET /api/v1/knowledge/search") return json(response, 200, found(url.searchParams.get("q") ?? ""));
+  if ((await queues({ request, response, route, path, user, bodyOf, json, problem })) !== false) return;
   if ((await hours({ request, response, route, path, bodyOf, json, problem })) !== false) return;
   if ((await people({ request, response, route, path, user, users, bodyOf, json, problem })) !== false) return;
   if ((await operator({ request, response, route, path, hadCalls: process.env.MOCK_FIRST_RUN === undefined, bodyOf, json, problem })) !== false) return;

@@ -12,7 +12,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { everyPage } from "./barriers.mjs";
 import { AUDIBLE, SILENT, becomes, count, heard, heardAgain, openBrowser, secondsOf, seen, silence, untilMain, written } from "./browser.mjs";
+import { echoJourney } from "./echo.mjs";
 import { openSite, widgetJourney } from "./sites.mjs";
 import { voice, wav } from "./voice.mjs";
 
@@ -309,6 +311,11 @@ async function ownTime(page, shot) {
   await own.getByRole("button", { name: "Yes" }).click();
   await page.getByText("The shift is open again.").waitFor();
   check("and given back after asking twice", (await count(own, before)) === before);
+  const time = page.locator(".ledger");
+  await time.locator("tbody tr").first().waitFor();
+  check("an agent sees how the own time was spent and is paid", (await count(time.locator("tbody tr"), 8)) === 8, (await time.locator("tbody tr").last().innerText()).replace(/\s+/g, " "));
+  const [table] = await Promise.all([page.waitForEvent("download"), time.getByRole("link", { name: "Download (CSV)" }).click()]);
+  check("and takes it away as a table", table.suggestedFilename() === "time.csv");
   check("agents plan nobody's shifts", !(await page.getByRole("heading", { name: "Plan a shift" }).isVisible()));
   await page.getByRole("link", { name: "Desk" }).click();
 }
@@ -379,6 +386,12 @@ async function records(url, page, shot, mocked) {
     await operator(url, page, shot);
     await hours(page, shot);
     await supervision(page, shot);
+    await queues(page, shot);
+    await page.goto(`${url}/calls`);
+    const call = await page.locator(".row-link").nth(1).getAttribute("href");
+    const paths = ["/", "/agent", "/wallboard", "/calls", call, "/messages", "/shifts", "/knowledge", "/knowledge/opening-hours", "/engines", "/people", "/setup", "/configuration", "/nowhere"];
+    await everyPage({ url, page, paths, check });
+    await echoJourney({ context: page.context(), url, check });
   }
   const missing = await page.goto(`${url}/nowhere`);
   check("an address that does not exist has status 404", missing.status() === 404);
@@ -576,6 +589,35 @@ async function supervision(page, shot) {
   check("a call that is taken over is on the desk", true);
   await page.locator("#end").click();
   await untilMain(page, "wrap-up", (data) => data.phase === "wrap_up");
+  await page.locator(".option").first().click();
+  await page.getByRole("button", { name: "Save and finish" }).click();
+  await untilMain(page, "wrap-up is over", (data) => data.phase === "idle");
+}
+
+/** What callers of a queue are told, and how it goes before others, is changed while they wait. */
+async function queues(page, shot) {
+  await page.getByRole("link", { name: "Wallboard" }).click();
+  const alerts = page.locator(".alerts");
+  await alerts.getByText("orders: 71 % answered in time").waitFor();
+  check("what a supervisor should see to is named", await becomes(() => page.title().then((title) => /^\(\d+\) /.test(title)), (is) => is), (await alerts.locator("li").allInnerTexts()).join(", "));
+  const card = page.locator(".queues");
+  await card.getByRole("button", { name: "Change billing" }).click();
+  await card.getByLabel("Priority").fill("250");
+  await card.getByRole("button", { name: "Put into force" }).click();
+  await card.getByText("A priority is -100 to 100.").waitFor();
+  check("a priority out of range is refused in words", true);
+  await card.getByLabel("Priority").fill("20");
+  await card.getByLabel("What callers are told").fill("Invoices went out twice.\nPay once.");
+  await shot(page, "37-queues");
+  await card.getByRole("button", { name: "Put into force" }).click();
+  await card.getByText("Invoices went out twice. Pay once.").waitFor();
+  check("priority and message of a queue are changed", await seen(card.getByText("priority 20")));
+  const change = card.getByRole("button", { name: "Change billing" });
+  check("and the focus is back at the button", await becomes(() => change.evaluate((element) => element === document.activeElement), (is) => is));
+  await change.click();
+  await card.getByRole("button", { name: "Back to the file’s" }).click();
+  await card.getByRole("button", { name: "Yes" }).click();
+  check("and go back to the file’s", (await count(card.getByText("priority 20"), 0)) === 0);
 }
 
 async function choosePassword(page) {

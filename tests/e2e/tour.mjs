@@ -2,39 +2,20 @@
 //
 //   WARMLINE_BIN=target/debug/warmline node tour.mjs       pictures go to $SHOTS (default: docs/images)
 
-import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { AUDIBLE, heard, openBrowser, untilMain } from "./browser.mjs";
+import { openDay } from "./simulate.mjs";
 import { voice, wav } from "./voice.mjs";
 
 const images = process.env.SHOTS ?? fileURLToPath(new URL("../../docs/images/", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "warmline-tour-"));
 const microphone = join(folder, "voice.wav");
 await writeFile(microphone, wav(voice(8_000, 180, 48_000), 48_000));
-const probe = createServer();
-await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
-const { port } = probe.address();
-await new Promise((resolve) => probe.close(resolve));
-
-const desk = spawn(process.env.WARMLINE_BIN, ["simulate", "--agents", "2"], {
-  stdio: ["ignore", "pipe", "ignore"],
-  cwd: folder,
-  env: { ...process.env, WARMLINE_SERVER__LISTEN: `127.0.0.1:${port}` },
-});
-let said = "";
-const [, url, name, password] = await new Promise((resolve, reject) => {
-  desk.once("exit", (code) => reject(new Error(`the desk ended with ${code}`)));
-  desk.stdout.on("data", (data) => {
-    said += data;
-    const found = /Console +(http\S+)\/agent[\s\S]*Supervisor +(\S+), password (\S+)/.exec(said);
-    if (found !== null) resolve(found);
-  });
-});
+const { url, name, password, stop } = await openDay(folder);
 const began = Date.now();
 const done = (what) => console.log(`ok     ${what} (${((Date.now() - began) / 1_000).toFixed(0)} s into the tour)`);
 const browsers = [];
@@ -128,6 +109,6 @@ try {
   process.exitCode = 1;
 } finally {
   await Promise.all(browsers.map((each) => each.close()));
-  desk.kill("SIGINT");
+  stop();
   await rm(folder, { recursive: true, force: true });
 }

@@ -2,7 +2,7 @@
 
 import createClient from "openapi-fetch";
 
-import { language, t, translated } from "../i18n/i18n.svelte";
+import { type Values, language, t, translated } from "../i18n/i18n.svelte";
 import type { paths } from "./schema";
 
 /** Why a request failed. `status` 0: the server was not reached. */
@@ -37,8 +37,8 @@ export async function take<T>(request: Promise<Answer<T>>): Promise<T> {
   }
   const { data, error, response } = answer;
   if (response.ok) return data as T;
-  const { code, message } = problem(error);
-  throw new ApiError(response.status, code, sentence(code, message));
+  const found = problem(error);
+  throw new ApiError(response.status, found.code, sentence(found));
 }
 
 /** Any failure as a sentence for the person. */
@@ -48,17 +48,29 @@ export function reasonOf(error: unknown): string {
   return t("error.unexpected");
 }
 
-function problem(error: unknown): { code: string; message: string } {
-  const found: object = typeof error === "object" && error !== null ? error : {};
-  const text = (key: string): string => {
-    const value: unknown = key in found ? found[key as keyof typeof found] : "";
-    return typeof value === "string" ? value : "";
-  };
-  return { code: text("code"), message: text("message") };
+/** What the server says of a failure; what it leaves out is empty. */
+export interface Failure {
+  code: string;
+  message: string;
+  /** Which mistake it was, where the code covers several. */
+  reason: string;
+  /** What the sentence speaks of. */
+  values: Values;
 }
 
-/** As the server says it where that is the reader's language, else by the code, if we know it. */
-function sentence(code: string, message: string): string {
+function problem(error: unknown): Failure {
+  const found = isObject(error) ? error : {};
+  const text = (key: string): string => (typeof found[key] === "string" ? found[key] : "");
+  const values = isObject(found["values"]) ? Object.entries(found["values"]) : [];
+  return { code: text("code"), message: text("message"), reason: text("reason"), values: Object.fromEntries(values.map(([key, value]) => [key, String(value)])) };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** As the server says it where that is the reader's language, else by the mistake or the code, if we know it. */
+export function sentence({ code, message, reason, values }: Failure): string {
   if (message !== "" && language.locale === "en") return message;
-  return translated(`error.${code}`) ?? (message === "" ? t("error.other") : message);
+  return translated(`mistake.${reason}`, values) ?? translated(`error.${code}`) ?? (message === "" ? t("error.other") : message);
 }

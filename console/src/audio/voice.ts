@@ -30,6 +30,8 @@ interface Capture {
 export class Voice {
   context: Context | null = null;
   outputId = "";
+  /** Sees each frame of the microphone, muted or not to be sent; for tests of the device. */
+  tap: ((pcm: ArrayBuffer) => void) | null = null;
   readonly stats = { mic: 0, heard: 0, waitingMs: 0, underruns: 0 };
 
   #playback: AudioWorkletNode | null = null;
@@ -125,6 +127,7 @@ export class Voice {
     node.port.onmessage = ({ data }: MessageEvent<Captured>) => {
       if (this.#capture !== capture) return;
       this.stats.mic = data.level;
+      this.tap?.(data.pcm);
       this.handlers.onFrame?.(data.pcm);
     };
     // Its output stays silent; the connection only makes every browser run it.

@@ -1,16 +1,22 @@
 // The contact centre in numbers: of the last half-hour, and of each agent's day.
 
 import { api, take } from "../api/client";
-import type { AgentFigures, LiveNumbers } from "../api/types";
+import type { AgentFigures, LiveNumbers, Status } from "../api/types";
 
 export class Numbers {
   live = $state.raw<LiveNumbers | null>(null);
+  engines = $state.raw<Status["engines"]>({});
   /** By agent, since the day began here. */
   byAgent = $state.raw<ReadonlyMap<string, AgentFigures>>(new Map());
 
   /** What fails keeps what was there: the next look is near. */
   async look(): Promise<void> {
-    this.live = await take(api.GET("/api/v1/metrics/live")).catch(() => this.live);
+    const [live, engines] = await Promise.all([
+      take(api.GET("/api/v1/metrics/live")).catch(() => this.live),
+      take(api.GET("/api/v1/status")).then((status) => status.engines, () => this.engines),
+    ]);
+    this.live = live;
+    this.engines = engines;
   }
 
   /** A whole day of records: asked for less often. */

@@ -1,6 +1,6 @@
 import { assert, test } from "vitest";
 
-import { fieldProblems, linesOf, specialLines, specialsOf, weekOf } from "./week";
+import { fieldProblems, linesOf, specialLines, specialsOf, weekOf, lineIn } from "./week";
 
 test("lines become a week and the week the same lines", () => {
   const lines = ["mon-fri 08:00-18:00", "sat 09:00-12:00, 13:00-15:00"];
@@ -37,4 +37,11 @@ test("problems stand beside the fields they are about", () => {
   assert.deepEqual(found.special, [null, "days 0"]);
   const nothing = fieldProblems([problem("weekly", 0)], ["", "", "", "", "", "", ""], []);
   assert.strictEqual(nothing.whole, "weekly 0", "a week without hours");
+});
+
+test("days are named in the reader's language, and what is no day stays", () => {
+  assert.strictEqual(lineIn("en", "mon-fri 08:00-18:00"), "Mon-Fri 08:00-18:00");
+  assert.strictEqual(lineIn("en", "mon,wed,sun 09:00-12:00, 13:00-17:00"), "Mon,Wed,Sun 09:00-12:00, 13:00-17:00");
+  assert.strictEqual(lineIn("de", "tue-sat 22:00-06:00"), "Di-Sa 22:00-06:00");
+  assert.strictEqual(lineIn("en", "whenever 8"), "whenever 8");
 });

@@ -41,6 +41,14 @@ function daysOf(text: string): number[] | null {
   return days;
 }
 
+/** A line with its days' short names in a language: `Mo-Fr 08:00-18:00`. */
+export function lineIn(locale: string, line: string): string {
+  const short = new Intl.DateTimeFormat(locale, { weekday: "short", timeZone: "UTC" });
+  // The fifth of January 1970 was a Monday.
+  const names = new Map(DAYS.map((day, i) => [day as string, short.format(new Date((i + 4) * 86_400_000))]));
+  return line.replace(/^\s*\S+/, (days) => days.replace(/[a-z]+/gi, (day) => names.get(day.toLowerCase()) ?? day));
+}
+
 /** The lines of a week: days in a row with the same hours share one. */
 export function linesOf(week: Week): string[] {
   return runs(week).map(({ from, to }) => `${DAYS[from]}${from === to ? "" : `-${DAYS[to]}`} ${week[from]?.trim() ?? ""}`);

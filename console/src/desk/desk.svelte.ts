@@ -10,6 +10,7 @@ import { toasts } from "../ui/toasts.svelte";
 import { type Desk, type Effect, type HeldOffer, NEW_DESK, lost, noted, phaseOf, receive, replaced } from "./model";
 import { LineWatch } from "./line";
 import { DeskMicrophone } from "./microphone.svelte";
+import { EchoTest } from "./echotest.svelte";
 import { Ring } from "./ring";
 import { settings } from "./settings.svelte";
 import { DeskSocket } from "./socket";
@@ -41,6 +42,7 @@ class DeskStore {
     onBlocked: (blocked) => (this.blocked = blocked),
   });
   readonly microphone = new DeskMicrophone(this.voice, () => this.phase);
+  readonly echo = new EchoTest(this.voice, () => this.phase);
   readonly #ring = new Ring(this.voice);
   readonly #watch = new LineWatch();
   readonly #socket = new DeskSocket({

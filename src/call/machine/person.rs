@@ -30,6 +30,7 @@ impl CallMachine {
         self.silence_since = None;
         self.stop_speaking(actions);
         self.state = State::Waiting { announce_at: now + self.policy.announce_every, position: 1, told_nobody: false };
+        self.queue_message.clear();
         self.plan_telephone(now);
         match words {
             Some(phrase) => {
@@ -82,6 +83,13 @@ impl CallMachine {
         }
     }
 
+    /// What those who run the queue have to say, behind what is being said.
+    pub(super) fn say_queue_message(&mut self, now: Instant, actions: &mut Vec<CallAction>) {
+        if !self.queue_message.is_empty() {
+            self.say(now, Phrase::QueueMessage { text: self.queue_message.clone() }, true, actions);
+        }
+    }
+
     /// The caller changed their mind during the last words.
     pub(super) fn reopen(&mut self, actions: &mut Vec<CallAction>) {
         if self.handoff == Handoff::Bridged {
@@ -107,6 +115,13 @@ impl CallMachine {
                 if tell {
                     actions.push(CallAction::Hold(false));
                     self.say(now, Phrase::NobodyAvailable, true, actions);
+                }
+            }
+            (state, HandoffNews::QueueMessage(message)) => {
+                self.queue_message = message;
+                if matches!(state, State::Waiting { .. }) && !self.queue_message.is_empty() {
+                    actions.push(CallAction::Hold(false));
+                    self.say_queue_message(now, actions);
                 }
             }
             (State::Waiting { .. } | State::Parked { .. }, HandoffNews::Accepted { name, .. }) => {

@@ -520,6 +520,7 @@ pub fn name(phrase: &Phrase) -> &'static str {
         Phrase::EngineApology => "engine_apology",
         Phrase::StillWaiting { .. } => "still_waiting",
         Phrase::Wait { .. } => "wait",
+        Phrase::QueueMessage { .. } => "queue_message",
         Phrase::NobodyAvailable => "nobody_available",
         Phrase::Telephoning => "telephoning",
         Phrase::Leaving => "leaving",

@@ -63,7 +63,15 @@ impl Desk {
         let call = task.call;
         self.tasks.insert(
             id,
-            LiveTask { task, record, requested: Instant::now(), agent: None, bridged: false, suspended: false },
+            LiveTask {
+                task,
+                record,
+                requested: Instant::now(),
+                agent: None,
+                bridged: false,
+                suspended: false,
+                told: String::new(),
+            },
         );
         let taker = self.calls.get_mut(&call).and_then(|known| known.taker.take());
         match taker.filter(|agent| self.machine.can_take_over(agent)) {
@@ -101,6 +109,14 @@ impl Desk {
             live.record.queue = Some(place.queue);
             self.scribe.put(Record::Handoff(live.record.clone()));
         }
+    }
+
+    /// The caller hears what whoever runs the queue has to say, once it is another message than the one they heard.
+    pub(super) fn tell_queue_message(&mut self, handoff: HandoffId) {
+        let Some(message) = self.machine.queue_message(handoff) else { return };
+        let Some(live) = self.tasks.get_mut(&handoff).filter(|live| live.told != message) else { return };
+        live.told.clone_from(&message);
+        self.tell_call(handoff, HandoffNews::QueueMessage(message), None);
     }
 
     pub(super) fn close(&mut self, handoff: HandoffId, outcome: HandoffOutcome, actions: &mut Vec<DeskAction>) {

@@ -98,6 +98,8 @@ pub struct Queue {
     pub priority: i32,
     /// Within which time callers should be answered.
     pub service_level: Duration,
+    /// What its callers are told while they wait; empty: nothing of its own.
+    pub message: String,
 }
 
 /// What is asked from some age on.
@@ -277,6 +279,7 @@ impl Queue {
             parallel: 1,
             priority: 0,
             service_level: Duration::from_secs(20),
+            message: String::new(),
         }
     }
 
@@ -319,6 +322,13 @@ impl Plan {
             if has_it || queues.contains(&queue.name) {
                 queue.hours = Some(calendar.clone());
             }
+        }
+    }
+
+    /// Priority and message take the place of a queue's own.
+    pub fn keep_queue(&mut self, name: &str, priority: i32, message: &str) {
+        if let Some(queue) = self.queues.iter_mut().find(|queue| queue.name == name) {
+            (queue.priority, queue.message) = (priority, message.to_owned());
         }
     }
 

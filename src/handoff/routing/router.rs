@@ -227,6 +227,13 @@ impl Router {
         (self.waiting.len() as u32, longest.unwrap_or_default())
     }
 
+    /// What callers are told in the queue this one waits in; `None` for those not in line.
+    pub fn queue_message(&self, handoff: HandoffId) -> Option<&str> {
+        let slot = *self.task_ids.get(&handoff)?;
+        let waiting = self.waiting.iter().find(|one| one.slot == slot)?;
+        Some(&self.plan.queues[waiting.queue].message)
+    }
+
     /// Where a caller stands; `None` for those not in line.
     pub fn place(&self, handoff: HandoffId) -> Option<Place> {
         let slot = *self.task_ids.get(&handoff)?;

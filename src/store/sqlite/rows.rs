@@ -15,9 +15,9 @@ use crate::handoff::wire::AgentState;
 use crate::handoff::{AgentId, HandoffId, OfferId};
 use crate::store::{
     AgentDay, AuditRecord, CallRecord, CallbackRecord, CommentRecord, ContactRecord, HandoffRecord, HoursRecord,
-    KeyRecord, LedgerRecord, MeanRubric, MessageRecord, OfferRecord, OpenShiftRecord, PartyRecord, Rubric, ScoreRecord,
-    ShiftRecord, StandRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord, WaitRecord,
-    WrapUpRecord,
+    KeyRecord, LedgerRecord, MeanRubric, MessageRecord, OfferRecord, OpenShiftRecord, PartyRecord, QueueRecord, Rubric,
+    ScoreRecord, ShiftRecord, StandRecord, StoreError, ToolRunRecord, TriggerRecord, TurnRecord, UserRecord,
+    WaitRecord, WrapUpRecord,
 };
 use crate::telemetry::{Pii, Secret};
 
@@ -389,6 +389,16 @@ pub(super) fn key(row: &SqliteRow) -> Result<KeyRecord, StoreError> {
         expires_at: get_time(row, "expires_at")?,
         last_used_at: get_time_if_any(row, "last_used_at")?,
         revoked_at: get_time_if_any(row, "revoked_at")?,
+    })
+}
+
+pub(super) fn queue(row: &SqliteRow) -> Result<QueueRecord, StoreError> {
+    Ok(QueueRecord {
+        name: get(row, "name")?,
+        priority: get(row, "priority")?,
+        message: get(row, "message")?,
+        set_by: AgentId(get(row, "set_by")?),
+        set_at: get_time(row, "set_at")?,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::handoff::wire::OfferResult;
 use crate::handoff::{AgentId, HandoffReason};
 use crate::store::{CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, MAX_LIMIT, UserRecord, UserRole};
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Path, Problem, Query};
+use crate::web::error::{ApiError, Path, Problem, Query, Said};
 use crate::web::router::AppState;
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -135,7 +135,7 @@ pub(super) async fn recording(
 ) -> Result<Response, ApiError> {
     let call = state.store.get_call(id).await?.ok_or(ApiError::NotFound { what: "call" })?.call;
     if call.ended_at.is_none() {
-        return Err(ApiError::Conflict("the call is still going on"));
+        return Err(ApiError::Conflict(Said::new("call_going_on", "the call is still going on")));
     }
     let file = call.recording.ok_or(ApiError::NotFound { what: "recording" })?;
     tracing::info!(user.id = %supervisor.user.id, call.id = %id, "Sent a recording");

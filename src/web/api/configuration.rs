@@ -22,7 +22,7 @@ use crate::dialog::speakable::speakable;
 use crate::engine::CancelFlag;
 use crate::engine::cpu::Priority;
 use crate::web::auth::{Admin, Require, Supervisor};
-use crate::web::error::{ApiError, Body, Problem};
+use crate::web::error::{ApiError, Body, Problem, Said};
 use crate::web::router::AppState;
 
 /// Longest sentence that is spoken to try the voice, in characters: about twenty seconds.
@@ -135,7 +135,10 @@ pub(super) async fn voice(
 ) -> Result<Response, ApiError> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > LONGEST_SENTENCE {
-        return Err(ApiError::BadRequest(format!("a sentence has 1 to {LONGEST_SENTENCE} characters")));
+        return Err(ApiError::BadRequest(
+            Said::new("sentence_length", format!("a sentence has 1 to {LONGEST_SENTENCE} characters"))
+                .with("most", LONGEST_SENTENCE),
+        ));
     }
     let (chunks, mut made) = mpsc::channel::<Arc<[i16]>>(CHUNKS);
     // Callers come first, whatever somebody wants to try.
@@ -150,7 +153,7 @@ pub(super) async fn voice(
     let (spoken, pcm) = tokio::join!(speaking, collecting);
     spoken.map_err(|error| {
         tracing::warn!(%error, "A sentence to try the voice could not be spoken");
-        ApiError::Conflict("the voice can't speak at the moment; the server's log says why")
+        ApiError::Conflict(Said::new("voice_silent", "the voice can't speak at the moment; the server's log says why"))
     })?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("audio/wav")),

@@ -14,7 +14,7 @@ use crate::handoff::routing::Moment;
 use crate::handoff::routing::hours::{Calendar, HoursPart, HoursProblem};
 use crate::store::HoursRecord;
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem};
+use crate::web::error::{ApiError, Body, Path, Problem, Said};
 use crate::web::router::AppState;
 
 /// Days a preview looks at.
@@ -138,14 +138,14 @@ pub(super) async fn put(
     check_queues(&state, &name, &hours)?;
     let NewHours { zone, weekly, days, queues } = hours;
     if let Err(problems) = Calendar::check(&name, &zone, &weekly, &days) {
-        return Err(ApiError::BadRequest(in_words(&problems)));
+        return Err(ApiError::BadRequest(Said::new("hours", in_words(&problems))));
     }
     audit(&state, &supervisor.user, "save_hours", None, Some(name.clone())).await?;
     let zone = zone.trim().to_owned();
     let set_by = supervisor.user.id;
     let record = HoursRecord { name, zone, weekly, days, queues, set_by, set_at: Timestamp::now() };
-    let kept = state.opening.keep(record, &state.desk).await?;
-    kept.map_err(|problems| ApiError::BadRequest(in_words(&problems)))?;
+    let kept = state.live_plan.keep_hours(record, &state.desk).await?;
+    kept.map_err(|problems| ApiError::BadRequest(Said::new("hours", in_words(&problems))))?;
     Ok(Json(in_force(&state)))
 }
 
@@ -166,11 +166,11 @@ pub(super) async fn reset(
     supervisor: Require<Supervisor>,
     Path(name): Path<String>,
 ) -> Result<Json<Vec<Hours>>, ApiError> {
-    if !state.opening.records().iter().any(|record| record.name == name) {
+    if !state.live_plan.hours().iter().any(|record| record.name == name) {
         return Err(ApiError::NotFound { what: "change of these hours" });
     }
     audit(&state, &supervisor.user, "reset_hours", None, Some(name.clone())).await?;
-    state.opening.forget(&name, &state.desk).await?;
+    state.live_plan.forget_hours(&name, &state.desk).await?;
     Ok(Json(in_force(&state)))
 }
 
@@ -231,8 +231,8 @@ fn next_days(calendar: &Calendar, now: Moment) -> Vec<OpenDay> {
 /// The configuration's calendars and those kept here. One that nobody keeps opens and closes nothing.
 fn in_force(state: &AppState) -> Vec<Hours> {
     let now = now();
-    let plan = state.opening.plan();
-    let (written, kept) = (state.opening.routing().written_hours(), state.opening.records());
+    let plan = state.live_plan.plan();
+    let (written, kept) = (state.live_plan.routing().written_hours(), state.live_plan.hours());
     let names: BTreeSet<&str> =
         written.iter().map(|one| one.name.as_str()).chain(kept.iter().map(|one| one.name.as_str())).collect();
     let hours = names.into_iter().filter_map(|name| {
@@ -248,7 +248,7 @@ fn in_force(state: &AppState) -> Vec<Hours> {
         if queues.is_empty() && !callbacks {
             return None;
         }
-        let (is_open, opens_at, closes_at) = stand(&state.opening.calendar(name)?, now);
+        let (is_open, opens_at, closes_at) = stand(&state.live_plan.calendar(name)?, now);
         Some(Hours {
             name: name.to_owned(),
             zone: zone.clone(),
@@ -270,23 +270,35 @@ fn check_size(name: &str, hours: &NewHours) -> Result<(), ApiError> {
     let NewHours { zone, weekly, days, queues } = hours;
     let all = weekly.iter().chain(days).chain(queues).map(String::as_str).chain([name, zone.as_str()]);
     if name.trim().is_empty() || weekly.len() + days.len() + queues.len() > MOST_LINES {
-        return Err(ApiError::BadRequest(format!("hours have a name and at most {MOST_LINES} lines")));
+        return Err(ApiError::BadRequest(
+            Said::new("hours_lines", format!("hours have a name and at most {MOST_LINES} lines"))
+                .with("most", MOST_LINES),
+        ));
     }
     if all.clone().any(|line| line.chars().count() > LONGEST_LINE || line.chars().any(char::is_control)) {
-        return Err(ApiError::BadRequest(format!("a line has at most {LONGEST_LINE} characters")));
+        return Err(ApiError::BadRequest(
+            Said::new("hours_line_length", format!("a line has at most {LONGEST_LINE} characters"))
+                .with("most", LONGEST_LINE),
+        ));
     }
     Ok(())
 }
 
 /// Nobody's hours are taken away by somebody else's.
 fn check_queues(state: &AppState, name: &str, hours: &NewHours) -> Result<(), ApiError> {
-    let plan = state.opening.plan();
+    let plan = state.live_plan.plan();
     for wanted in &hours.queues {
         let Some(queue) = plan.queues.iter().find(|queue| queue.name == *wanted) else {
-            return Err(ApiError::BadRequest(format!("there is no queue `{wanted}`")));
+            return Err(ApiError::BadRequest(
+                Said::new("hours_no_queue", format!("there is no queue `{wanted}`")).with("queue", wanted),
+            ));
         };
         if let Some(other) = queue.hours.as_ref().filter(|hours| hours.name() != name) {
-            return Err(ApiError::BadRequest(format!("`{wanted}` keeps the hours `{}` already", other.name())));
+            return Err(ApiError::BadRequest(
+                Said::new("hours_queue_has_others", format!("`{wanted}` keeps the hours `{}` already", other.name()))
+                    .with("queue", wanted)
+                    .with("hours", other.name()),
+            ));
         }
     }
     Ok(())

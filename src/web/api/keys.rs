@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::review::audit;
 use crate::store::{KeyRecord, UserRole};
 use crate::web::auth::{Admin, AuthError, Require, Via};
-use crate::web::error::{ApiError, Body, Path, Problem};
+use crate::web::error::{ApiError, Body, Path, Problem, Said};
 use crate::web::router::AppState;
 
 /// Longest name, in characters.
@@ -83,10 +83,17 @@ pub(super) async fn make(
     }
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(ApiError::BadRequest(format!("a key has a name of 1 to {LONGEST_NAME} characters")));
+        return Err(ApiError::BadRequest(
+            Said::new("key_name", format!("a key has a name of 1 to {LONGEST_NAME} characters"))
+                .with("most", LONGEST_NAME),
+        ));
     }
     if !DAYS.contains(&days) {
-        return Err(ApiError::BadRequest(format!("a key is good for {} to {} days", DAYS.start(), DAYS.end())));
+        return Err(ApiError::BadRequest(
+            Said::new("key_days", format!("a key is good for {} to {} days", DAYS.start(), DAYS.end()))
+                .with("least", DAYS.start())
+                .with("most", DAYS.end()),
+        ));
     }
     let detail = format!("{name} ({}, {days} days)", role.as_str());
     audit(&state, &admin.user, "make_key", None, Some(detail)).await?;

@@ -16,7 +16,7 @@ use super::knowledge::{HITS, KnowledgeHits, LONGEST_QUESTION, hits_of};
 use super::review::{self, write_whole};
 use crate::dialog::knowledge::{self, Entry, KnowledgeError};
 use crate::web::auth::{Require, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem};
+use crate::web::error::{ApiError, Body, Path, Problem, Said};
 use crate::web::router::AppState;
 
 /// Longest text of an entry, in bytes.
@@ -134,7 +134,7 @@ pub(super) async fn preview(
         });
         Ok::<_, KnowledgeError>(answers.collect())
     });
-    let answers = tried.await?.map_err(|error| ApiError::BadRequest(error.to_string()))?;
+    let answers = tried.await?.map_err(|error| ApiError::BadRequest(Said::new("entry", error.to_string())))?;
     Ok(Json(Preview { problem: None, answers }))
 }
 
@@ -165,11 +165,17 @@ pub(super) async fn put(
     Path(id): Path<String>,
     Body(NewText { text }): Body<NewText>,
 ) -> Result<Json<EntryText>, ApiError> {
-    parse(&id, &text)?
-        .map_err(|TextProblem { line, reason }| ApiError::BadRequest(format!("line {line}: {reason}")))?;
+    parse(&id, &text)?.map_err(|TextProblem { line, reason }| {
+        ApiError::BadRequest(
+            Said::new("entry_line", format!("line {line}: {reason}")).with("line", line).with("reason", reason),
+        )
+    })?;
     let folder: PathBuf = state.config.dialog.knowledge_dir.clone();
     if folder.as_os_str().is_empty() {
-        return Err(ApiError::Conflict("no folder is configured for entries (`dialog.knowledge_dir`)"));
+        return Err(ApiError::Conflict(Said::new(
+            "no_knowledge_folder",
+            "no folder is configured for entries (`dialog.knowledge_dir`)",
+        )));
     }
     review::audit(&state, &supervisor.user, "save_knowledge", None, Some(id.clone())).await?;
     let (name, bytes) = (format!("{id}.md"), text.clone().into_bytes());
@@ -181,12 +187,14 @@ pub(super) async fn put(
 fn parse(id: &str, text: &str) -> Result<Result<Entry, TextProblem>, ApiError> {
     check_id(id)?;
     if text.len() > LONGEST_TEXT {
-        return Err(ApiError::TooLarge(format!("an entry has at most {LONGEST_TEXT} bytes")));
+        return Err(ApiError::TooLarge(
+            Said::new("entry_length", format!("an entry has at most {LONGEST_TEXT} bytes")).with("most", LONGEST_TEXT),
+        ));
     }
     match knowledge::parse(&format!("{id}.md"), id, text) {
         Ok(entry) => Ok(Ok(entry)),
         Err(KnowledgeError::Invalid { line, reason, .. }) => Ok(Err(TextProblem { line, reason })),
-        Err(error) => Err(ApiError::BadRequest(error.to_string())),
+        Err(error) => Err(ApiError::BadRequest(Said::new("entry", error.to_string()))),
     }
 }
 
@@ -194,7 +202,10 @@ fn parse(id: &str, text: &str) -> Result<Result<Entry, TextProblem>, ApiError> {
 fn check_id(id: &str) -> Result<(), ApiError> {
     let plain = id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if id.is_empty() || id.len() > 64 || !plain || id.starts_with('-') {
-        return Err(ApiError::BadRequest("an entry's id has 1 to 64 characters out of a-z, 0-9 and `-`".to_owned()));
+        return Err(ApiError::BadRequest(Said::new(
+            "entry_id",
+            "an entry's id has 1 to 64 characters out of a-z, 0-9 and `-`",
+        )));
     }
     Ok(())
 }

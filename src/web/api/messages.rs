@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{mask, recordings};
 use crate::store::{MAX_LIMIT, MessageRecord};
 use crate::web::auth::SignedIn;
-use crate::web::error::{ApiError, Path, Problem, Query};
+use crate::web::error::{ApiError, Path, Problem, Query, Said};
 use crate::web::router::AppState;
 
 /// Which messages.
@@ -68,7 +68,7 @@ pub(super) async fn done(
     state.callbacks.done(id).await;
     let message = find(&state, id).await?;
     if message.done_by.as_ref() != Some(&user.id) {
-        return Err(ApiError::Conflict("somebody else has taken care of this message"));
+        return Err(ApiError::Conflict(Said::new("message_taken", "somebody else has taken care of this message")));
     }
     Ok(Json(shown(message)))
 }

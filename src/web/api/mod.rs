@@ -15,6 +15,7 @@ mod live;
 mod messages;
 pub(crate) mod metrics;
 mod open_shifts;
+mod queues;
 mod recordings;
 mod redacted_audio;
 mod review;
@@ -84,6 +85,8 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(setup::check))
         .routes(routes!(configuration::configuration))
         .routes(routes!(configuration::prompts))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::put, queues::reset))
         .routes(routes!(hours::list))
         .routes(routes!(hours::put, hours::reset))
         .routes(routes!(hours::preview))

@@ -15,7 +15,7 @@ use super::shifts::{LONGEST, Which};
 use crate::handoff::AgentId;
 use crate::store::{OpenShiftRecord, ShiftRecord, UserRole};
 use crate::web::auth::{AuthError, Require, SignedIn, Supervisor, Via};
-use crate::web::error::{ApiError, Body, Path, Problem, Query};
+use crate::web::error::{ApiError, Body, Path, Problem, Query, Said};
 use crate::web::router::AppState;
 
 /// So many people at most are wanted for one block.
@@ -100,13 +100,18 @@ pub(super) async fn offer(
     let (people, offered_at) = (people.unwrap_or(1), whole(Timestamp::now()));
     let (began_at, ended_at) = (whole(began_at), whole(ended_at));
     if ended_at <= began_at || ended_at.duration_since(began_at) > LONGEST {
-        return Err(ApiError::BadRequest("a shift has a beginning and, within a day, an end".to_owned()));
+        return Err(ApiError::BadRequest(Said::new("shift_span", "a shift has a beginning and, within a day, an end")));
     }
     if began_at <= offered_at {
-        return Err(ApiError::BadRequest("a shift that can be taken begins later than now".to_owned()));
+        return Err(ApiError::BadRequest(Said::new(
+            "shift_too_late",
+            "a shift that can be taken begins later than now",
+        )));
     }
     if !(1..=MOST).contains(&people) {
-        return Err(ApiError::BadRequest(format!("1 to {MOST} people can be wanted at once")));
+        return Err(ApiError::BadRequest(
+            Said::new("shift_people", format!("1 to {MOST} people can be wanted at once")).with("most", MOST),
+        ));
     }
     let mut offered = Vec::with_capacity(people as usize);
     for _ in 0..people {
@@ -164,8 +169,10 @@ pub(super) async fn take(
         return Err(AuthError::NotForKeys.into());
     }
     let taken = state.store.take_open_shift(id, &user.id, Timestamp::now()).await?;
-    let shift =
-        taken.ok_or(ApiError::Conflict("somebody took this shift, it has begun, or you have another one then"))?;
+    let shift = taken.ok_or(ApiError::Conflict(Said::new(
+        "shift_gone",
+        "somebody took this shift, it has begun, or you have another one then",
+    )))?;
     audit(&state, &user, "take_shift", None, Some(span_of(shift.began_at, shift.ended_at))).await?;
     Ok(Json(shift))
 }
@@ -188,7 +195,10 @@ pub(super) async fn give_back(
     Path(id): Path<Uuid>,
 ) -> Result<Json<OpenShiftRecord>, ApiError> {
     let given = state.store.give_back_shift(id, &user.id, Timestamp::now()).await?;
-    let shift = given.ok_or(ApiError::Conflict("this shift is not yours, has begun, or was called off"))?;
+    let shift = given.ok_or(ApiError::Conflict(Said::new(
+        "shift_not_yours",
+        "this shift is not yours, has begun, or was called off",
+    )))?;
     audit(&state, &user, "give_back_shift", None, Some(span_of(shift.began_at, shift.ended_at))).await?;
     Ok(Json(shift))
 }

@@ -21,7 +21,7 @@ use crate::audio::wav::stereo_header;
 use crate::call::CallId;
 use crate::review::sound::Audible;
 use crate::web::auth::{Require, Supervisor};
-use crate::web::error::{ApiError, Path, Problem};
+use crate::web::error::{ApiError, Path, Problem, Said};
 use crate::web::router::AppState;
 
 /// What is judged as one: heard or silent.
@@ -54,7 +54,7 @@ pub(super) async fn redacted_recording(
 ) -> Result<Response, ApiError> {
     let detail = state.store.get_call(id).await?.ok_or(ApiError::NotFound { what: "call" })?;
     if detail.call.ended_at.is_none() {
-        return Err(ApiError::Conflict("the call is still going on"));
+        return Err(ApiError::Conflict(Said::new("call_going_on", "the call is still going on")));
     }
     let name = detail.call.recording.as_deref().ok_or(ApiError::NotFound { what: "recording" })?;
     let file = recordings::find(&state.recordings, name).await?;

@@ -26,7 +26,7 @@ use crate::store::{AuditRecord, CallDetail, CommentRecord, MeanScores, Rubric, S
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Query};
+use crate::web::error::{ApiError, Body, Path, Problem, Query, Said};
 use crate::web::router::AppState;
 
 /// Longest comment, in characters.
@@ -67,7 +67,10 @@ pub(super) async fn add_comment(
 ) -> Result<(StatusCode, Json<CommentRecord>), ApiError> {
     let text = comment.text.trim();
     if text.is_empty() || text.chars().count() > LONGEST_COMMENT {
-        return Err(ApiError::BadRequest(format!("a comment has 1 to {LONGEST_COMMENT} characters")));
+        return Err(ApiError::BadRequest(
+            Said::new("comment_length", format!("a comment has 1 to {LONGEST_COMMENT} characters"))
+                .with("most", LONGEST_COMMENT),
+        ));
     }
     seen_by(&state, &user, id).await?;
     let comment = CommentRecord {
@@ -115,14 +118,14 @@ pub(super) async fn put_score(
 ) -> Result<Json<ScoreRecord>, ApiError> {
     let points = score.points.points();
     if points.iter().all(Option::is_none) || points.iter().flatten().any(|points| !(1..=5).contains(points)) {
-        return Err(ApiError::BadRequest("points are 1 to 5, and at least one is given".to_owned()));
+        return Err(ApiError::BadRequest(Said::new("points", "points are 1 to 5, and at least one is given")));
     }
     let detail = find(&state, id).await?;
     if !spoke(&detail, score.agent_id.as_ref()) {
         return Err(ApiError::NotFound { what: "this part of the call" });
     }
     if score.agent_id.as_ref() == Some(&supervisor.user.id) {
-        return Err(ApiError::Conflict("nobody scores a conversation of their own"));
+        return Err(ApiError::Conflict(Said::new("own_conversation", "nobody scores a conversation of their own")));
     }
     let score =
         ScoreRecord { call_id: id, agent_id: score.agent_id, by: supervisor.user.id, at: now(), points: score.points };
@@ -201,8 +204,10 @@ pub(super) async fn get_scenario(
     Path(id): Path<CallId>,
 ) -> Result<Response, ApiError> {
     let detail = find(&state, id).await?;
-    let text = scenario::scenario(&detail)
-        .ok_or(ApiError::Conflict("the caller did nothing before a person took over: there is nothing to play"))?;
+    let text = scenario::scenario(&detail).ok_or(ApiError::Conflict(Said::new(
+        "nothing_to_play",
+        "the caller did nothing before a person took over: there is nothing to play",
+    )))?;
     audit(&state, &supervisor.user, "make_scenario", Some(id), None).await?;
     Ok(file("application/yaml", &scenario_file(id), text))
 }
@@ -249,12 +254,18 @@ pub(super) async fn keep_scenario(
     } else {
         check_text(&yaml)
     };
-    let scenarios =
-        scenarios.map_err(|reason| ApiError::BadRequest(format!("this scenario can't be played: {reason}")))?;
+    let scenarios = scenarios.map_err(|reason| {
+        ApiError::BadRequest(
+            Said::new("scenario", format!("this scenario can't be played: {reason}")).with("reason", reason),
+        )
+    })?;
     find(&state, id).await?;
     let folder = state.config.review.scenarios_dir.clone();
     if folder.as_os_str().is_empty() {
-        return Err(ApiError::Conflict("no folder is configured for scenarios (`review.scenarios_dir`)"));
+        return Err(ApiError::Conflict(Said::new(
+            "no_scenarios_folder",
+            "no folder is configured for scenarios (`review.scenarios_dir`)",
+        )));
     }
     let name = scenario_file(id);
     audit(&state, &supervisor.user, "save_scenario", Some(id), Some(name.clone())).await?;
@@ -326,7 +337,7 @@ pub(super) async fn reveal(
 ) -> Result<Json<Revealed>, ApiError> {
     let reason = reason.trim();
     if !REASON.contains(&reason.chars().count()) {
-        return Err(ApiError::BadRequest("please say in a few words why you need it".to_owned()));
+        return Err(ApiError::BadRequest(Said::new("reveal_reason", "please say in a few words why you need it")));
     }
     let detail = seen_by(&state, &user, id).await?;
     state.auth.admit_reveal(&user)?;

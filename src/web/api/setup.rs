@@ -1,6 +1,7 @@
 //! What an operator needs to connect a telephone number: the providers with their instructions for this very server,
 //! and whether the address providers reach us by leads here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::engine::llm::openai::install_crypto;
 use crate::store::CallQuery;
 use crate::telephony::providers::{PROVIDERS, ProviderSpec};
 use crate::web::auth::{Admin, Require};
-use crate::web::error::{ApiError, Body, Problem};
+use crate::web::error::{ApiError, Body, Problem, Said};
 use crate::web::router::AppState;
 
 static PAGES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/providers");
@@ -124,6 +125,27 @@ pub(super) struct Finding {
     ok: bool,
     /// What was seen, when it is not.
     detail: Option<String>,
+    /// Stable word for what was seen, where there is one, such as `redirected`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What the detail speaks of, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<String, String>,
+}
+
+impl Finding {
+    fn of(step: Step, result: Result<(), Said>) -> Self {
+        match result {
+            Ok(()) => Self { step, ok: true, detail: None, reason: None, values: BTreeMap::new() },
+            Err(said) => Self {
+                step,
+                ok: false,
+                detail: Some(said.message().to_owned()),
+                reason: said.reason().map(str::to_owned),
+                values: said.into_values(),
+            },
+        }
+    }
 }
 
 /// Look, from this server, whether an address leads back to it, as providers will. Stops at the first thing that is wrong.
@@ -142,27 +164,27 @@ pub(super) async fn check(
     let mut findings = Vec::new();
     let url = match parse(&url) {
         Ok(url) => url,
-        Err(detail) => return Json(vec![Finding { step: Step::Address, ok: false, detail: Some(detail) }]),
+        Err(said) => return Json(vec![Finding::of(Step::Address, Err(said))]),
     };
-    let mut note = |step, result: Result<(), String>| {
+    let mut note = |step, result: Result<(), Said>| {
         let ok = result.is_ok();
-        findings.push(Finding { step, ok, detail: result.err() });
+        findings.push(Finding::of(step, result));
         ok
     };
     note(Step::Address, Ok(()));
     match status_of(&url).await {
-        Err(detail) => {
-            note(Step::Answers, Err(detail));
+        Err(said) => {
+            note(Step::Answers, Err(said));
             return Json(findings);
         }
         Ok(instance) => {
             note(Step::Answers, Ok(()));
             let is_us = instance.as_deref() == Some(status::instance());
             let seen = match instance {
-                Some(_) => "another Warmline server answers there",
-                None => "something else answers there",
+                Some(_) => Said::new("another_server", "another Warmline server answers there"),
+                None => Said::new("something_else", "something else answers there"),
             };
-            if !note(Step::Itself, if is_us { Ok(()) } else { Err(seen.to_owned()) }) {
+            if !note(Step::Itself, if is_us { Ok(()) } else { Err(seen) }) {
                 return Json(findings);
             }
         }
@@ -170,37 +192,42 @@ pub(super) async fn check(
     note(Step::Websockets, websockets(&url).await);
     let configured = state.config.server.base_url();
     let given = url.as_str().trim_end_matches('/');
-    let same = if given == configured { Ok(()) } else { Err(configured) };
+    let same = if given == configured { Ok(()) } else { Err(Said::plain(configured)) };
     note(Step::Configured, same);
     Json(findings)
 }
 
 /// Plain `http` only on this machine, to try it.
-fn parse(url: &str) -> Result<Url, String> {
-    let url = Url::parse(url.trim()).map_err(|error| format!("this is no address: {error}"))?;
-    let Some(host) = url.host_str() else { return Err("the host is missing".to_owned()) };
+fn parse(url: &str) -> Result<Url, Said> {
+    let url =
+        Url::parse(url.trim()).map_err(|error| Said::new("no_address", format!("this is no address: {error}")))?;
+    let Some(host) = url.host_str() else { return Err(Said::new("no_host", "the host is missing")) };
     let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_local => Ok(()),
-        "http" => Err("providers want https://".to_owned()),
-        other => Err(format!("it must begin with https://, not {other}://")),
+        "http" => Err(Said::new("no_https", "providers want https://")),
+        other => {
+            let said = format!("it must begin with https://, not {other}://");
+            Err(Said::new("other_scheme", said).with("scheme", other))
+        }
     }?;
     if !url.username().is_empty() || url.query().is_some() || url.fragment().is_some() {
-        return Err("it must be scheme, host and perhaps a path".to_owned());
+        return Err(Said::new("too_much", "it must be scheme, host and perhaps a path"));
     }
     Ok(url)
 }
 
 /// The instance that answers at `url`; none when something else does.
-async fn status_of(url: &Url) -> Result<Option<String>, String> {
+async fn status_of(url: &Url) -> Result<Option<String>, Said> {
     install_crypto();
     let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-    let client = client.map_err(|error| error.to_string())?;
+    let client = client.map_err(|error| Said::plain(error.to_string()))?;
     let address = format!("{}/api/v1/status", url.as_str().trim_end_matches('/'));
     let mut answer = client.get(address).send().await.map_err(|error| why(&error))?;
     if answer.status().is_redirection() {
-        return Err("it leads somewhere else (a redirect), which providers don't follow".to_owned());
+        let said = "it leads somewhere else (a redirect), which providers don't follow";
+        return Err(Said::new("redirected", said));
     }
     let mut body = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(|error| why(&error))? {
@@ -214,28 +241,30 @@ async fn status_of(url: &Url) -> Result<Option<String>, String> {
 }
 
 /// The innermost reason says most: "connection refused", "certificate has expired".
-fn why(error: &(dyn std::error::Error + 'static)) -> String {
+fn why(error: &(dyn std::error::Error + 'static)) -> Said {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
-    inner.to_string()
+    Said::new("not_reached", inner.to_string()).with("error", inner)
 }
 
 /// Whether an upgrade gets through to the browser's row, which lets any page's socket in and then waits for its token.
-async fn websockets(url: &Url) -> Result<(), String> {
+async fn websockets(url: &Url) -> Result<(), Said> {
     let address = format!("{}/media/browser", url.as_str().trim_end_matches('/').replacen("http", "ws", 1));
     match timeout(PATIENCE, connect_async(address)).await {
-        Err(_) => Err("no answer in time".to_owned()),
+        Err(_) => Err(Said::new("too_slow", "no answer in time")),
         Ok(Ok((mut socket, _))) => {
             // A goodbye that does not arrive changes nothing about the finding.
             let _ = timeout(PATIENCE, socket.close(None)).await;
             Ok(())
         }
-        Ok(Err(SocketError::Http(answer))) => Err(format!(
-            "the upgrade was answered with {}: a proxy in between must let websockets through",
-            answer.status()
-        )),
+        Ok(Err(SocketError::Http(answer))) => {
+            let status = answer.status();
+            let said =
+                format!("the upgrade was answered with {status}: a proxy in between must let websockets through");
+            Err(Said::new("no_upgrade", said).with("status", status))
+        }
         Ok(Err(error)) => Err(why(&error)),
     }
 }
@@ -294,7 +323,7 @@ mod tests {
             ("https://voice.example.org/?a=b", "scheme, host"),
         ] {
             let error = parse(bad).expect_err(bad);
-            assert!(error.contains(reason), "{bad}: {error}");
+            assert!(error.message().contains(reason) && error.reason().is_some(), "{bad}: {error}");
         }
     }
 }

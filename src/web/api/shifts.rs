@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::handoff::AgentId;
 use crate::store::{ShiftRecord, UserRole};
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Query};
+use crate::web::error::{ApiError, Body, Path, Problem, Query, Said};
 use crate::web::router::AppState;
 
 /// A block is a day at most.
@@ -92,14 +92,14 @@ pub(super) async fn schedule(
 ) -> Result<Json<ShiftRecord>, ApiError> {
     let NewShift { agent_id, began_at, ended_at } = new;
     if ended_at <= began_at || ended_at.duration_since(began_at) > LONGEST {
-        return Err(ApiError::BadRequest("a shift has a beginning and, within a day, an end".to_owned()));
+        return Err(ApiError::BadRequest(Said::new("shift_span", "a shift has a beginning and, within a day, an end")));
     }
     if !state.store.list_users().await?.iter().any(|known| known.id == agent_id) {
         return Err(ApiError::NotFound { what: "agent" });
     }
     let others = state.store.list_shifts(began_at, ended_at).await?;
     if others.iter().any(|other| other.agent_id == agent_id && other.released_at.is_none()) {
-        return Err(ApiError::Conflict("the agent has another shift then"));
+        return Err(ApiError::Conflict(Said::new("shift_twice", "the agent has another shift then")));
     }
     let (id, scheduled_at) = (Uuid::now_v7(), Timestamp::now());
     let shift =

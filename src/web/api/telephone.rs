@@ -15,7 +15,7 @@ use crate::config::is_telephone;
 use crate::store::UserRecord;
 use crate::telemetry::Pii;
 use crate::web::auth::{AuthError, SignedIn, Via};
-use crate::web::error::{ApiError, Body, Problem};
+use crate::web::error::{ApiError, Body, Problem, Said};
 use crate::web::router::AppState;
 
 /// Your telephone.
@@ -80,14 +80,23 @@ pub(super) async fn choose(
     let number: String = number.reveal().chars().filter(|c| !" -/().".contains(*c)).collect();
     let prefixes = &state.config.handoff.telephone_prefixes;
     if prefixes.is_empty() {
-        return Err(ApiError::Conflict("nobody may choose a telephone here; ask your administrator"));
+        return Err(ApiError::Conflict(Said::new(
+            "telephone_not_chosen",
+            "nobody may choose a telephone here; ask your administrator",
+        )));
     }
     if number.is_empty() || number == "+" || !is_telephone(&number) {
-        return Err(ApiError::BadRequest("a telephone is a number such as +15005550123, or an extension".to_owned()));
+        return Err(ApiError::BadRequest(Said::new(
+            "telephone_number",
+            "a telephone is a number such as +15005550123, or an extension",
+        )));
     }
     if !prefixes.iter().any(|prefix| number.starts_with(prefix.as_str())) {
         let known = prefixes.join(", ");
-        return Err(ApiError::BadRequest(format!("only numbers that begin with {known} may be chosen")));
+        return Err(ApiError::BadRequest(
+            Said::new("telephone_prefix", format!("only numbers that begin with {known} may be chosen"))
+                .with("prefixes", known),
+        ));
     }
     let number = Pii::new(number);
     audit(&state, &user, "set_telephone", None, Some(mask(&number).reveal().clone())).await?;
@@ -136,7 +145,10 @@ pub(super) async fn on(
 ) -> Result<StatusCode, ApiError> {
     let (number, _) = number_of(&state, &user).await?;
     let number = number.ok_or(ApiError::NotFound { what: "telephone" })?;
-    let phones = state.phones.as_ref().ok_or(ApiError::Conflict("no calls can be made through any provider"))?;
+    let phones = state
+        .phones
+        .as_ref()
+        .ok_or(ApiError::Conflict(Said::new("no_calls_out", "no calls can be made through any provider")))?;
     phones.on(user, number).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -161,7 +173,7 @@ async fn may_change(state: &AppState, user: &UserRecord, via: Via) -> Result<(),
         return Err(AuthError::NotForKeys.into());
     }
     if is_on(state, user).await {
-        return Err(ApiError::Conflict("you take calls at your telephone; stop that first"));
+        return Err(ApiError::Conflict(Said::new("at_telephone", "you take calls at your telephone; stop that first")));
     }
     Ok(())
 }

@@ -110,6 +110,6 @@ fn refused(reason: &'static str) {
 }
 
 fn no_call(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = Problem { code: code.to_owned(), message: message.to_owned() };
+    let body = Problem::new(code, message);
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

@@ -85,6 +85,7 @@ export async function people({ request, response, route, path, user, users, body
     open = open.filter((each) => each !== shift);
     return json(response, 204);
   }
+  if (route.startsWith("GET /api/v1/ledger")) return ledger(request, response, json);
   if (route === "GET /api/v1/telephone") return json(response, 200, telephone(user));
   if (route === "PUT /api/v1/telephone") {
     const { number } = await bodyOf(request);
@@ -106,4 +107,23 @@ export async function people({ request, response, route, path, user, users, body
     return json(response, 204);
   }
   return false;
+}
+
+/** A morning's work on each of some days. */
+function ledger(request, response, json) {
+  const url = new URL(request.url, "http://mock");
+  const since = Date.parse(url.searchParams.get("since"));
+  const [HOUR, DAY] = [3_600_000, 86_400_000];
+  const entries = [];
+  for (let day = new Date().setHours(8, 0, 0, 0); day >= since && day > since - DAY; day -= DAY) {
+    const times = [["available", "standby", 0, 1.1], ["on_contact", "work", 1.1, 1.6], ["wrap_up", "work", 1.6, 1.7], ["break", "none", 1.7, 2], ["on_contact", "work", 2, 3.4], ["available", "standby", 3.4, 4]];
+    for (const [state, paid, from, to] of times) {
+      entries.push({ id: randomUUID(), agent_id: "dana", state, code: null, class: paid, began_at: iso(day + from * HOUR), ended_at: iso(day + to * HOUR) });
+    }
+  }
+  if (url.searchParams.get("format") === "csv") {
+    response.writeHead(200, { "Content-Type": "text/csv; charset=utf-8" });
+    return response.end(`began_at,ended_at,state,code,class,milliseconds\r\n${entries.map(({ began_at, ended_at, state, class: paid }) => `${began_at},${ended_at},${state},"",${paid},0`).join("\r\n")}\r\n`);
+  }
+  json(response, 200, { totals_ms: {}, entries });
 }

@@ -27,7 +27,7 @@ use warmline::engine::tts::voice::{Voice, VoiceOptions};
 use warmline::handoff::actor::{self as desk, DeskSettings};
 use warmline::handoff::{AgentId, HandoffId, HandoffReason};
 use warmline::library::Library;
-use warmline::opening::OpeningHours;
+use warmline::live_plan::LivePlan;
 use warmline::store::scribe;
 use warmline::store::sqlite::SqliteStore;
 use warmline::store::{
@@ -107,7 +107,7 @@ impl Site {
         tasks.spawn(writing);
         tasks.spawn(running);
         let config = Arc::new(config);
-        let opening = OpeningHours::load(store.clone(), config.clone()).await.expect("readable");
+        let live_plan = LivePlan::load(store.clone(), config.clone()).await.expect("readable");
         let state = AppState {
             store: store.clone(),
             config,
@@ -118,7 +118,7 @@ impl Site {
             knowledge: Library::fixed(Knowledge::load(std::path::Path::new("")).expect("built in")),
             voice: Voice::new(Arc::new(FakeVoice::new()), CpuBudget::new(1), VoiceOptions::from(&TtsConfig::default())),
             desk,
-            opening,
+            live_plan,
             phones: None,
             callbacks: warmline::outbound::callbacks::Callbacks::nowhere(),
             recordings,

@@ -234,21 +234,62 @@ async fn hours_that_can_not_be_kept_say_why_and_change_nothing() {
     let before = site.get("/api/v1/hours", &supervisor).await.json();
     let office = |weekly: &[&str], days: &[&str], queues: &[&str]| json!({ "zone": "Europe/Berlin", "weekly": weekly, "days": days, "queues": queues });
     let good = ["mon-fri 08:00-18:00"];
-    for (name, body, word) in [
-        ("office", office(&["mon 8"], &[], &[]), "ine 1 of the week"),
-        ("office", office(&good, &["2026-12-24", "tomorrow"], &[]), "ine 2 of the days"),
-        ("office", office(&[], &[], &[]), "must say when it is open"),
-        ("shop", office(&good, &[], &["returns"]), "no queue `returns`"),
-        ("shop", office(&good, &[], &["billing"]), "keeps the hours `office`"),
-        ("office", office(&["x".repeat(121).as_str()], &[], &[]), "120 characters"),
+    for (name, body, word, reason) in [
+        ("office", office(&["mon 8"], &[], &[]), "ine 1 of the week", "hours"),
+        ("office", office(&good, &["2026-12-24", "tomorrow"], &[]), "ine 2 of the days", "hours"),
+        ("office", office(&[], &[], &[]), "must say when it is open", "hours"),
+        ("shop", office(&good, &[], &["returns"]), "no queue `returns`", "hours_no_queue"),
+        ("shop", office(&good, &[], &["billing"]), "keeps the hours `office`", "hours_queue_has_others"),
+        ("office", office(&["x".repeat(121).as_str()], &[], &[]), "120 characters", "hours_line_length"),
     ] {
         let answer = site.request(Method::PUT, &format!("/api/v1/hours/{name}"), &supervisor, body).await;
         assert_eq!(answer.code(), "bad_request", "{word}");
-        assert!(answer.json()["message"].as_str().expect("text").contains(word), "{word} is not in {answer:?}");
+        let problem = answer.json();
+        assert!(problem["message"].as_str().expect("text").contains(word), "{word} is not in {problem}");
+        assert_eq!(problem["reason"], reason, "{problem}");
+        if reason == "hours_queue_has_others" {
+            assert_eq!(problem["values"], json!({ "queue": "billing", "hours": "office" }));
+        }
     }
     assert_eq!(site.get("/api/v1/hours", &supervisor).await.json(), before);
     assert!(site.store.list_hours().await.expect("listed").is_empty());
     assert!(site.store.list_audit(10).await.expect("listed").is_empty());
+}
+
+#[tokio::test]
+async fn priorities_and_messages_of_queues_are_changed_while_callers_wait() {
+    let text = "[[routing.queues]]\nname = \"billing\"\npriority = 2\nmessage = \"Have your invoice ready.\"\n\
+        [[routing.queues]]\nname = \"sales\"\n";
+    let site = Site::with(config(text)).await;
+    let supervisor = site.role(UserRole::Supervisor).await;
+    let ask = async |method: Method, name: &str, body: Value| {
+        site.request(method, &format!("/api/v1/queues/{name}"), &supervisor, body).await
+    };
+    let before = site.get("/api/v1/queues", &supervisor).await.json();
+    assert_eq!((&before[0]["name"], &before[0]["priority"]), (&json!("billing"), &json!(2)));
+    assert_eq!((&before[0]["message"], &before[0]["is_changed"]), (&json!("Have your invoice ready."), &json!(false)));
+    for (name, body, code, reason) in [
+        ("returns", json!({ "priority": 1 }), "not_found", json!(null)),
+        ("sales", json!({ "priority": 101 }), "bad_request", json!("queue_priority")),
+        ("sales", json!({ "priority": 1, "message": "x".repeat(301) }), "bad_request", json!("queue_message")),
+        ("sales", json!({ "priority": 1, "message": "one\ntwo" }), "bad_request", json!("queue_message")),
+    ] {
+        let answer = ask(Method::PUT, name, body).await;
+        assert_eq!((answer.code().as_str(), &answer.json()["reason"]), (code, &reason), "{answer:?}");
+    }
+    assert_eq!(ask(Method::DELETE, "billing", Value::Null).await.code(), "not_found", "nothing was changed");
+    assert_eq!(site.get("/api/v1/queues", &supervisor).await.json(), before);
+
+    let new = json!({ "priority": 20, "message": " Parcels are late today. " });
+    let now = ask(Method::PUT, "sales", new).await.json();
+    assert_eq!((&now[1]["priority"], &now[1]["message"]), (&json!(20), &json!("Parcels are late today.")));
+    assert_eq!((&now[1]["is_changed"], &now[1]["configured_priority"]), (&json!(true), &json!(0)));
+    assert!(now[1]["changed_by"].is_string() && now[1]["changed_at"].is_string(), "{now}");
+    assert_eq!(ask(Method::DELETE, "sales", Value::Null).await.json(), before);
+    let audit = site.store.list_audit(10).await.expect("listed");
+    let done: Vec<_> = audit.iter().rev().map(|entry| (entry.action.as_str(), entry.detail.as_deref())).collect();
+    let detail = "sales: priority 20, message: Parcels are late today.";
+    assert_eq!(done, [("save_queue", Some(detail)), ("reset_queue", Some("sales"))]);
 }
 
 #[tokio::test]
