@@ -16,7 +16,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { AUDIBLE, SILENT, becomes, count, firstMain, heard, heardAgain, openBrowser, secondsOf, seen, silence, untilMain, written } from "./browser.mjs";
-import { calm } from "./calm.mjs";
 import { openSite, widgetJourney } from "./sites.mjs";
 import { TELEPHONES, atTelephone, outside } from "./telephones.mjs";
 import { Twilio } from "./twilio.mjs";
@@ -445,7 +444,6 @@ async function main() {
     await operator(server.url, people);
     const untilCall = (frame) => frame.locator('#main[data-phase="live"]').waitFor();
     await widgetJourney({ url: server.url, named: sites[0], other: sites[1], context: caller.context(), check, shot, untilCall });
-    await calm({ folder, page: sue, check, shot });
     for (const [i, { problems }] of browsers.entries()) check(`no errors in console ${i + 1}`, problems.length === 0, problems.join(" | "));
   } catch (error) {
     check("the journeys went to their end", false, error.message);
