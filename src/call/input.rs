@@ -176,6 +176,8 @@ pub struct Evidence {
     pub has_model: bool,
     /// What it picked, spoken or not.
     pub picks: Vec<Picked>,
+    /// The tool it asked for, where none of the sentences was the answer.
+    pub called: Option<String>,
     /// False where a stand-in answers, whose words nobody judges.
     pub judged: bool,
 }

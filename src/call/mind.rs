@@ -6,10 +6,14 @@
 //!                 less, but an entry fits   ─▶ the model picks among the entry's own sentences, or none of them
 //!                                              picked with enough certainty ─▶ spoken word for word
 //!                                              (`dialog.wording = "generated"`: the model words it, under the guard)
+//!                 else                      ─▶ a model that can ask for tools is offered those the search has found
+//!                                              it asks for one ─▶ that is begun: collected, agreed to, done
 //!                 else                      ─▶ nothing: a question back, then a person
 //! ```
 //! The model decides before anything is spoken, and by default says nothing of its own: a small one that words its answers
 //! made up every fourteenth of them (docs/benchmarks.md).
+
+mod doing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,6 +160,10 @@ impl Mind {
                 let asked = Asked { knowledge: &knowledge, query: &query, history: &history, hits: &hits };
                 self.decide(&**llm, &asked, evidence, &out).await;
             }
+            (_, Some(llm)) => {
+                let asked = Asked { knowledge: &knowledge, query: &query, history: &history, hits: &hits };
+                self.offer_tools(&**llm, &asked, evidence, &out).await;
+            }
             _ => out.send(Thought::Done { blocked: None }).await,
         }
     }
@@ -206,9 +214,7 @@ impl Mind {
             }
         }
         let Some((entry, pick)) = best else {
-            // With what the model picked, for the record.
-            out.send(Thought::Planned(evidence)).await;
-            return out.send(Thought::Done { blocked: None }).await;
+            return self.offer_tools(llm, asked, evidence, out).await;
         };
         evidence.chosen = Some(pick.certainty);
         evidence.verbatim = self.settings.wording == Wording::Approved;
@@ -266,6 +272,7 @@ impl Mind {
             messages,
             max_tokens: self.settings.max_tokens,
             temperature: 0.0,
+            seed: None,
             choices: Vec::new(),
             tools: Vec::new(),
             first_token_deadline: self.settings.first_token,
@@ -317,6 +324,7 @@ impl Mind {
             found,
             has_model,
             picks: Vec::new(),
+            called: None,
             judged,
         }
     }

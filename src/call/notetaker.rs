@@ -45,6 +45,7 @@ impl Mind {
             messages,
             max_tokens: MAX_TOKENS,
             temperature: 0.0,
+            seed: None,
             choices: Vec::new(),
             tools: Vec::new(),
             first_token_deadline: self.settings.first_token.max(PATIENCE),

@@ -57,6 +57,8 @@ enum Stage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chore {
     tool: Arc<ToolSpec>,
+    /// What a model read, not yet read back.
+    told: Arguments,
     arguments: Arguments,
     stage: Stage,
     wrong: u32,
@@ -67,10 +69,9 @@ impl Chore {
     /// Begins with what a model read from the caller's words, if one did, and with these words. Arguments of a model count
     /// as heard: they are read back.
     pub fn begin(tool: Arc<ToolSpec>, arguments: &Arguments, said: &str, today: Date) -> (Self, Step) {
-        let mut chore = Self { tool, arguments: Arguments::new(), stage: Stage::Over, wrong: 0, today };
-        let first = chore.tool.collect.first().and_then(|(name, _)| arguments.get(name)).and_then(Value::as_str);
-        let said = first.unwrap_or(said).to_owned();
-        let step = chore.collect(0, &said);
+        let (told, none) = (arguments.clone(), Arguments::new());
+        let mut chore = Self { tool, told, arguments: none, stage: Stage::Over, wrong: 0, today };
+        let step = chore.collect(0, said);
         (chore, step)
     }
 
@@ -100,8 +101,13 @@ impl Chore {
     }
 
     fn collect(&mut self, at: usize, said: &str) -> Step {
-        let Some((_, kind)) = self.tool.collect.get(at) else { return self.collected() };
-        let (collecting, next) = Collecting::begin(kind.clone(), said, self.today);
+        let Some((name, kind)) = self.tool.collect.get(at) else { return self.collected() };
+        let told = self.told.remove(name).and_then(|value| match value {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        });
+        let (collecting, next) = Collecting::begin(kind.clone(), told.as_deref().unwrap_or(said), self.today);
         self.stage = Stage::Collecting { at, collecting };
         self.follow(next)
     }
@@ -259,6 +265,21 @@ mod tests {
         assert!(says(&step, "four four zero"));
         assert!(says(&chore.heard("no, eight, not seven", true), "zero one eight"));
         assert_eq!(chore.heard("that's right", true), Step::Run(number("440018")));
+    }
+
+    #[test]
+    fn what_a_model_read_is_read_back_and_counts_once() {
+        let tool = Arc::new(ToolSpec::parse("tool", STATUS).expect("a tool"));
+        let begin = |read: Arguments| Chore::begin(tool.clone(), &read, "what became of my parcel", date(2026, 11, 25));
+        let (mut chore, step) = begin(number("440017"));
+        assert!(says(&step, "four four zero, zero one seven"), "{step:?}");
+        assert_eq!(chore.heard("yes", true), Step::Run(number("440017")));
+        // There is no such order: asked anew, not for the same number again.
+        assert!(says(&chore.finished(&reply(404, Value::Null)), "order number"));
+        let (_, step) = begin(Arguments::from_iter([("order_number".to_owned(), json!(440_017))]));
+        assert!(says(&step, "four four zero, zero one seven"), "{step:?}");
+        let (_, step) = begin(Arguments::from_iter([("order_number".to_owned(), json!(["x"]))]));
+        assert!(says(&step, "order number"), "{step:?}");
     }
 
     #[test]

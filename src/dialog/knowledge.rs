@@ -24,6 +24,7 @@
 //! ([`semantic`]) find candidates; [`mend`] puts garbled words right first; [`score`] makes fits by words comparable, and
 //! [`crate::judgment`] turns all of it into probabilities.
 
+mod claim;
 mod document;
 mod load;
 mod mend;
@@ -75,6 +76,14 @@ pub struct Entry {
     pub language: Option<String>,
     /// Whom it is for, a word of the operator's; none: everybody.
     pub audience: Option<String>,
+    /// It stands for something that is done for the caller, not for something that is said.
+    #[serde(skip_serializing_if = "is_false")]
+    pub chore: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// For whom and in which language is searched.
@@ -320,17 +329,19 @@ impl Knowledge {
             .collect();
         // Stable: entries alike in rank stay in BM25's order.
         found.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
-        let mended = question.mended_share();
-        (0..found.len().min(limit)).map(|place| self.hit(&question, &found, place, mended)).collect()
+        let no_rival = self.claimed(&question, &mut found);
+        let hit = |place| self.hit(&question, &found, place, no_rival.filter(|_| place == 0));
+        (0..found.len().min(limit)).map(hit).collect()
     }
 
-    fn hit(&self, question: &score::Question, all: &[Found], place: usize, mended: f32) -> Hit {
+    /// `besides`: the place of one that is no rival.
+    fn hit(&self, question: &score::Question, all: &[Found], place: usize, besides: Option<usize>) -> Hit {
         let found = &all[place];
         let entry = &self.entries[found.number];
         // Before the first there is none, so the first leads over the second; every other is behind the first.
         let best_other = |value: fn(&Found) -> f32| {
-            let others = all.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, other)| value(other));
-            others.fold(0.0, f32::max)
+            let others = all.iter().enumerate().filter(|(at, _)| *at != place && Some(*at) != besides);
+            others.map(|(_, other)| value(other)).fold(0.0, f32::max)
         };
         // By words alone an answer is named only when its entry clearly leads.
         let leads = found.near.is_some() || found.rank() - best_other(Found::rank) >= MIN_MARGIN;
@@ -345,7 +356,7 @@ impl Knowledge {
                 _ => -1.0,
             },
             kind_fits: f32::from(u8::from(self.scorer.kind_fits(question, found.number, answer))),
-            mended,
+            mended: question.mended_share(),
             cosine: found.near.map(|near| near.entry),
             cosine_margin: near.entry - best_other(|found| found.near.unwrap_or_default().entry),
             answer_cosine: near.best,

@@ -16,6 +16,7 @@ use crate::engine::llm::{ChatMessage, Role};
 const ASSISTANT: &str = "assistant.md";
 const CHOOSE: &str = "choose.md";
 const MINUTES: &str = "minutes.md";
+const TOOLS: &str = "tools.md";
 /// The letter that stands for none of the answers.
 pub const NONE_FITS: char = 'N';
 /// A question before this one is shown when the caller's words are no longer than this.
@@ -63,6 +64,7 @@ impl Prompts {
             (ASSISTANT, include_str!("../../prompts/assistant.md")),
             (CHOOSE, include_str!("../../prompts/choose.md")),
             (MINUTES, include_str!("../../prompts/minutes.md")),
+            (TOOLS, include_str!("../../prompts/tools.md")),
         ] {
             let (path, text) = source(config, name, built_in)?;
             let invalid = |reason: String| PromptError::Invalid { path: path.clone(), reason };
@@ -82,6 +84,7 @@ impl Prompts {
         prompts.system(&[]).map_err(|error| invalid(ASSISTANT, error))?;
         prompts.options("x", &["y".to_owned()]).map_err(|error| invalid(CHOOSE, error))?;
         prompts.minutes_system().map_err(|error| invalid(MINUTES, error))?;
+        prompts.tools_system().map_err(|error| invalid(TOOLS, error))?;
         Ok(prompts)
     }
 
@@ -126,15 +129,19 @@ impl Prompts {
 
     /// The prompt for `question`, backed by `notes`, best first.
     pub fn chat(&self, notes: &[&Entry], history: &History, question: &str) -> Result<Vec<ChatMessage>, PromptError> {
-        let system = self.system_message(notes)?;
-        let mut messages = vec![system];
-        messages.extend(history.messages().cloned());
-        // The question is the last of the caller's words already when the history was kept to date.
-        match messages.last_mut() {
-            Some(last) if last.role == Role::User => question.clone_into(&mut last.content),
-            _ => messages.push(ChatMessage { role: Role::User, content: question.to_owned() }),
-        }
-        Ok(messages)
+        Ok(conversation(self.system_message(notes)?, history, question))
+    }
+
+    fn tools_system(&self) -> Result<String, minijinja::Error> {
+        self.environment.get_template(TOOLS)?.render(context! { company => self.company.as_str() })
+    }
+
+    /// Asks whether one of the tools offered beside it is what the caller wants.
+    pub fn tools(&self, history: &History, question: &str) -> Result<Vec<ChatMessage>, PromptError> {
+        let content = self
+            .tools_system()
+            .map_err(|error| PromptError::Invalid { path: TOOLS.to_owned(), reason: error.to_string() })?;
+        Ok(conversation(ChatMessage { role: Role::System, content }, history, question))
     }
 
     fn minutes_system(&self) -> Result<String, minijinja::Error> {
@@ -169,7 +176,18 @@ impl Prompts {
     }
 }
 
-/// A prompt's path for messages, and its text: the file in `dialog.prompts_dir`, or what is built in.
+/// Instructions, what was said so far, and the question.
+fn conversation(system: ChatMessage, history: &History, question: &str) -> Vec<ChatMessage> {
+    let mut messages = vec![system];
+    messages.extend(history.messages().cloned());
+    // The question is the last of the caller's words already when the history was kept to date.
+    match messages.last_mut() {
+        Some(last) if last.role == Role::User => question.clone_into(&mut last.content),
+        _ => messages.push(ChatMessage { role: Role::User, content: question.to_owned() }),
+    }
+    messages
+}
+
 /// A prompt as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct PromptFile {
@@ -186,9 +204,11 @@ pub struct PromptFile {
 /// The prompts in force, and the fixed sentences.
 pub fn files(config: &DialogConfig) -> Result<Vec<PromptFile>, PromptError> {
     let mut files = Vec::new();
-    for (name, built_in) in
-        [(ASSISTANT, include_str!("../../prompts/assistant.md")), (CHOOSE, include_str!("../../prompts/choose.md"))]
-    {
+    for (name, built_in) in [
+        (ASSISTANT, include_str!("../../prompts/assistant.md")),
+        (CHOOSE, include_str!("../../prompts/choose.md")),
+        (TOOLS, include_str!("../../prompts/tools.md")),
+    ] {
         let (path, text) = source(config, name, built_in)?;
         let (version, text) = front_matter(&text).map_err(|reason| PromptError::Invalid { path, reason })?;
         files.push(PromptFile { name: name.to_owned(), version, is_built_in: text == template_of(built_in), text });
@@ -215,6 +235,7 @@ pub fn template(config: &DialogConfig, name: &str, built_in: &str) -> Result<Str
     }
 }
 
+/// A prompt's path for messages, and its text: the file in `dialog.prompts_dir`, or what is built in.
 fn source(config: &DialogConfig, name: &str, built_in: &str) -> Result<(String, String), PromptError> {
     if config.prompts_dir.as_os_str().is_empty() {
         return Ok((format!("prompts/{name} (built in)"), built_in.to_owned()));
@@ -255,6 +276,7 @@ mod tests {
         Entry {
             language: None,
             audience: None,
+            chore: false,
             id: title.to_lowercase(),
             title: title.to_owned(),
             keywords: Vec::new(),

@@ -91,6 +91,9 @@ pub struct Inputs {
     pub has_model: bool,
     /// What it picked.
     pub picks: Vec<Picked>,
+    /// The tool it asked for, where none of the sentences was the answer.
+    #[serde(default)]
+    pub called: Option<String>,
     /// A sentence was stopped because nothing backs it.
     pub blocked: bool,
     /// The engine that failed.
@@ -105,7 +108,7 @@ pub struct Inputs {
 pub enum Outcome {
     /// An approved sentence that search found.
     Answer,
-    /// A sentence that the model picked.
+    /// A sentence that the model picked, or a tool it asked for.
     AnswerPicked,
     /// The caller was asked back.
     AskBack,
@@ -249,9 +252,10 @@ fn answer(inputs: &Inputs, settings: &Settings, judgment: &Judgment) -> Option<O
     if inputs.blocked {
         return None;
     }
+    let by_tool = inputs.called.is_some().then_some(Outcome::AnswerPicked);
     match plan(found, settings, judgment) {
         Plan::Speak => Some(Outcome::Answer),
-        Plan::Nothing => None,
+        Plan::Nothing => by_tool,
         Plan::Pick if !inputs.has_model => None,
         Plan::Pick => {
             let asked: Vec<&Found> = notes(found, judgment).filter(|one| is_worth_asking(one, judgment)).collect();
@@ -260,7 +264,7 @@ fn answer(inputs: &Inputs, settings: &Settings, judgment: &Judgment) -> Option<O
                 return Some(Outcome::AnswerPicked);
             }
             // Nobody asked the model then, so nobody knows what it would have said.
-            asked.iter().any(|one| pick_of(one).is_none()).then_some(Outcome::Unknown)
+            if asked.iter().any(|one| pick_of(one).is_none()) { Some(Outcome::Unknown) } else { by_tool }
         }
     }
 }
@@ -335,6 +339,9 @@ fn explain(text: &mut String, inputs: &Inputs, settings: &Settings, judgment: &J
         }
         if inputs.picks.iter().any(|picked| picked.sentence.is_none()) {
             text.push_str(" The model found no sentence that fits.");
+        }
+        if let Some(tool) = &inputs.called {
+            write_all(text, format_args!(" The model asked for the tool \"{tool}\"."));
         }
     }
     if inputs.blocked {
@@ -437,6 +444,8 @@ mod tests {
             (pick(0.3, true), strict, Outcome::AskBack),
             (Inputs { picks: Vec::new(), ..pick(0.9, true) }, strict, Outcome::Unknown),
             (Inputs { blocked: true, ..pick(0.9, true) }, strict, Outcome::AskBack),
+            (Inputs { called: Some("order_status".to_owned()), ..pick(0.3, true) }, strict, Outcome::AnswerPicked),
+            (Inputs { called: Some("order_status".to_owned()), ..asked(0.1) }, SETTINGS, Outcome::AnswerPicked),
         ] {
             assert_eq!(decide(&inputs, &settings, Judgment::fitted()).0, wanted, "{inputs:?}");
         }

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::config::ToolsConfig;
 use crate::dialog::knowledge::{Answer, Entry};
+use crate::engine::llm::ToolOffer;
 use http::HttpTools;
 use mcp::{McpTools, Runners};
 use spec::{Arguments, SpecError, ToolFailed, ToolReply, ToolSpec};
@@ -114,6 +115,12 @@ impl Toolbox {
         self.specs().into_iter().map(|spec| entry(spec)).collect()
     }
 
+    /// What a model is told of the tools that these entries stand for. Nothing is required of it: what the caller has not said
+    /// they are asked for.
+    pub fn offers<'a>(&self, entries: impl Iterator<Item = &'a str>) -> Vec<ToolOffer> {
+        entries.filter_map(|id| self.of_entry(id)).map(|spec| offer(spec)).collect()
+    }
+
     /// Runs a tool, its arguments checked against its schema first.
     pub async fn run(&self, name: &str, arguments: &Arguments) -> Result<ToolReply, ToolFailed> {
         let nothing_done = |reason: String| ToolFailed { reason, perhaps_done: false };
@@ -129,6 +136,19 @@ impl Toolbox {
     }
 }
 
+fn offer(spec: &ToolSpec) -> ToolOffer {
+    let asked = spec.asked.iter().map(|question| format!("{question:?}")).collect::<Vec<_>>().join(", ");
+    let mut parameters = spec.parameters.clone();
+    if let Some(schema) = parameters.as_object_mut() {
+        schema.remove("required");
+    }
+    ToolOffer {
+        name: spec.name.clone(),
+        description: format!("{}. {} Asked for as: {asked}", spec.title, spec.description),
+        parameters,
+    }
+}
+
 /// A tool as an entry: its one approved sentence says what it does, and is what a model picks it by.
 pub fn entry(spec: &ToolSpec) -> Entry {
     Entry {
@@ -140,6 +160,7 @@ pub fn entry(spec: &ToolSpec) -> Entry {
         body: spec.description.clone(),
         language: None,
         audience: None,
+        chore: true,
     }
 }
 

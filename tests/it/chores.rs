@@ -26,6 +26,7 @@ use warmline::telephony::protocol::Digit;
 
 use crate::support::front_desk::{FrontDesk, PATIENCE, SURE, said, until};
 use crate::support::house::secret_of;
+use crate::support::model::PlayedModel;
 use crate::support::tones::{best_share, tone};
 
 const PAUSE: Duration = Duration::from_millis(1_200);
@@ -36,6 +37,9 @@ const WORDS: &[(f32, &str)] = &[
     (500.0, "no, seven, not eight"),
     (600.0, "Yes."),
     (800.0, "I want to cancel my order."),
+    (1_000.0, "Could you find out what became of my parcel?"),
+    (1_150.0, "The order four four zero zero one seven was a mistake."),
+    (1_300.0, "Get me a human."),
 ];
 
 struct Ears;
@@ -79,7 +83,7 @@ impl TextToSpeech for Mouth {
 /// The shop's service.
 struct Shop {
     asked: Mutex<Vec<String>>,
-    /// Cancellations that may be answered.
+    /// Cancellations and slow looks that may be answered.
     lets_go: Semaphore,
 }
 
@@ -87,6 +91,11 @@ async fn status(State(shop): State<Arc<Shop>>, Path(number): Path<String>) -> (S
     shop.asked.lock().expect("no panic").push(format!("status {number}"));
     match number.as_str() {
         "440017" => (StatusCode::OK, Json(json!({ "state": "shipped", "due": "2026-12-01" }))),
+        "440019" => {
+            // Time for a filler.
+            shop.lets_go.acquire().await.expect("never closed").forget();
+            (StatusCode::OK, Json(json!({ "state": "packed" })))
+        }
         _ => (StatusCode::NOT_FOUND, Json(Value::Null)),
     }
 }
@@ -115,6 +124,20 @@ We open at nine.
 
 impl Site {
     async fn open() -> Self {
+        Self::open_with("").await
+    }
+
+    /// With a language model that is played.
+    async fn open_beside(model: &PlayedModel) -> Self {
+        let url = &model.url;
+        Self::open_with(&format!(
+            "[llm]\nengine = \"openai\"\nurl = {url:?}\nmodel = \"m\"\nfirst_token_ms = 60000\n\
+                                  next_token_ms = 60000\n"
+        ))
+        .await
+    }
+
+    async fn open_with(llm: &str) -> Self {
         let shop = Arc::new(Shop { asked: Mutex::default(), lets_go: Semaphore::new(0) });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let shop_port = listener.local_addr().expect("bound").port();
@@ -132,10 +155,12 @@ impl Site {
             let path = file.expect("an entry").path();
             let text = std::fs::read_to_string(&path).expect("readable");
             let text = text.replace("https://shop.example", &format!("http://127.0.0.1:{shop_port}"));
+            // Nothing here is about what a slow service does.
+            let text = text.replace("timeout_ms = 3000", "timeout_ms = 20000");
             std::fs::write(tools.join(path.file_name().expect("a name")), text).expect("written");
         }
         let more = format!(
-            "[recording]\nenabled = false\n\
+            "{llm}[recording]\nenabled = false\n\
              [tools]\ndir = {tools:?}\nallow_hosts = [\"127.0.0.1\"]\nallow_private = true\n"
         );
         let mouth = Arc::new(Mouth::default());
@@ -226,5 +251,82 @@ async fn what_was_begun_is_on_record_though_the_caller_hung_up() {
     let detail = site.detail().await;
     assert_eq!((&detail["tools"][0]["status"], site.asked()), (&json!(200), vec!["cancel 440017".to_owned()]));
     assert!(!site.said("is cancelled"), "nobody was there to hear it");
+    site.desk.app.stop().await;
+}
+
+/// The tool whose call by the model was decided on, in the order of the caller's turns.
+fn called(detail: &Value) -> Vec<&str> {
+    let turns = detail["turns"].as_array().into_iter().flatten();
+    turns.filter_map(|turn| turn["decision"]["inputs"]["called"].as_str()).collect()
+}
+
+async fn keys(call: &mut CallPlayer, keys: &str) {
+    for key in keys.chars() {
+        call.dtmf(Digit::new(key).expect("a key")).await.expect("pressed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_the_model_asks_for_is_run_with_what_the_caller_said_and_a_word_meanwhile() {
+    // A number that the caller never said.
+    let model = PlayedModel::asking("order_status", json!({ "order_number": "999999" })).await;
+    let site = Site::open_beside(&model).await;
+    let mut call = site.dial().await;
+    site.say(&mut call, 1_000.0, "What is your order number").await;
+    let offered = model.offered();
+    let function = &offered[0]["tools"][0]["function"];
+    assert_eq!((&function["name"], &function["parameters"]["required"]), (&json!("order_status"), &Value::Null));
+    keys(&mut call, "440019").await;
+    until("it is asked", async || !site.asked().is_empty()).await;
+    until("a word meanwhile", async || {
+        site.said("One moment, please") && said(&site.detail().await, "assistant", "One moment")
+    })
+    .await;
+    site.shop.lets_go.add_permits(1);
+    site.hears(&mut call, "has not left us yet").await;
+    call.hangup().await;
+    let detail = site.desk.ended_call(&site.desk.only_call().await).await;
+    assert_eq!((site.asked(), called(&detail)), (vec!["status 440019".to_owned()], vec!["order_status"]), "{detail}");
+    assert_eq!(detail["tools"][0]["outcome"], "done", "{detail}");
+    site.desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_model_wants_changed_is_agreed_to_first_and_its_end_is_on_record() {
+    let model = PlayedModel::asking("cancel_order", json!({ "order_number": "440017" })).await;
+    let site = Site::open_beside(&model).await;
+    let mut call = site.dial().await;
+    // Said, so it is read back.
+    site.say(&mut call, 1_150.0, "zero one seven").await;
+    site.say(&mut call, 600.0, "Shall I cancel order").await;
+    assert_eq!(site.asked(), [""; 0], "nothing is changed before the caller agreed");
+    call.play("yes", &tone(600.0, Millis(1_200))).await.expect("played");
+    until("it is sent", async || !site.asked().is_empty()).await;
+    call.hangup().await;
+    site.desk.ended_call(&site.desk.only_call().await).await;
+    site.shop.lets_go.add_permits(1);
+    until("its end is on record", async || site.detail().await["tools"][0]["outcome"] == "done").await;
+    let detail = site.detail().await;
+    assert_eq!((site.asked(), called(&detail)), (vec!["cancel 440017".to_owned()], vec!["cancel_order"]), "{detail}");
+    site.desk.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_of_a_tool_that_the_caller_speaks_over_is_dropped() {
+    let model = PlayedModel::holding("order_status", json!({})).await;
+    let site = Site::open_beside(&model).await;
+    let mut call = site.dial().await;
+    call.play("words", &tone(1_000.0, Millis(1_200))).await.expect("played");
+    until("the model is asked", async || !model.offered().is_empty()).await;
+    call.play("over it", &tone(1_300.0, Millis(1_200))).await.expect("played");
+    until("a person is asked for", async || {
+        site.detail().await["handoffs"].as_array().is_some_and(|handoffs| !handoffs.is_empty())
+    })
+    .await;
+    until("nobody reads what the model says", async || model.broken_off() > 0).await;
+    model.lets_go();
+    call.hangup().await;
+    let detail = site.desk.ended_call(&site.desk.only_call().await).await;
+    assert_eq!((site.asked(), called(&detail), &detail["tools"]), (vec![], vec![], &json!([])), "{detail}");
     site.desk.app.stop().await;
 }

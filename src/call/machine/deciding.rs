@@ -54,7 +54,8 @@ impl CallMachine {
         let Some(thinking) = &self.thinking else { return };
         let evidence = thinking.evidence.clone().unwrap_or_default();
         // That there is a certainty of the model says that it was what decided.
-        let outcome = if evidence.chosen.is_some() { Outcome::AnswerPicked } else { Outcome::Answer };
+        let by_model = evidence.chosen.is_some() || evidence.called.is_some();
+        let outcome = if by_model { Outcome::AnswerPicked } else { Outcome::Answer };
         self.decided(turn, searched(thinking.heard.clone(), &evidence, false), outcome, actions);
     }
 }
@@ -66,6 +67,7 @@ pub(super) fn searched(heard: Inputs, evidence: &Evidence, blocked: bool) -> Inp
         knowledge: evidence.version.clone(),
         has_model: evidence.has_model,
         picks: evidence.picks.clone(),
+        called: evidence.called.clone(),
         judged: evidence.judged,
         blocked,
         ..heard

@@ -98,6 +98,7 @@ fn entries(known: &[Entry], count: usize) -> Vec<Entry> {
             Entry {
                 language: None,
                 audience: None,
+                chore: false,
                 id: format!("entry-{number}"),
                 title: format!("{} {own}", like.title),
                 keywords: vec![own.clone()],

@@ -295,6 +295,7 @@ pub fn entries(id: &str, document: &Document) -> Result<Vec<Entry>, String> {
                 body,
                 language: document.language.clone(),
                 audience: document.audience.clone(),
+                chore: false,
             });
         }
         if entries.len() > MOST_ENTRIES {

@@ -318,5 +318,6 @@ pub fn parse(file: &str, id: &str, text: &str) -> Result<Entry, KnowledgeError> 
         body: body.split_whitespace().collect::<Vec<_>>().join(" "),
         language: matter.language.map(|language| language.trim().to_ascii_lowercase()),
         audience: matter.audience,
+        chore: false,
     })
 }

@@ -271,3 +271,34 @@ fn the_version_names_the_content() {
     assert_eq!(one.version(), same.version());
     assert_ne!(one.version(), built_in().version());
 }
+
+/// The tools of `examples/tools` beside the demo's notes.
+fn beside_tools() -> Knowledge {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tools");
+    let config = crate::config::ToolsConfig { dir: folder, ..Default::default() };
+    let config = crate::config::ToolsConfig { allow_hosts: vec!["shop.example".to_owned()], ..config };
+    let tools = crate::tools::Toolbox::load(&config).expect("tools");
+    Knowledge::load_with(Path::new(""), tools.entries()).expect("valid")
+}
+
+#[test]
+fn a_tool_takes_what_a_note_claims_too_and_no_more() {
+    let (config, knowledge) = (DialogConfig::default(), beside_tools());
+    for (question, wanted) in [
+        ("Where is my order?", "tool:order_status"),
+        ("Where's my parcel?", "tool:order_status"),
+        ("I want to cancel my order.", "tool:cancel_order"),
+        ("How long does delivery take?", "delivery"),
+        ("When will my order be delivered?", "delivery"),
+        ("How do I track my order?", "order-tracking"),
+        ("How do I cancel an order?", "change-cancel-order"),
+        ("When do I get the money for a cancelled order?", "change-cancel-order"),
+    ] {
+        let hits = knowledge.search(question, 3);
+        assert_eq!(hits[0].entry_id, wanted, "{question}: {hits:?}");
+        assert!(spoken_verbatim(&hits[0], &config), "{question}: {hits:?}");
+    }
+    // What could be meant of either tool is for neither.
+    let hits = knowledge.search("It's about my order.", 3);
+    assert!(!hits[0].entry_id.starts_with("tool:") || !spoken_verbatim(&hits[0], &config), "{hits:?}");
+}

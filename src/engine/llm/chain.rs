@@ -112,7 +112,8 @@ impl LanguageModel for Chain {
     async fn generate(&self, request: ChatRequest, pieces: mpsc::Sender<String>) -> Result<ChatSummary, LlmError> {
         let mut last = None;
         for (at, link) in self.links.iter().enumerate() {
-            if !link.breaker(|breaker| breaker.allows(Instant::now())) {
+            let can = request.tools.is_empty() || link.model.takes_tools();
+            if !can || !link.breaker(|breaker| breaker.allows(Instant::now())) {
                 continue;
             }
             let mut request = request.clone();
@@ -140,12 +141,16 @@ impl LanguageModel for Chain {
         }
         Err(last.unwrap_or_else(|| LlmError::Unreachable {
             url: self.name.clone(),
-            reason: "each failed several times and is left out for a while".to_owned(),
+            reason: "each failed several times and is left out for a while, or can't do this".to_owned(),
         }))
     }
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn takes_tools(&self) -> bool {
+        self.links.iter().any(|link| link.model.takes_tools())
     }
 }
 
@@ -154,7 +159,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
     use super::*;
-    use crate::engine::llm::{ChatMessage, Role};
+    use crate::engine::llm::{ChatMessage, Role, ToolOffer};
 
     /// Says these words, then fails while it is broken; counts how often it was asked.
     #[derive(Default)]
@@ -190,23 +195,39 @@ mod tests {
         model.asked.load(Ordering::SeqCst)
     }
 
-    async fn ask(chain: &Chain) -> (Vec<String>, Result<ChatSummary, LlmError>) {
-        let request = ChatRequest {
+    fn request() -> ChatRequest {
+        ChatRequest {
             messages: vec![ChatMessage { role: Role::User, content: "Hello?".to_owned() }],
             max_tokens: 20,
             temperature: 0.0,
+            seed: None,
             choices: Vec::new(),
             tools: Vec::new(),
             first_token_deadline: Duration::from_secs(1),
             next_token_deadline: Duration::from_secs(1),
-        };
+        }
+    }
+
+    async fn ask(chain: &Chain) -> (Vec<String>, Result<ChatSummary, LlmError>) {
         let (sender, mut receiver) = mpsc::channel(64);
-        let result = chain.generate(request, sender).await;
+        let result = chain.generate(request(), sender).await;
         let mut pieces = Vec::new();
         while let Some(piece) = receiver.recv().await {
             pieces.push(piece);
         }
         (pieces, result)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_no_tools_is_not_asked_for_any() {
+        let only = model(&["At nine."], false);
+        let chain = Chain::new(vec![only.clone()]);
+        assert!(!chain.takes_tools());
+        let offer = ToolOffer { name: "x".to_owned(), description: "x".to_owned(), parameters: serde_json::json!({}) };
+        let (sender, _receiver) = mpsc::channel(64);
+        let result = chain.generate(ChatRequest { tools: vec![offer], ..request() }, sender).await;
+        assert!(result.is_err_and(|error| error.to_string().contains("can't do this")));
+        assert_eq!(asked(&only), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -287,6 +308,7 @@ mod tests {
                 messages: Vec::new(),
                 max_tokens: 20,
                 temperature: 0.0,
+                seed: None,
                 choices: Vec::new(),
                 tools: Vec::new(),
                 first_token_deadline: Duration::from_secs(1),

@@ -29,6 +29,7 @@ fn request() -> ChatRequest {
         messages: vec![ChatMessage { role: Role::User, content: "Hello?".to_owned() }],
         max_tokens: 20,
         temperature: 0.0,
+        seed: None,
         choices: Vec::new(),
         tools: Vec::new(),
         first_token_deadline: PATIENCE,

@@ -35,6 +35,10 @@ impl LanguageModel for OnOurCores {
     fn name(&self) -> &str {
         self.model.name()
     }
+
+    fn takes_tools(&self) -> bool {
+        self.model.takes_tools()
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +56,7 @@ mod tests {
             messages: Vec::new(),
             max_tokens: 20,
             temperature: 0.0,
+            seed: None,
             choices: Vec::new(),
             tools: Vec::new(),
             first_token_deadline: Duration::from_secs(60),

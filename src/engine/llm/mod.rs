@@ -27,6 +27,10 @@ pub trait LanguageModel: Send + Sync {
     async fn generate(&self, request: ChatRequest, pieces: mpsc::Sender<String>) -> Result<ChatSummary, LlmError>;
     /// A name for records and metrics.
     fn name(&self) -> &str;
+    /// Whether it can be offered [`ChatRequest::tools`].
+    fn takes_tools(&self) -> bool {
+        false
+    }
 }
 
 /// Who says a message of a prompt.
@@ -59,6 +63,8 @@ pub struct ChatRequest {
     pub max_tokens: u32,
     /// 0 is greedy.
     pub temperature: f32,
+    /// Makes what chance decides repeatable, where the engine can.
+    pub seed: Option<u64>,
     /// When there are any, the reply is one of these letters, in JSON the program writes around it; no other text comes.
     pub choices: Vec<char>,
     /// What the model may ask for instead of words. The embedded worker takes none.

@@ -102,6 +102,9 @@ impl OpenAiClient {
             "temperature": request.temperature,
             "stream": true,
         });
+        if let Some(seed) = request.seed {
+            body["seed"] = json!(seed);
+        }
         if !request.choices.is_empty() {
             self.constrain(request, &mut body);
         }
@@ -229,6 +232,10 @@ impl LanguageModel for OpenAiClient {
 
     fn name(&self) -> &str {
         &self.model
+    }
+
+    fn takes_tools(&self) -> bool {
+        !self.embedded
     }
 }
 

@@ -90,6 +90,7 @@ async fn read(bytes: &Bytes, size: usize, kind: &'static str) -> (Vec<String>, R
         messages: vec![ChatMessage { role: Role::User, content: "Hello?".to_owned() }],
         max_tokens: 20,
         temperature: 0.0,
+        seed: None,
         choices: Vec::new(),
         tools: Vec::new(),
         first_token_deadline: Duration::from_secs(60),

@@ -62,7 +62,7 @@ pub const PROMISE: &str = "I will call you back tomorrow.";
 pub const SURE: f32 = -0.05;
 
 /// Hears question and promise in their tones, and nothing in anything else.
-struct Ears;
+pub struct Ears;
 
 impl SpeechToText for Ears {
     fn transcribe(&self, utterance: &Utterance, _: usize, _: &CancelFlag) -> Result<Transcript, SttError> {
@@ -78,7 +78,7 @@ impl SpeechToText for Ears {
 }
 
 /// Says everything with a tone.
-struct Mouth;
+pub struct Mouth;
 
 impl TextToSpeech for Mouth {
     fn speak(
@@ -288,11 +288,12 @@ pub fn knowledge(folder: &TempDir, entry: &str) -> PathBuf {
     knowledge
 }
 
-/// A configuration with `sections` for any free port, that keeps its data in `folder`, without a language model.
+/// A configuration with `sections` for any free port, that keeps its data in `folder`, without a language model if they name none.
 pub fn configuration(folder: &TempDir, sections: &str) -> Config {
+    let llm = if sections.contains("[llm]") { "" } else { "[llm]\nengine = \"off\"\n" };
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {:?}\nmax_calls = 64\ncalls_per_minute_per_caller = 1000\ndrain_grace_s = 2\n\
-         [llm]\nengine = \"off\"\n{sections}",
+         {llm}{sections}",
         folder.path()
     );
     Config::parse(&text, std::iter::empty()).expect("valid")

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod calling;
 pub mod front_desk;
 pub mod house;
+pub mod model;
 pub mod office;
 #[cfg(feature = "whisper")]
 pub mod recordings;

@@ -163,7 +163,7 @@ async fn prompts_hours_and_the_voice() {
     let supervisor = site.role(UserRole::Supervisor).await;
     let prompts = site.get("/api/v1/prompts", &supervisor).await.json();
     let names: Vec<_> = prompts.as_array().expect("a list").iter().map(|prompt| prompt["name"].clone()).collect();
-    assert_eq!(names, ["assistant.md", "choose.md", "sentences.toml"]);
+    assert_eq!(names, ["assistant.md", "choose.md", "tools.md", "sentences.toml"]);
     assert!(prompts.as_array().expect("a list").iter().all(|prompt| prompt["version"] == "1"), "{prompts}");
     let hours = site.get("/api/v1/hours", &supervisor).await.json();
     assert_eq!(
