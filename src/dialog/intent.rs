@@ -19,7 +19,7 @@ pub use small::{
     asks_if_human, asks_to_repeat, backchannel, forbidden_topic, keep_waiting, says_goodbye, wants_assistant,
     wants_callback, wants_message, yes_no,
 };
-pub use suspect::may_want_person;
+pub use suspect::{may_want_person, rules_person_out};
 
 /// What recognition is told to expect on every English line, before any names: on a noisy one "human" is else heard as
 /// "team". One hint and not six, so that the guard against echoed hints leaves alone a caller who says one of them.

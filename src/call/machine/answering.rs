@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::deciding::searched;
+use super::hearing::asks_back;
 use super::{CallMachine, State, Thinking, signals};
 use crate::call::input::{CallAction, CallInput, EngineFailed, Phrase, TurnId, Words};
 use crate::call::patience::asks_for_time;
@@ -170,7 +171,7 @@ impl CallMachine {
             return;
         }
         let evidence = thinking.evidence.unwrap_or_default();
-        let ask = self.asks_back(&thinking.query, Phrase::Clarify);
+        let ask = asks_back(&thinking.query, thinking.heard.confidence, Phrase::Clarify);
         self.doubted(thinking.turn, searched(thinking.heard, &evidence, blocked.is_some()), actions);
         let signals = signals([
             ("retrieval_score", json!(evidence.score)),

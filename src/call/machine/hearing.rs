@@ -18,6 +18,9 @@ const MUMBLE_WORDS: usize = 2;
 
 /// So few words that were heard doubtfully may be all there was: a person is offered rather than to say it again.
 const SCRAP_WORDS: usize = 3;
+/// Words heard with less certainty, for which there is no answer, may have been anything: most of what is left of requests for
+/// a person on noisy lines is below it, and a third of other words without an answer (docs/benchmarks.md).
+const DOUBTFUL: f32 = 0.65;
 /// The rule by which a "yes" to that offer is a request.
 const ACCEPTED: &str = "accepted";
 
@@ -244,7 +247,7 @@ impl CallMachine {
                 self.doubted(turn, heard.clone(), actions);
             }
             // A question asked again deserves another answer; the count decides who gives it.
-            let ask = (!repeated).then(|| self.asks_back(text, Phrase::Repeat));
+            let ask = (!repeated).then(|| asks_back(text, heard.confidence, Phrase::Repeat));
             if self.unsure(now, signals, ask, actions) || !repeated {
                 return;
             }
@@ -273,12 +276,6 @@ impl CallMachine {
             self.say(now, phrase, true, actions);
         }
         false
-    }
-
-    /// What the caller is asked where nothing can be made of the words: whether they want a person, if they may have said that.
-    pub(super) fn asks_back(&self, text: &str, otherwise: Phrase) -> Phrase {
-        let scrap = otherwise == Phrase::Repeat && text.split_whitespace().count() <= SCRAP_WORDS;
-        if scrap || intent::may_want_person(text) { Phrase::OfferPerson } else { otherwise }
     }
 
     /// The caller was asked whether they want a person. True: that was the answer. Anything that can't be made out makes the
@@ -368,6 +365,13 @@ impl CallMachine {
         self.taking_time = false;
         self.say(now, Phrase::SilencePrompt, true, actions);
     }
+}
+
+/// What the caller is asked where nothing can be made of the words: whether they want a person, if they may have said that, as
+/// anybody may whom we did not hear well.
+pub(super) fn asks_back(text: &str, confidence: f32, otherwise: Phrase) -> Phrase {
+    let doubtful = confidence < DOUBTFUL && !intent::rules_person_out(text);
+    if doubtful || intent::may_want_person(text) { Phrase::OfferPerson } else { otherwise }
 }
 
 /// Most words of the shorter are in the other: the caller says the same again, perhaps with "I said" before it.

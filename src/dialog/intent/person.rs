@@ -61,6 +61,7 @@ pub(super) fn find(clause: &Clause) -> Option<PersonRequest> {
         (Rule::Give, give),
         (Rule::Want, want),
         (Rule::Anyone, anyone),
+        (Rule::Anyone, who_helps),
         (Rule::Want, helped_by),
         (Rule::RealOne, real_one),
         (Rule::Want, blurred),
@@ -101,6 +102,10 @@ fn bare(words: &[String]) -> bool {
         if let Some(len) = head_at(words, i) {
             heads += 1;
             i += len;
+        } else if heads > 0 && is(words, i, &["not"]) && is(words, i + 1, &["a"]) && machine_at(words, i + 2).is_some()
+        {
+            // "A person, not a bot."
+            i += 3;
         } else if FILLERS.contains(&words[i].as_str()) || (starts(words, i, "the") && polite) || is_i_said(words, i) {
             i += 1;
         } else {
@@ -198,7 +203,7 @@ fn named(words: &[String], i: usize) -> Option<usize> {
 fn transfer(words: &[String], i: usize) -> Option<usize> {
     const MOVE: &[&str] = words![
         connect transfer switch patch hand forward direct route redirect reroute send move refer pass passing put escalate get
-        conect connected transferred transfered bring skip jump go ring
+        take conect connected transferred transfered bring skip jump go ring
     ];
     /// Those that are about the call even without "me".
     const CALL: &[&str] = words![
@@ -235,7 +240,7 @@ fn transfer(words: &[String], i: usize) -> Option<usize> {
     if let Some(person) = named_at(words, after).filter(|person| !not_request_at(words, person.end)) {
         // "connect to agent", "put me on to a person", "get me to someone": a link or an object says it is about the call.
         let ours = object || (CALL.contains(&verb) && (linked || ["connect", "transfer"].contains(&verb)));
-        let line = is(words, person.end, &["on", "through"]);
+        let line = is(words, person.end + usize::from(is(words, person.end, &["else"])), &["on", "through"]);
         if (verb == "put" && !object && line) || (ours && (verb != "get" || linked)) {
             return Some(person.end);
         }
@@ -248,6 +253,7 @@ fn transfer(words: &[String], i: usize) -> Option<usize> {
         "transfer" | "connect" => object && ends,
         "transferred" | "connected" | "transfered" => ends && i >= 2 && starts(words, i - 2, "to be"),
         "hand" => object && is(words, at, &["over", "off"]),
+        "ring" => object && is(words, at, &["through"]),
         "escalate" => object || at >= words.len(),
         "get" => is(words, i + 1, &["me"]) && through,
         _ => false,
@@ -300,7 +306,7 @@ fn want(words: &[String], i: usize) -> Option<usize> {
         |list: &[&str]| list.iter().find(|phrase| starts(words, i, phrase)).map(|phrase| phrase.split(' ').count());
     let asked = phrase(phrases![
         "would like" "would love" "would prefer" "would rather have" "rather have" "prefer" "looking for" "ask for"
-        "asking for" "asked for" "waiting for" "hoping for" "can i have" "could i have" "may i have" "can we have"
+        "asking for" "asked for" "waiting for" "will wait for" "hoping for" "can i have" "could i have" "may i have" "can we have"
         "could we have" "might i have" "can i please have" "could i please have" "can i just have" "let me have"
         "can i see" "do you have" "have you got" "what about" "how about" "why not" "any chance of" "want to be"
         "is it possible to have" "possible to get" "would appreciate" "do not you have" "have not you got" "like"
@@ -457,6 +463,18 @@ fn helped_by(words: &[String], i: usize) -> Option<usize> {
         return None;
     }
     named_at(words, i + 2).map(|person| person.end)
+}
+
+/// "Someone who can actually help me", and nothing else.
+fn who_helps(words: &[String], i: usize) -> Option<usize> {
+    let who = i + head_at(words, i).filter(|_| is(words, i, &["someone", "somebody"]) && i <= 1)?;
+    if !is(words, who, &["who"]) || !is(words, who + 1, &["can", "could"]) {
+        return None;
+    }
+    let verb = who + 2 + usize::from(is(words, who + 2, &["actually", "really"]));
+    let rest = words.get(verb + 2..).unwrap_or_default();
+    let ends = rest.iter().all(|word| ["please", "here", "now"].contains(&word.as_str()));
+    (is(words, verb, HELPFUL) && is(words, verb + 1, &["me", "us"]) && ends).then_some(verb + 2)
 }
 
 /// "a real person would be better", "just a live human being for once", "does anyone real work there".

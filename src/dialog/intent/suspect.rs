@@ -33,14 +33,17 @@ const THEIRS: &[&str] =
 pub fn may_want_person(text: &str) -> bool {
     let clauses = clauses(text);
     let count: usize = clauses.iter().map(Vec::len).sum();
-    if count == 0 || count > MOST_WORDS || asks_if_human(text) || small::says_goodbye(text) {
-        return false;
-    }
-    if clauses.iter().any(refuses) {
+    if count == 0 || count > MOST_WORDS || small::says_goodbye(text) || rules_person_out(text) {
         return false;
     }
     let plea = count <= PLEA && clauses.iter().flatten().any(|word| word == "please");
     plea || clauses.iter().any(|clause| names_somebody(clause) || speaks(clause) || moves(clause))
+}
+
+/// Whether the words say that no person is wanted, or ask about us: then they did not ask for one, however badly the rest was
+/// heard.
+pub fn rules_person_out(text: &str) -> bool {
+    asks_if_human(text) || clauses(text).iter().any(refuses)
 }
 
 /// "I don't want an agent", "without a person", "please don't transfer me": that is no request, however the rest was heard.
@@ -73,7 +76,7 @@ fn negated_wish(clause: &Clause, i: usize) -> bool {
     negated(clause, i) && !(0..clause.len()).any(|at| machine_at(clause, at).is_some())
 }
 
-/// A word for a person at `i`, by its letters or by its sound.
+/// A word for a person at `i`, by its letters or by its sound, or at the end of another: "the reagent".
 fn sounds_like_person(clause: &Clause, i: usize) -> bool {
     if head_at(clause, i).is_some() {
         // "people" and "someone" say little by themselves; with few words around them they do.
@@ -82,6 +85,9 @@ fn sounds_like_person(clause: &Clause, i: usize) -> bool {
         return !vague || clause.len() <= SHORT_CLAUSE;
     }
     let sound = sound(&clause[i]);
+    if HEADS.iter().any(|head| clause[i].ends_with(head)) {
+        return true;
+    }
     HEADS.iter().any(|head| {
         let wanted = self::sound(head);
         wanted == sound || wanted.len() >= 6 && near(&wanted, &sound, 1)
@@ -139,6 +145,20 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_rules_a_person_out() {
+        for (text, out) in [
+            ("Without a person, just the opening hour.", true),
+            ("I don't want an agent.", true),
+            ("Are you a human?", true),
+            ("That's it.", false),
+            ("May I have the food for my marbling?", false),
+            ("", false),
+        ] {
+            assert_eq!(rules_person_out(text), out, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_left_of_a_request_is_suspected_and_refusals_and_questions_are_not() {
         for (text, wanted) in [
             ("I'm Sir Agent.", true),
@@ -148,6 +168,7 @@ mod tests {
             ("I refuse to talk to a body.", true),
             ("Why is there no human-iting talk to you?", true),
             ("the pearson please", true),
+            ("I want those to ask the reagent.", true),
             ("I don't want an agent, just tell me the price.", false),
             ("No need to speak to anybody.", false),
             ("Without a person please.", false),
