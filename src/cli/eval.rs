@@ -5,6 +5,7 @@
 //! thresholds.
 
 mod baseline;
+pub mod caller;
 mod curve;
 mod fit;
 pub mod garble;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::baseline::{Baseline, Diff};
+use self::caller::Caller;
 use self::judge::Judge;
 use self::play::{Played, Stage};
 use self::scenario::{Scenario, Suite};
@@ -82,6 +84,16 @@ pub struct Args {
     /// The judge's key
     #[arg(long, value_name = "SECRET", env = "WARMLINE_JUDGE_KEY", hide_env_values = true)]
     judge_key: Option<String>,
+    /// Let a model at this OpenAI-compatible server play the callers that have a goal instead of a script; without it the
+    /// run's own model does
+    #[arg(long, value_name = "URL", requires = "caller_model", conflicts_with_all = ["audio", "fit", "replay"])]
+    caller: Option<String>,
+    /// The callers' model
+    #[arg(long, value_name = "NAME", requires = "caller")]
+    caller_model: Option<String>,
+    /// The callers' key
+    #[arg(long, value_name = "SECRET", env = "WARMLINE_CALLER_KEY", hide_env_values = true)]
+    caller_key: Option<String>,
     /// Only scenarios whose name begins so
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -160,6 +172,12 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
     }
     let config = Arc::new(config);
     let scenarios = std::mem::take(&mut suite.scenarios);
+    if let Some(played) = scenarios.iter().find(|scenario| args.audio && scenario.part.is_some()) {
+        return Err(CliError::usage(
+            format!("the caller of `{}` has a goal instead of a script", played.name),
+            "Such scenarios are played as text, without `--audio`.",
+        ));
+    }
     let ran = if args.audio {
         by_voice(&args, scenarios, &config).await?
     } else {
@@ -212,9 +230,13 @@ pub async fn run(args: Args, mut config: Config) -> Result<(), CliError> {
 async fn as_text(args: &Args, scenarios: Vec<Scenario>, config: &Arc<Config>) -> Result<Ran, CliError> {
     let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
     let stage = stage(config, &tracker, &cancel).await?;
+    let caller = caller(args, config, &stage, &scenarios)?;
     let mut runs = Vec::new();
-    for scenario in scenarios {
-        let played = play::play(&stage, &scenario).await;
+    for mut scenario in scenarios {
+        let played = match (scenario.part.clone(), &caller) {
+            (Some(part), Some(caller)) => play::play_with(&stage, &mut scenario, &part, caller).await,
+            _ => play::play(&stage, &scenario).await,
+        };
         let verdict = score::judge(&scenario, &played);
         tell(args, &scenario, &verdict)?;
         runs.push((scenario, played, verdict));
@@ -227,6 +249,24 @@ async fn as_text(args: &Args, scenarios: Vec<Scenario>, config: &Arc<Config>) ->
     let model = stage.mind.llm.as_ref().map_or("none", |llm| llm.name()).to_owned();
     let search = if knowledge.is_semantic() { "words and meaning" } else { "words" };
     Ok(Ran { runs, knowledge, model, search })
+}
+
+/// Who plays callers that have a goal instead of a script, if there are any.
+fn caller(args: &Args, config: &Config, stage: &Stage, scenarios: &[Scenario]) -> Result<Option<Caller>, CliError> {
+    let Some(first) = scenarios.iter().find(|scenario| scenario.part.is_some()) else { return Ok(None) };
+    let caller = match (&args.caller, &args.caller_model, &stage.mind.llm) {
+        (Some(url), Some(model), _) => {
+            Caller::remote(url, model, Secret::new(args.caller_key.clone().unwrap_or_default()), &config.dialog)?
+        }
+        (_, _, Some(llm)) if config.llm.engine != LlmMode::Stub => Caller::new(llm.clone(), &config.dialog)?,
+        _ => {
+            return Err(CliError::usage(
+                format!("the caller of `{}` is to be played by a language model, and there is none", first.name),
+                "Give `--caller` and `--caller-model`, or choose a model with `--llm`.",
+            ));
+        }
+    };
+    Ok(Some(caller))
 }
 
 async fn by_voice(args: &Args, scenarios: Vec<Scenario>, config: &Arc<Config>) -> Result<Ran, CliError> {
@@ -335,14 +375,14 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::engine::llm::{ChatRequest, ChatSummary, LanguageModel, LlmError};
 
     /// What every machine can do, in a second: search by words alone, no model.
-    pub(super) async fn stage_without_model(suite: &Suite) -> (Stage, Config) {
+    pub(crate) async fn stage_without_model(suite: &Suite) -> (Stage, Config) {
         let mut config = Config::default();
         suite.prepare(&mut config);
         config.llm.engine = LlmMode::Off;
@@ -352,9 +392,14 @@ mod tests {
         (stage, config)
     }
 
-    /// What a suite does as text, without a model: how many scenarios, which bounds are broken, what was wrong.
+    /// Set to accept what the suites do now.
+    const ACCEPT: &str = "WARMLINE_ACCEPT_EVALS";
+
+    /// What a suite does as text, without a model: how many scenarios; which bounds are broken, and what is worse than the run
+    /// in its `baseline.json`; what was wrong.
     async fn played(folder: &str) -> (usize, Vec<String>, Vec<String>) {
-        let suite = Suite::load(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("evals").join(folder)]).expect("a suite");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("evals").join(folder);
+        let suite = Suite::load(std::slice::from_ref(&path)).expect("a suite");
         let (stage, _) = stage_without_model(&suite).await;
         let mut runs = Vec::new();
         for scenario in suite.scenarios {
@@ -366,15 +411,38 @@ mod tests {
         let problems = runs.iter().flat_map(|(scenario, _, verdict)| {
             verdict.problems.iter().map(|problem| format!("{}: {problem}", scenario.name))
         });
-        (runs.len(), score::broken_bounds(&metrics, &suite.bounds), problems.collect())
+        let mut broken = score::broken_bounds(&metrics, &suite.bounds);
+        broken.extend(worse(&path.join("baseline.json"), folder, &runs, &metrics));
+        (runs.len(), broken, problems.collect())
     }
 
-    /// All suites as text, by words alone and without a model.
+    /// What is worse than in the accepted run.
+    fn worse(
+        file: &Path,
+        folder: &str,
+        runs: &[(Scenario, Played, Verdict)],
+        metrics: &[score::Metric],
+    ) -> Vec<String> {
+        let timeless: Vec<score::Metric> =
+            metrics.iter().filter(|metric| !metric.metric.contains("_ms")).cloned().collect();
+        let mut now = Baseline::of("none", runs, &timeless);
+        if folder == "judging" {
+            // Its scenarios are for nobody to look at, one by one.
+            now.scenarios.clear();
+        }
+        if std::env::var_os(ACCEPT).is_some() {
+            now.save(file).expect("written");
+        }
+        Baseline::load(file).expect("a baseline").diff(&now, true).regressions()
+    }
+
+    /// All suites as text, by words alone and without a model, beside what they did when that was accepted last.
     #[tokio::test]
     async fn the_suites_keep_their_bounds_without_any_model() {
-        for (folder, least) in [("fitting", 100), ("judging", 100), ("spoken", 12), ("chores", 6)] {
+        for (folder, least) in [("fitting", 100), ("judging", 100), ("spoken", 12), ("chores", 6), ("beside", 25)] {
             let (scenarios, broken, problems) = played(folder).await;
-            assert!(broken.is_empty(), "{folder}: {broken:?} {problems:#?}");
+            let hint = format!("{ACCEPT}=1 accepts what got worse");
+            assert!(broken.is_empty(), "{folder}: {broken:?} ({hint}) {problems:#?}");
             assert!(scenarios >= least, "{folder} has {scenarios} scenarios");
         }
     }

@@ -109,6 +109,7 @@ impl Judge {
             messages: vec![message(Role::System, self.system.clone()), message(Role::User, call)],
             max_tokens: MOST_TOKENS,
             temperature: 0.0,
+            seed: None,
             choices: Vec::new(),
             tools: Vec::new(),
             first_token_deadline: DEADLINE,

@@ -13,8 +13,9 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::caller::{Caller, Move};
 use super::garble::garble;
-use super::scenario::{Fault, Kind, Results, Scenario, ToolResult};
+use super::scenario::{Fault, Kind, Part, Results, Scenario, ToolResult, Turn};
 use crate::call::input::{CallAction, CallInput, EngineFailed, Evidence, HandoffNews, ItemId, Phrase, TurnId, Words};
 use crate::call::machine::{CallMachine, CallPolicy, State};
 use crate::call::mind::{Mind, Thought};
@@ -209,6 +210,44 @@ pub async fn play(stage: &Stage, scenario: &Scenario) -> Played {
     }
     let (name, kind, outcome, troubles) = (scenario.name.clone(), scenario.kind, play.outcome, Vec::new());
     Played { name, kind, opening, turns, outcome, troubles }
+}
+
+/// Plays one scenario whose caller is played by a model. The scenario gets what was said as its turns.
+pub async fn play_with(stage: &Stage, scenario: &mut Scenario, part: &Part, caller: &Caller) -> Played {
+    let mut play = Play::new(stage, scenario);
+    play.input(CallInput::Began).await;
+    let opening = play.turn.handoff.take();
+    let mut heard = vec![all_said(&play.turn)];
+    let (mut turns, mut script, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..part.turns {
+        if play.is_over() {
+            break;
+        }
+        let words = match caller.next(part, &heard).await {
+            Ok(Move::Says(words)) => words,
+            Ok(Move::HangsUp) => break,
+            Err(reason) => {
+                troubles.push(format!("the caller's model failed: {reason}"));
+                break;
+            }
+        };
+        play.turn = PlayedTurn::default();
+        play.now += PAUSE;
+        play.say(words.clone(), CLEAR).await;
+        heard.extend([words.clone(), all_said(&play.turn)]);
+        turns.push(std::mem::take(&mut play.turn));
+        script.push(Turn { say: Some(words), ..Turn::default() });
+    }
+    let outcome = play.outcome;
+    drop(play);
+    scenario.turns = script;
+    Played { name: scenario.name.clone(), kind: scenario.kind, opening, turns, outcome, troubles }
+}
+
+/// What a caller heard in a turn. Nothing is something to a model, too.
+fn all_said(turn: &PlayedTurn) -> String {
+    let said: Vec<&str> = turn.said.iter().map(|said| said.text.as_str()).collect();
+    if said.is_empty() { "(silence)".to_owned() } else { said.join(" ") }
 }
 
 struct Play<'a> {

@@ -215,6 +215,8 @@ mod tests {
             noise: 0.2,
             audio: Acoustics { snr_db: Some(10.0), ..Acoustics::default() },
             results: Default::default(),
+            part: None,
+            must: Default::default(),
             turns: vec![script],
         };
         let said = vec![Said { text: "It costs $7 & more.".to_owned(), fixed: None }];
@@ -268,6 +270,8 @@ mod tests {
             noise: 0.2,
             audio: Acoustics { snr_db: Some(10.0), loss: 0.02, ..Acoustics::default() },
             results: Default::default(),
+            part: None,
+            must: Default::default(),
             turns: vec![Turn { say: Some("how much is it".to_owned()), within_ms: Some(900), ..Turn::default() }],
         };
         let sound = Sound {

@@ -6,6 +6,9 @@
 //!   - name: delivery-cost          # optional: the file's name and a number otherwise
 //!     turns:
 //!       - { say: "how much is shipping", entry: delivery, spoken: ["4.90|free"], absent: ["9.90"] }
+//!   - name: chatty                 # a language model plays the caller; what must come of the call is judged by code
+//!     caller: { goal: "Find out what delivery costs.", turns: 6, seed: 1 }
+//!     must: { spoken: ["4.90|free"], handoff: none }
 //!   - kind: explicit
 //!     audio: { snr_db: 10 }        # how it sounds with `--audio`; a file may have one for all its scenarios
 //!     turns: [{ say: "get me a human", handoff: caller_asked, within_ms: 1000 }]
@@ -23,6 +26,8 @@ use crate::config::Config;
 
 /// Most bytes of one file.
 const LONGEST_FILE: u64 = 1_000_000;
+/// Most things a played caller says.
+const MOST_TURNS: u32 = 40;
 
 /// What a scenario is about; decides which metrics it counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, serde::Serialize)]
@@ -104,8 +109,44 @@ pub struct Scenario {
     pub audio: Acoustics,
     /// What tools give, by their names; one that is not here fails. No scenario asks a tool's real service.
     pub results: Results,
-    /// In order.
+    /// In order. Of a played caller: empty until it was played.
     pub turns: Vec<Turn>,
+    /// Whom a language model plays, instead of a script.
+    pub part: Option<Part>,
+    /// What must come of the whole call.
+    pub must: Must,
+}
+
+/// A caller whom a language model plays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// What they want and know, in words.
+    pub goal: String,
+    /// Most things they say.
+    #[serde(default = "most_turns")]
+    pub turns: u32,
+    /// Their manner, and what else chance decides.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+const fn most_turns() -> u32 {
+    8
+}
+
+/// What must come of a whole call, in whichever turn.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Must {
+    /// Facts that must be stated; alternatives between `|`.
+    pub spoken: Vec<String>,
+    /// Words that must not be said.
+    pub absent: Vec<String>,
+    /// A person must be asked for: for this reason, or `any`; `none`: must not.
+    pub handoff: Option<String>,
+    /// A tool that must be run.
+    pub tool: Option<WantedTool>,
 }
 
 /// What tools give, by their names.
@@ -278,7 +319,11 @@ struct RawScenario {
     audio: Option<Acoustics>,
     #[serde(default)]
     results: Results,
+    #[serde(default)]
     turns: Vec<Turn>,
+    caller: Option<Part>,
+    #[serde(default)]
+    must: Must,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -341,8 +386,20 @@ impl Suite {
             let name = scenario.name.unwrap_or_else(|| format!("{stem}-{}", number + 1));
             let wrong = |what: &str| CliError::usage(format!("{}: scenario `{name}` {what}", file.display()), "");
             let kind = scenario.kind.or(raw.kind).ok_or_else(|| wrong("has no `kind`, nor has its file"))?;
-            if scenario.turns.is_empty() {
+            if scenario.turns.is_empty() && scenario.caller.is_none() {
                 return Err(wrong("has no turns"));
+            }
+            if let Some(part) = &scenario.caller {
+                if !scenario.turns.is_empty() {
+                    return Err(wrong("has both `turns` and a `caller`"));
+                }
+                if part.goal.trim().is_empty() || !(1..=MOST_TURNS).contains(&part.turns) {
+                    return Err(wrong("has a `caller` without a `goal`, or with `turns` outside 1 to 40"));
+                }
+                // Where they ask for it nobody knows before, and that is what is counted.
+                if kind == Kind::Explicit {
+                    return Err(wrong("is of kind `explicit`, which needs `turns`"));
+                }
             }
             for turn in &scenario.turns {
                 let acts = [turn.say.is_some(), turn.dtmf.is_some(), turn.wait_s.is_some()];
@@ -376,6 +433,8 @@ impl Suite {
                 audio,
                 results: scenario.results,
                 turns: scenario.turns,
+                part: scenario.caller,
+                must: scenario.must,
                 name,
             });
         }
@@ -487,6 +546,9 @@ mod tests {
             ("scenarios: []", "no scenarios"),
             ("scenarios: [{ turns: [{ say: x }] }]", "no `kind`"),
             ("kind: stuck\nscenarios: [{ turns: [] }]", "no turns"),
+            ("kind: stuck\nscenarios: [{ caller: { goal: x }, turns: [{ say: x }] }]", "both"),
+            ("kind: stuck\nscenarios: [{ caller: { goal: x, turns: 0 } }]", "`goal`"),
+            ("kind: explicit\nscenarios: [{ caller: { goal: x } }]", "explicit"),
             ("kind: stuck\nscenarios: [{ turns: [{ say: x, dtmf: \"1\" }] }]", "exactly one"),
             ("kind: stuck\nscenarios: [{ turns: [{ say: x, spokn: [y] }] }]", "spokn"),
             ("kind: bored\nscenarios: [{ turns: [{ say: x }] }]", "bored"),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::play::{Played, PlayedTurn, ToolCall};
-use super::scenario::{Bound, Kind, Scenario, Turn};
+use super::scenario::{Bound, Kind, Must, Scenario, Turn};
 use crate::cli::bench::normalise::{normalise as with_digits, with_whole_numbers as normalise};
 use crate::cli::bench::wer::{Errors, errors};
 use crate::dialog::knowledge::Knowledge;
@@ -63,16 +63,10 @@ pub fn judge(scenario: &Scenario, played: &Played) -> Verdict {
         check_words(script, turn, answer, &mut problem);
         check_sound(script, turn, &mut problem);
         check_tool(script, turn, &mut problem);
-        if let Some(wanted) = &script.handoff {
-            let got = turn.handoff.as_ref().map(|trigger| trigger.reason);
-            match (wanted.as_str(), got) {
-                ("none", None) | ("any", Some(_)) => {}
-                (wanted, Some(reason)) if wanted == reason => {}
-                (wanted, got) => problem(format!("hand-over {wanted} wanted, got {}", got.unwrap_or("none"))),
-            }
-        }
+        check_handoff(script, turn, &mut problem);
         answers.push(answer);
     }
+    check_whole(&scenario.must, played, &mut problems);
     let in_turn = played.turns.iter().position(|turn| turn.handoff.is_some()).map(|turn| turn + 1);
     let person_at = if played.opening.is_some() { Some(0) } else { in_turn };
     match (scenario.person, person_at) {
@@ -84,6 +78,32 @@ pub fn judge(scenario: &Scenario, played: &Played) -> Verdict {
         problems.push("the call ended before its script".to_owned());
     }
     Verdict { problems, answers, person_at }
+}
+
+fn check_handoff(script: &Turn, turn: &PlayedTurn, problem: &mut impl FnMut(String)) {
+    let Some(wanted) = &script.handoff else { return };
+    let got = turn.handoff.as_ref().map(|trigger| trigger.reason);
+    match (wanted.as_str(), got) {
+        ("none", None) | ("any", Some(_)) => {}
+        (wanted, Some(reason)) if wanted == reason => {}
+        (wanted, got) => problem(format!("hand-over {wanted} wanted, got {}", got.unwrap_or("none"))),
+    }
+}
+
+/// What must come of the call, in whichever turn: judged as if all had been one.
+fn check_whole(must: &Must, played: &Played, problems: &mut Vec<String>) {
+    let Must { spoken, absent, handoff, tool } = must.clone();
+    let script = Turn { spoken, absent, handoff, tool, ..Turn::default() };
+    let mut whole = PlayedTurn { handoff: played.opening.clone(), ..PlayedTurn::default() };
+    for turn in &played.turns {
+        whole.said.extend(turn.said.iter().cloned());
+        whole.tools.extend(turn.tools.iter().cloned());
+        whole.handoff = whole.handoff.or_else(|| turn.handoff.clone());
+    }
+    let mut problem = |what: String| problems.push(format!("in the whole call: {what}"));
+    check_words(&script, &whole, None, &mut problem);
+    check_tool(&script, &whole, &mut problem);
+    check_handoff(&script, &whole, &mut problem);
 }
 
 fn check_words(script: &Turn, turn: &PlayedTurn, answer: Option<Answer>, problem: &mut impl FnMut(String)) {
@@ -531,6 +551,8 @@ mod tests {
             noise: 0.0,
             audio: Acoustics::default(),
             results: Default::default(),
+            part: None,
+            must: Default::default(),
             turns: vec![turn],
         };
         let played = |kind, turn| Played {
