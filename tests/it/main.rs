@@ -7,6 +7,7 @@ mod colleagues;
 mod conformance;
 mod conversations;
 mod edits;
+mod fallback;
 mod jambonz;
 #[cfg(feature = "whisper")]
 mod main_job;
