@@ -29,7 +29,8 @@ fn borrowed_worker(folder: &Path) -> PathBuf {
     let program = std::env::var_os("WARMLINE_LLM__WORKER").map(PathBuf::from).unwrap_or_default();
     let program = find_program(&program).expect("scripts/test builds the worker");
     let borrowed = folder.join("worker");
-    std::os::unix::fs::symlink(program, &borrowed).expect("linked");
+    // A copy: of a link the process would show where it leads to.
+    std::fs::copy(program, &borrowed).expect("copied");
     borrowed
 }
 
