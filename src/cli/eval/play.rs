@@ -238,6 +238,10 @@ pub async fn play_with(stage: &Stage, scenario: &mut Scenario, part: &Part, call
         turns.push(std::mem::take(&mut play.turn));
         script.push(Turn { say: Some(words), ..Turn::default() });
     }
+    if turns.is_empty() && troubles.is_empty() {
+        // Nothing forbidden was said, but then nothing was said.
+        troubles.push("the caller said nothing".to_owned());
+    }
     let outcome = play.outcome;
     drop(play);
     scenario.turns = script;
