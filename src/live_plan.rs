@@ -195,6 +195,28 @@ mod tests {
     const OFFICE: &str = "[[routing.queues]]\nname = \"billing\"\nhours = \"office\"\n[[routing.queues]]\nname = \"sales\"\n\
         [[routing.calendars]]\nname = \"office\"\nweekly = [\"mon-sun 00:00-24:00\"]\n";
 
+    /// A desk and what its plan is made of.
+    struct Office {
+        store: Arc<dyn Store>,
+        config: Arc<Config>,
+        desk: DeskHandle,
+        stop: CancellationToken,
+        tasks: tokio::task::JoinSet<()>,
+    }
+
+    impl Office {
+        async fn open(config: &str) -> Self {
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.expect("opens"));
+            let config = Arc::new(Config::parse(config, std::iter::empty()).expect("valid"));
+            let (scribe, _writing) = scribe::open(store.clone());
+            let stop = CancellationToken::new();
+            let (desk, running) = desk::open(DeskSettings::default(), scribe, stop.clone());
+            let mut tasks = tokio::task::JoinSet::new();
+            tasks.spawn(running);
+            Self { store, config, desk, stop, tasks }
+        }
+    }
+
     fn hours(name: &str, weekly: &str, queues: &[&str]) -> HoursRecord {
         HoursRecord {
             name: name.to_owned(),
@@ -216,13 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_holds_at_once_after_a_restart_and_until_it_is_forgotten() {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.expect("opens"));
-        let config = Arc::new(Config::parse(OFFICE, std::iter::empty()).expect("valid"));
-        let (scribe, _writing) = scribe::open(store.clone());
-        let stop = CancellationToken::new();
-        let (desk, running) = desk::open(DeskSettings::default(), scribe, stop.clone());
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(running);
+        let Office { store, config, desk, stop, tasks } = Office::open(OFFICE).await;
         let of = |billing: bool, sales: bool| vec![("billing".to_owned(), billing), ("sales".to_owned(), sales)];
 
         let opening = LivePlan::load(store.clone(), config.clone()).await.expect("readable");
@@ -249,13 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_section_is_the_desks_at_once_and_keeps_what_was_kept() {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.expect("opens"));
-        let config = Arc::new(Config::parse(OFFICE, std::iter::empty()).expect("valid"));
-        let (scribe, _writing) = scribe::open(store.clone());
-        let stop = CancellationToken::new();
-        let (desk, running) = desk::open(DeskSettings::default(), scribe, stop.clone());
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(running);
+        let Office { store, config, desk, stop, tasks } = Office::open(OFFICE).await;
         let opening = LivePlan::load(store, config.clone()).await.expect("readable");
         opening.keep_hours(hours("office", "mon-thu 09:00-17:00", &[]), &desk).await.expect("kept").expect("good");
         assert!(!opening.take_up(config.routing.clone(), &desk).await, "nothing is new");
@@ -272,14 +282,8 @@ mod tests {
 
     #[tokio::test]
     async fn priorities_and_messages_hold_at_once_after_a_restart_and_until_they_are_forgotten() {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().await.expect("opens"));
         let text = "[[routing.queues]]\nname = \"billing\"\npriority = 3\n[[routing.queues]]\nname = \"sales\"\n";
-        let config = Arc::new(Config::parse(text, std::iter::empty()).expect("valid"));
-        let (scribe, _writing) = scribe::open(store.clone());
-        let stop = CancellationToken::new();
-        let (desk, running) = desk::open(DeskSettings::default(), scribe, stop.clone());
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(running);
+        let Office { store, config, desk, stop, tasks } = Office::open(text).await;
         let record = |name: &str, priority, message: &str| QueueRecord {
             name: name.to_owned(),
             priority,

@@ -50,6 +50,8 @@ const SURE: Millis = Millis(100);
 const OVER: Millis = Millis(300);
 /// So long after a voice a voice detector may still hear it.
 const SETTLING: Millis = Millis(300);
+/// A line without an echo is looked at until so long after its last sound.
+const AT_REST: Millis = Millis(1_000);
 /// Silence on the line, while our echo would be heard, after which a delay alone proves nothing.
 const CLEAR: Millis = Millis(1_000);
 
@@ -156,14 +158,20 @@ impl EchoRemover {
     /// These samples without our voice, if it is in them.
     fn step(&mut self, begin: u64, pcm: &[i16; STEP], view: &mut EchoView) -> Option<[i16; STEP]> {
         let ours = self.played.get(begin);
-        let without = self.cancel(&ours, pcm)?;
-        self.audible = self.audible << 1 | u64::from(level_dbfs(&ours) > AUDIBLE_DBFS);
-        let (level, left) = (level_dbfs(pcm).max(SILENCE_DB), level_dbfs(&without).max(SILENCE_DB));
+        let level = level_dbfs(pcm).max(SILENCE_DB);
         self.floor.learn(level);
         let loud = level > self.floor.level() + ABOVE_NOISE_DB;
+        self.over = if loud { Millis::ZERO } else { self.over + STEP_MS };
+        if self.line == Line::Clear && self.over >= AT_REST {
+            // A silent caller on a good line costs nothing.
+            self.forget_sound();
+            return None;
+        }
+        let without = self.cancel(&ours, pcm)?;
+        self.audible = self.audible << 1 | u64::from(level_dbfs(&ours) > AUDIBLE_DBFS);
         self.watch(loud);
-        let suppressed = level - left >= SUPPRESSED_DB;
-        self.weigh(loud, suppressed);
+        let left = level_dbfs(&without).max(SILENCE_DB);
+        self.weigh(loud, level - left >= SUPPRESSED_DB);
         let before = self.line;
         self.learn();
         let alike = self.compare(begin, level);
@@ -245,7 +253,6 @@ impl EchoRemover {
 
     /// How much of the sound that is going on is an echo.
     fn weigh(&mut self, loud: bool, suppressed: bool) {
-        self.over = if loud { Millis::ZERO } else { self.over + STEP_MS };
         match (loud, suppressed) {
             (true, true) => self.echo = self.echo + STEP_MS,
             (true, false) => self.other = self.other + STEP_MS,

@@ -147,6 +147,44 @@ fn a_caller_is_no_echo_and_stays_whole() {
 }
 
 #[test]
+fn a_loudspeaker_that_is_switched_on_later_is_found_too() {
+    let played = speech(7, 14_000, 20_000.0);
+    let room = Room { delay_ms: 180, gain: 0.2, reverb: true };
+    let heard: Vec<i16> = [vec![0; 16 * 5_000], echo(&played, &room)[16 * 5_000..].to_vec()].concat();
+    let mut remover = EchoRemover::default();
+    removed(&mut remover, 0, &played[..16 * 5_000], &heard[..16 * 5_000]);
+    assert_eq!(remover.line, Line::Clear);
+    let mut remover = EchoRemover::default();
+    let all = removed(&mut remover, 0, &played, &heard);
+    assert_eq!(remover.line, Line::Echoing);
+    assert!(level(&all[600..]) < level_dbfs(&heard[600 * FRAME..]) - 20.0);
+}
+
+#[test]
+fn samples_of_any_kind_do_no_harm() {
+    let (mut remover, voice) = (EchoRemover::default(), speech(3, 4_000, 32_000.0));
+    let kinds: [fn(usize) -> i16; 6] = [
+        |_| 0,
+        |_| i16::MAX,
+        |_| i16::MIN,
+        |n| if n.is_multiple_of(2) { i16::MAX } else { i16::MIN },
+        |n| (n.wrapping_mul(2_654_435_761) >> 16) as i16,
+        |n| if n.is_multiple_of(97) { i16::MIN } else { 0 },
+    ];
+    for n in 0..900usize {
+        let at = Millis(n as u32 * 20);
+        let ours: Vec<i16> = match n / 150 % 2 {
+            0 => voice[n % 150 * FRAME..][..FRAME].to_vec(),
+            _ => (n * FRAME..(n + 1) * FRAME).map(kinds[n / 7 % 6]).collect(),
+        };
+        remover.played(at, &ours);
+        let came: Vec<i16> = (n * FRAME..(n + 1) * FRAME).map(kinds[n / 11 % 6]).collect();
+        let left = remover.heard(at, &came).without;
+        assert!(left.is_none_or(|left| left.len() == FRAME));
+    }
+}
+
+#[test]
 fn a_caller_who_speaks_from_the_first_moment_on_stays_whole() {
     for seed in 0..4 {
         let (played, heard) = (speech(seed, 6_000, 20_000.0), speech(100 + seed, 6_000, 12_000.0));

@@ -216,6 +216,27 @@ async fn a_page_loaded_anew_in_wrap_up_learns_which_call_it_was() {
 }
 
 #[tokio::test]
+async fn the_last_words_of_a_client_that_goes_count() {
+    let office = Office::open().await;
+    let TestClient { desk, agent, session, inbox, .. } = office.client().await;
+    // Nobody reads any more what the first of them is answered.
+    drop(inbox);
+    for state in [AgentState::Available, AgentState::Break] {
+        desk.from_agent(agent.clone(), session, FromAgent::SetState { state, code: None }).await;
+    }
+    desk.disconnect(agent, session).await;
+    drop(desk);
+    let mut again = office.client().await;
+    let state = |message| match message {
+        ToAgent::State { state, .. } => Some(state),
+        _ => None,
+    };
+    assert_eq!(again.hears(state).await, AgentState::Break);
+    drop(again);
+    office.close().await;
+}
+
+#[tokio::test]
 async fn configured_skills_decide_who_is_asked_and_a_new_plan_changes_it() {
     let plan = |skilled: &str| {
         let text = format!(

@@ -40,7 +40,8 @@ export async function atTelephone({ url, twilio, people: { caller, ann, ben, sue
   telephone.hangUp();
   await untilMain(caller, "the call is over", (data) => data.phase === "ended");
   await card.getByRole("button", { name: "Stop" }).click();
-  await finish(ann);
+  // Whoever takes no calls at the telephone any more takes none at all until they say so.
+  await finish(ann, "offline");
   check("back at the tab, the note of that call is written", true);
 }
 

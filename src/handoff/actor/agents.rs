@@ -1,6 +1,7 @@
 //! Agents at the desk: their clients, what these say and are told, and the two ends of their voice.
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -63,7 +64,8 @@ impl Desk {
 
     pub(super) fn send_out(&mut self, agent: &AgentId, out: AgentOut) {
         let Some(client) = self.agents.get(agent) else { return };
-        if client.out.try_send(out).is_err() {
+        // Closed: it has gone, which it reports itself; what it said before that still counts.
+        if let Err(TrySendError::Full(_)) = client.out.try_send(out) {
             warn!(agent.id = %agent, "An agent's client does not read; dropping its connection");
             // Dropping the sender ends the socket's task, which reports the disconnect.
             self.agents.remove(agent);
