@@ -242,6 +242,7 @@ impl Actor {
         }
         self.bridged = true;
         self.held = false;
+        self.echo.rest();
         self.playback.set_hold(false);
         if self.agent_side.is_none() {
             self.agent_side = self.listen_to(self.journal.last_agent());
