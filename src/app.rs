@@ -385,6 +385,7 @@ fn callback_hours(config: &Config, live_plan: &LivePlan) -> Box<dyn Fn() -> Opti
 fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
     CallSettings {
         turn: config.turn.clone(),
+        sound: config.sound.clone(),
         handoff: config.handoff.clone(),
         vad_threshold: Probability::clamped(config.vad.threshold),
         recordings,

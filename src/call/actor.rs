@@ -32,6 +32,7 @@ use self::talk::Talk;
 use self::tools::Running;
 use super::CallId;
 use super::away::{Away, AwayEntry};
+use super::cleaner::Cleaner;
 use super::completeness::Completeness;
 use super::echo::EchoRemover;
 use super::handle::{CallCommand, CallHandle, LegIo};
@@ -51,7 +52,7 @@ use super::speech::{Finding, Speech, stt_failed};
 use super::turn::TurnDetector;
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, Probability};
-use crate::config::{HandoffConfig, TurnConfig};
+use crate::config::{HandoffConfig, SoundConfig, TurnConfig};
 use crate::dialog::phrases::Phrases;
 use crate::engine::stt::scheduler::SttScheduler;
 use crate::engine::tts::voice::Voice;
@@ -99,6 +100,8 @@ pub struct CallServices {
 pub struct CallSettings {
     /// `[turn]`
     pub turn: TurnConfig,
+    /// `[sound]`
+    pub sound: SoundConfig,
     /// `[handoff]`
     pub handoff: HandoffConfig,
     /// Voice from this probability on.
@@ -186,6 +189,7 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         detector: TurnDetector::new(&settings.turn, settings.vad_threshold),
         pace: Pace::new(&settings.turn),
         echo: EchoRemover::default(),
+        cleaner: Cleaner::new(&settings.sound),
         overlap: Overlap::new(OverlapRules::new(settings.vad_threshold, Millis(settings.turn.barge_in_ms))),
         stream_clock: None,
         keypad: Keypad::new(settings.turn.keys_by_sound),
@@ -261,6 +265,7 @@ struct Actor {
     detector: TurnDetector,
     pace: Pace,
     echo: EchoRemover,
+    cleaner: Cleaner,
     overlap: Overlap,
     keypad: Keypad,
     /// Where the caller's stream lies on the call's clock: what to add to the place of a frame, in milliseconds.

@@ -1,13 +1,15 @@
-//! One caller's visit. PURE: [`machine`], [`turn`], [`patience`], [`completeness`], [`overlap`], [`echo`], [`sound`],
-//! [`playback`], [`keys`], [`hold`], [`message`]. RUNTIME: [`actor`], [`away`], [`directory`], [`handle`], [`journal`], [`mind`],
+//! One caller's visit. PURE: [`machine`], [`turn`], [`patience`], [`completeness`], [`overlap`], [`echo`], [`gain`], [`cleaner`],
+//! [`sound`], [`playback`], [`keys`], [`hold`], [`message`]. RUNTIME: [`actor`], [`away`], [`directory`], [`handle`], [`journal`], [`mind`],
 //! [`recorder`], [`speech`].
 
 pub mod actor;
 pub mod away;
+pub mod cleaner;
 pub mod completeness;
 pub mod conference;
 pub mod directory;
 pub mod echo;
+pub mod gain;
 pub mod handle;
 pub mod hold;
 pub mod input;

@@ -20,10 +20,11 @@ use crate::audio::frame::AudioFrame;
 use crate::audio::resample::{ResampleError, resample_all};
 use crate::audio::units::{Millis, Probability, SampleRate};
 use crate::audio::{g711, mix};
+use crate::call::cleaner::Cleaner;
 use crate::call::completeness::Completeness;
 use crate::call::patience::Pace;
 use crate::call::turn::{SpeculationId, TurnDetector, TurnEvent, UtteranceAudio};
-use crate::config::{Config, SttConfig, TurnConfig};
+use crate::config::{Config, SoundConfig, SttConfig, TurnConfig};
 use crate::engine::CancelFlag;
 use crate::engine::cpu::CpuBudget;
 use crate::engine::stt::scheduler::{JobKind, SttScheduler};
@@ -45,6 +46,7 @@ pub struct Ears {
     stt: Option<Arc<SttScheduler>>,
     vad: Arc<dyn VadFactory>,
     turn: TurnConfig,
+    sound: SoundConfig,
     threshold: Probability,
     hints: Arc<[String]>,
     /// Time all decodes took so far, in microseconds.
@@ -117,6 +119,7 @@ impl Ears {
             stt: None,
             vad: engines::load_vad(config)?,
             turn: config.turn.clone(),
+            sound: config.sound.clone(),
             threshold: Probability::clamped(config.vad.threshold),
             hints: config.stt.all_hints(),
             decoded: AtomicU64::new(0),
@@ -136,6 +139,7 @@ impl Ears {
             stt: self.stt.clone(),
             vad: self.vad.clone(),
             turn,
+            sound: self.sound.clone(),
             threshold: self.threshold,
             hints: self.hints.clone(),
             decoded: AtomicU64::new(0),
@@ -167,8 +171,13 @@ impl Ears {
         detector.set_patience(pace.patience());
         let (mut events, mut turns, mut pending) = (Vec::new(), Vec::new(), None);
         let mut at = Millis::ZERO;
-        for frame in frames(pcm) {
+        let mut cleaner = Cleaner::new(&self.sound);
+        for mut frame in frames(pcm) {
+            if let Some(clean) = cleaner.clean(&frame.pcm) {
+                frame.pcm = clean.into();
+            }
             let voice = vad.push(&frame.pcm).map_err(|error| CliError::failed(explain(&error), ""))?;
+            cleaner.learn(voice);
             detector.push(&frame, voice, &mut events);
             at = frame.at + frame.span();
             self.follow(&mut events, &mut pace, &mut pending, &mut turns).await?;
@@ -325,6 +334,7 @@ pub(super) mod tests {
             stt: Some(Arc::new(SttScheduler::inline(Arc::new(FakeStt::new(steps).without_sleeping())))),
             vad: Arc::new(FakeVad::loudness(1_000)),
             turn: TurnConfig::default(),
+            sound: SoundConfig::default(),
             threshold: Probability::clamped(0.5),
             hints: Arc::from([]),
             decoded: AtomicU64::new(0),

@@ -11,6 +11,7 @@ mod problems;
 mod providers;
 mod routing;
 mod server;
+mod sound;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub use providers::{
 };
 pub use routing::{QUEUE_PRIORITIES, RoutingConfig, check_queue_message};
 pub use server::{BrowserConfig, DatabaseConfig, ServerConfig, TelemetryConfig};
+pub use sound::{SoundConfig, Suppression};
 
 /// A part of the configuration: its defaults are documented in its own file.
 trait Section: Default + Serialize + DeserializeOwned {
@@ -65,6 +67,8 @@ pub struct Config {
     pub models: ModelsConfig,
     /// `[cpu]`
     pub cpu: CpuConfig,
+    /// `[sound]`
+    pub sound: SoundConfig,
     /// `[vad]`
     pub vad: VadConfig,
     /// `[turn]`
@@ -115,6 +119,7 @@ macro_rules! sections {
         $each!(browser, BrowserConfig);
         $each!(models, ModelsConfig);
         $each!(cpu, CpuConfig);
+        $each!(sound, SoundConfig);
         $each!(vad, VadConfig);
         $each!(turn, TurnConfig);
         $each!(stt, SttConfig);

@@ -48,6 +48,10 @@ impl Actor {
         if let Some(without) = echo.without {
             frame.pcm = without.into();
         }
+        let as_it_came = frame.pcm.clone();
+        if let Some(clean) = self.cleaner.clean(&frame.pcm) {
+            frame.pcm = clean.into();
+        }
         let voice = self.vad.push(&frame.pcm).unwrap_or_else(|error| {
             warn!(call.id = %self.id, %error, "Voice detection failed; going on by loudness");
             metrics::counter!(metric::ENGINE_FAILURES, "engine" => "vad").increment(1);
@@ -55,6 +59,7 @@ impl Actor {
             Probability::clamped(0.0)
         });
         let voice = if echo.is_echo { Probability::default() } else { voice };
+        self.cleaner.learn(voice);
         if let Some(message) = &mut self.message
             && message.push(&frame.pcm, voice >= self.services.settings.vad_threshold)
         {
@@ -65,7 +70,7 @@ impl Actor {
         let open = self.may_be_interrupted(now);
         // A conversation of other people needs no look: nothing of ours is in it.
         if !self.bridged || self.echo.may_return(at) || !self.overlap.is_idle() {
-            self.overlap.heard(&frame.pcm, voice, echo.is_echo, open, &mut judged);
+            self.overlap.heard(&as_it_came, voice, echo.is_echo, open, &mut judged);
         }
         for event in judged {
             self.overlapped(event).await;

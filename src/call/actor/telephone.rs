@@ -6,6 +6,7 @@ use tracing::info;
 use super::Actor;
 use super::hearing::Turns;
 use crate::audio::units::Millis;
+use crate::call::cleaner::Cleaner;
 use crate::call::echo::EchoRemover;
 use crate::call::handle::LegIo;
 use crate::call::input::{CallInput, TransferEnd, TransferNews};
@@ -50,6 +51,7 @@ impl Actor {
             let (turn, threshold) = (&self.services.settings.turn, self.services.settings.vad_threshold);
             self.detector = TurnDetector::new(turn, threshold);
             self.echo = EchoRemover::default();
+            self.cleaner = Cleaner::new(&self.services.settings.sound);
             self.overlap = Overlap::new(OverlapRules::new(threshold, Millis(turn.barge_in_ms)));
             self.keypad = Keypad::new(turn.keys_by_sound);
             self.stream_clock = None;

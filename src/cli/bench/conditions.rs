@@ -25,6 +25,12 @@ pub enum Condition {
     Loss2,
     /// Speech at -45 dBFS, then µ-law: who mumbles far from the telephone
     Quiet,
+    /// Speech at -60 dBFS, then µ-law
+    Faint,
+    /// Speech at -50 dBFS in pink noise 20 dB below it, then µ-law
+    Weak,
+    /// Speech at -14 dBFS, its peaks cut, then µ-law: who shouts into the telephone
+    Loud,
 }
 
 impl Condition {
@@ -38,6 +44,9 @@ impl Condition {
             Self::Pink0 => "pink0",
             Self::Loss2 => "loss2",
             Self::Quiet => "quiet",
+            Self::Faint => "faint",
+            Self::Weak => "weak",
+            Self::Loud => "loud",
         }
     }
 
@@ -51,6 +60,9 @@ impl Condition {
             Self::Pink0 => telephone(&with_noise(pcm, 0.0, seed)),
             Self::Loss2 => telephone(pcm).map(|pcm| with_losses(pcm, 0.02, seed)),
             Self::Quiet => telephone(&at_level(pcm, -45.0)),
+            Self::Faint => telephone(&at_level(pcm, -60.0)),
+            Self::Weak => telephone(&with_noise(&at_level(pcm, -50.0), 20.0, seed)),
+            Self::Loud => telephone(&at_level(pcm, -14.0)),
         }
     }
 }

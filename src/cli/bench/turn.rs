@@ -241,7 +241,15 @@ async fn over_playback(args: &Args, config: &Config, ears: &Ears, callers: bool)
     };
     let vad = load_vad(config)?;
     let threshold = Probability::clamped(config.vad.threshold);
-    let stage = Stage { vad: vad.as_ref(), ears, threshold, turn: &config.turn, policy: &policy, ours: &ours };
+    let stage = Stage {
+        vad: vad.as_ref(),
+        ears,
+        threshold,
+        turn: &config.turn,
+        sound: &config.sound,
+        policy: &policy,
+        ours: &ours,
+    };
     let ms = |at: Option<Millis>| at.map(|at| f64::from(at.0));
     let (mut ducks, mut stops, mut finals) = (Vec::new(), Vec::new(), Vec::new());
     let (mut people, mut with_echo) = (Vec::new(), Vec::new());
@@ -314,7 +322,8 @@ impl fmt::Debug for Line<'_> {
         let ms = |at: Option<Millis>| at.map_or("-".to_owned(), |at| at.0.to_string());
         let Seen { ducked, silent, dropped, gap, stuck, words, .. } = self.0;
         write!(f, "duck {} silent {} dropped {} ", ms(*ducked), ms(*silent), ms(*dropped))?;
-        write!(f, "gap {} stuck {stuck} {words:?}", gap.0)
+        write!(f, "gap {} stuck {stuck}", gap.0)?;
+        words.iter().try_for_each(|(text, confidence)| write!(f, " {text:?} {:.2}", confidence.get()))
     }
 }
 

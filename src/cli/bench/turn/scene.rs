@@ -11,6 +11,7 @@ use super::sounds::{Dice, noise};
 use crate::audio::frame::AudioFrame;
 use crate::audio::g711;
 use crate::audio::units::{Millis, Probability, SampleRate};
+use crate::call::cleaner::Cleaner;
 use crate::call::echo::{EchoRemover, EchoView};
 use crate::call::input::{CallAction, CallInput, ItemId, TurnId};
 use crate::call::machine::{CallMachine, CallPolicy};
@@ -20,7 +21,7 @@ use crate::call::playback::{Playback, PlaybackOutput};
 use crate::call::turn::{SpeculationId, TurnDetector, TurnEvent};
 use crate::cli::ears::Ears;
 use crate::cli::{CliError, explain};
-use crate::config::TurnConfig;
+use crate::config::{SoundConfig, TurnConfig};
 use crate::engine::stt::Transcript;
 use crate::engine::stt::scheduler::JobKind;
 use crate::engine::vad::VadFactory;
@@ -53,7 +54,7 @@ pub struct Seen {
     /// We were silent to the end, and yet nothing had been dropped.
     pub stuck: bool,
     /// What was recognised, in turn.
-    pub words: Vec<String>,
+    pub words: Vec<(String, Probability)>,
     /// Processor time of detectors and judge.
     pub spent: Duration,
     /// Time of the recording.
@@ -77,6 +78,8 @@ pub struct Stage<'a> {
     pub threshold: Probability,
     /// When turns end and voices interrupt.
     pub turn: &'a TurnConfig,
+    /// What is done to the caller's sound.
+    pub sound: &'a SoundConfig,
     /// What the operator decided.
     pub policy: &'a CallPolicy,
     /// What we say, over and over.
@@ -92,6 +95,7 @@ struct Scene<'a> {
     machine: CallMachine,
     playback: Playback,
     echo: EchoRemover,
+    cleaner: Cleaner,
     overlap: Overlap,
     detector: TurnDetector,
     pace: Pace,
@@ -104,6 +108,15 @@ struct Scene<'a> {
     /// From here on what was sent was flushed.
     flushed: Option<Millis>,
     seen: Seen,
+}
+
+/// A frame of the caller's.
+struct Heard {
+    at: Millis,
+    pcm: Vec<i16>,
+    /// What is listened to, where it differs.
+    clean: Option<Vec<i16>>,
+    voice: Probability,
 }
 
 struct Pending {
@@ -145,11 +158,15 @@ impl Stage<'_> {
             let begun = tokio::time::Instant::now();
             let mut echo = scene.echo.heard(RATE.span_of(n * FRAME), &pcm);
             pcm = echo.without.take().unwrap_or(pcm);
-            let voice = vad.push(&pcm).map_err(|error| CliError::failed(explain(&error), ""))?;
+            let clean = scene.cleaner.clean(&pcm);
+            let voice =
+                vad.push(clean.as_deref().unwrap_or(&pcm)).map_err(|error| CliError::failed(explain(&error), ""))?;
+            let voice = if echo.is_echo { Probability::default() } else { voice };
+            scene.cleaner.learn(voice);
             let spent = begun.elapsed();
             scene.seen.spent += spent;
-            let voice = if echo.is_echo { Probability::default() } else { voice };
-            scene.hear(RATE.span_of(n * FRAME), pcm, voice, &echo, may_stop).await?;
+            let heard = Heard { at: RATE.span_of(n * FRAME), pcm, clean, voice };
+            scene.hear(heard, &echo, may_stop).await?;
             if scene.seen.dropped.is_some() {
                 break;
             }
@@ -170,6 +187,7 @@ impl<'a> Scene<'a> {
             machine: CallMachine::new(start, stage.policy.clone()),
             playback: Playback::default(),
             echo: EchoRemover::default(),
+            cleaner: Cleaner::new(stage.sound),
             overlap: Overlap::new(rules),
             detector: TurnDetector::new(stage.turn, stage.threshold),
             pace: Pace::new(stage.turn),
@@ -245,9 +263,7 @@ impl<'a> Scene<'a> {
 
     async fn hear(
         &mut self,
-        at: Millis,
-        pcm: Vec<i16>,
-        voice: Probability,
+        Heard { at, pcm, clean, voice }: Heard,
         echo: &EchoView,
         may_stop: bool,
     ) -> Result<(), CliError> {
@@ -261,7 +277,7 @@ impl<'a> Scene<'a> {
         if echo.found {
             self.detector.discard(&mut noticed);
         }
-        let frame = AudioFrame::new(at, RATE, pcm);
+        let frame = AudioFrame::new(at, RATE, clean.unwrap_or(pcm));
         let mut spent = begun.elapsed();
         for event in judged {
             self.judged(event);
@@ -275,7 +291,7 @@ impl<'a> Scene<'a> {
         if let Some(pending) = ready {
             pending.told = true;
             let (id, transcript) = (pending.id, pending.transcript.clone());
-            self.seen.words.push(transcript.text.clone());
+            self.seen.words.push((transcript.text.clone(), transcript.confidence()));
             if pending.is_final {
                 self.pending = None;
                 self.heard_words(transcript);
