@@ -17,7 +17,7 @@ use crate::audio::units::{Millis, SampleRate};
 use crate::audio::wav;
 use crate::cli::bench::peer::Peer;
 use crate::cli::bench::{Metric, percentile};
-use crate::cli::ears::{Ears, telephone};
+use crate::cli::ears::{Ears, Turn, telephone};
 use crate::cli::{CliError, explain};
 use crate::config::{Config, TurnConfig};
 
@@ -223,8 +223,11 @@ async fn by_us(args: &Args, who: &str, ears: &Ears, set: &Set) -> Result<Judged,
         let turns = ears.listen_after(set.question, &said.pcm).await?;
         let ends: Vec<Millis> = turns.iter().map(|turn| turn.ended_at).collect();
         if judged.add(said, &ends) && args.show {
-            let heard: Vec<&str> = turns.iter().map(|turn| turn.transcript.text.as_str()).collect();
-            eprintln!("{who} cut off after {}: {} as {heard:?}", said.pause, said.name);
+            eprint!("{who}{} cut off after {}: {} as", set.prefix, said.pause, said.name);
+            for Turn { transcript, .. } in &turns {
+                eprint!(" {:?} {:.2}", transcript.text, transcript.confidence().get());
+            }
+            eprintln!();
         }
     }
     Ok(judged)

@@ -42,7 +42,19 @@ const VOICES: [&str; 16] = [
     "en-gb-scotland",
     "en-gb-x-rp",
 ];
-const BACKCHANNELS: [&str; 10] = ["mm-hm", "uh-huh", "yeah", "okay", "right", "yes", "sure", "mmm", "I see", "oh"];
+/// What they are called, and what espeak-ng is given: it spells "mm-hm" out, letter by letter, unless it gets the sounds.
+const BACKCHANNELS: [(&str, &str); 10] = [
+    ("mm-hm", "[[m-h'm-]]"),
+    ("uh-huh", "uh-huh"),
+    ("yeah", "yeah"),
+    ("okay", "okay"),
+    ("right", "right"),
+    ("yes", "yes"),
+    ("sure", "sure"),
+    ("mmm", "[[m-:]]"),
+    ("I see", "I see"),
+    ("oh", "oh"),
+];
 const INTERRUPTIONS: [&str; 6] = [
     "Wait, I have another question.",
     "No, that is not what I meant.",
@@ -99,10 +111,10 @@ pub fn all(dice: &mut Dice, prompts: usize) -> Result<Vec<Sound>, CliError> {
         }
     }
     for (n, voice) in VOICES.iter().enumerate() {
-        let lines = BACKCHANNELS.iter().map(|line| ("backchannel", *line));
-        for (kind, line) in lines.chain(INTERRUPTIONS.iter().map(|line| ("voices", *line))) {
+        let lines = BACKCHANNELS.iter().map(|(line, said)| ("backchannel", *line, *said));
+        for (kind, line, said) in lines.chain(INTERRUPTIONS.iter().map(|line| ("voices", *line, *line))) {
             let speed = dice.between(140, 200);
-            let pcm = trimmed(&spoken(voice, line, speed)?);
+            let pcm = trimmed(&spoken(voice, said, speed)?);
             sounds.push(Sound { kind, name: format!("{line} ({voice}, {speed})"), pcm, tuning: n % 2 == 0 });
         }
     }
