@@ -37,8 +37,12 @@ const TELEPHONE: std::ops::RangeInclusive<usize> = 10..=11;
 const CARD: usize = 15;
 /// From this many digits on, more may follow: a house number or a time is shorter.
 const DICTATION: usize = 3;
-/// Of single digits, one after the other, fewer are enough.
+/// Of single digits, one after the other, or where nothing else is said, fewer are enough.
 const SINGLE_DIGITS: usize = 2;
+/// What a digit of its own is written as when nothing around it tells.
+const SOUNDS_LIKE_DIGITS: &[&str] = &["to", "too", "for", "ate", "won", "o"];
+/// A number that is announced by one of these is dictated.
+const ANNOUNCES: &[&str] = &["number", "code", "postcode", "zip", "pin", "reference", "account", "phone", "telephone"];
 
 /// Judges `text`, as a recogniser wrote it. `dictated`: a number, a name to be spelt or an address was asked for.
 pub fn completeness(text: &str, dictated: bool) -> Completeness {
@@ -56,7 +60,7 @@ pub fn completeness(text: &str, dictated: bool) -> Completeness {
         digits if digits >= CARD => return Completeness::Unclear,
         digits if TELEPHONE.contains(&digits) && dictated => return Completeness::Unclear,
         digits if TELEPHONE.contains(&digits) => return Completeness::Unfinished,
-        digits if dictated || digits >= DICTATION || number.singles >= SINGLE_DIGITS => return Completeness::Dictating,
+        digits if dictated || digits >= DICTATION || number.is_dictated(&words) => return Completeness::Dictating,
         _ => {}
     }
     if spelt(&words, if dictated { 1 } else { 2 }) || address_goes_on(&words) {
@@ -84,20 +88,38 @@ struct Number {
     digits: usize,
     /// Those that stand alone.
     singles: usize,
+    /// Words it is made of.
+    words: usize,
+}
+
+impl Number {
+    /// Nobody says two digits one by one, or a number and nothing else, for a price or a time.
+    fn is_dictated(&self, words: &[String]) -> bool {
+        let before = &words[..words.len() - self.words];
+        let alone = before.iter().all(|word| SOUNDS_LIKE_DIGITS.contains(&word.as_str()));
+        let digits = self.digits + before.len();
+        self.singles >= SINGLE_DIGITS
+            || alone && digits >= SINGLE_DIGITS
+            || before.iter().any(|word| ANNOUNCES.contains(&word.as_str()))
+    }
 }
 
 fn number_at_end(words: &[String]) -> Number {
+    // Digits of a word, and how many of them stand alone, as both do in "9-3".
     let digits = |word: &String| {
         if NUMBER_WORDS.contains(&word.as_str()) {
-            return Some(1);
+            return Some((1, 1));
         }
         let plain = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | ',' | '/' | '+'));
-        plain.then(|| word.chars().filter(char::is_ascii_digit).count()).filter(|digits| *digits > 0)
+        let digits = word.chars().filter(char::is_ascii_digit).count();
+        let singles = word.split('-').filter(|part| part.len() == 1).count();
+        (plain && digits > 0).then_some((digits, singles))
     };
     let run = words.iter().rev().map_while(digits);
-    run.fold(Number { digits: 0, singles: 0 }, |number, digits| Number {
+    run.fold(Number { digits: 0, singles: 0, words: 0 }, |number, (digits, singles)| Number {
         digits: number.digits + digits,
-        singles: number.singles + usize::from(digits == 1),
+        singles: number.singles + singles,
+        words: number.words + 1,
     })
 }
 
@@ -163,6 +185,10 @@ mod tests {
             ("3, 8.", Dictating),
             ("Six, two.", Dictating),
             ("4929 1234 5678", Dictating),
+            ("16.", Dictating),
+            ("9-3.", Dictating),
+            ("To 8.", Dictating),
+            ("My number is 16.", Dictating),
             ("4929 1234 5678 9010", Unclear),
             ("It is L-A-R", Dictating),
             ("That's L A R K.", Dictating),
@@ -173,6 +199,9 @@ mod tests {
             // Not dictation.
             ("I bought two.", Finished),
             ("At 5.", Finished),
+            ("5.", Finished),
+            ("It's 24.", Finished),
+            ("Are you open from 9 to 5?", Finished),
             ("It cost $129.", Finished),
             ("At 10:30.", Finished),
             ("I have 1 kettle.", Finished),

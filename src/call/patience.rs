@@ -4,7 +4,7 @@
 //! caller's own pace, within bounds: who makes long pauses is given longer ones, who makes none is answered sooner.
 
 use super::completeness::{Completeness, completeness};
-use crate::audio::units::Millis;
+use crate::audio::units::{Millis, Probability};
 use crate::config::TurnConfig;
 
 /// An unfinished sentence is waited for this much longer than the hangover: (times, by).
@@ -25,6 +25,8 @@ const BEYOND_PAUSES: Millis = Millis(250);
 const PAUSE_STEP: f32 = 80.0;
 /// A transcript that takes longer than this is not waited for to decide whether a turn is over.
 const TAIL: Millis = Millis(1_500);
+/// Words heard with less confidence are no evidence that somebody has finished.
+const UNDERSTOOD: f32 = 0.5;
 /// A caller who goes on this soon after the turn was taken for ended had not finished.
 const CUT_OFF: Millis = Millis(900);
 
@@ -213,9 +215,12 @@ impl Pace {
         self.slot = Slot::of(question);
     }
 
-    /// What these words of the caller look like, after what was asked.
-    pub fn looks(&self, text: &str) -> Completeness {
-        completeness(text, self.slot == Slot::Dictated)
+    /// What these words of the caller look like, after what was asked. Words that were hardly understood finish nothing.
+    pub fn looks(&self, text: &str, confidence: Probability) -> Completeness {
+        match completeness(text, self.slot == Slot::Dictated) {
+            Completeness::Finished if confidence.get() < UNDERSTOOD => Completeness::Unclear,
+            looks => looks,
+        }
     }
 
     /// What follows from all of that.
@@ -322,11 +327,14 @@ mod tests {
         let open = pace.patience();
         pace.asked("What is your order number?");
         let dictated = pace.patience();
-        assert_eq!(pace.looks("Four."), Completeness::Dictating);
+        let sure = Probability::clamped(0.9);
+        assert_eq!(pace.looks("Four.", sure), Completeness::Dictating);
         assert!(dictated.hangover.0 > 1_100 && dictated.finished >= open.hangover, "{dictated:?}");
         pace.asked("Is that right?");
         assert!(pace.patience().finished < open.finished);
-        assert_eq!(pace.looks("Four."), Completeness::Finished);
+        assert_eq!(pace.looks("Four.", sure), Completeness::Finished);
+        assert_eq!(pace.looks("For.", Probability::clamped(0.3)), Completeness::Unfinished);
+        assert_eq!(pace.looks("Fore.", Probability::clamped(0.3)), Completeness::Unclear, "hardly understood");
     }
 
     #[test]

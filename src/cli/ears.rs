@@ -207,7 +207,8 @@ impl Ears {
                     let transcript = self.decode(&audio.pcm, audio.at, JobKind::Speculative).await?;
                     let asked_at = audio.at + SampleRate::WIDEBAND.span_of(audio.pcm.len());
                     let ready_at = asked_at + Millis::from_duration(transcript.decode);
-                    let (looks, last_voice_at) = (pace.looks(&transcript.text), audio.last_voice_at);
+                    let (looks, last_voice_at) =
+                        (pace.looks(&transcript.text, transcript.confidence()), audio.last_voice_at);
                     *pending = Some(Pending { id, ready_at, looks, transcript, last_voice_at });
                 }
                 TurnEvent::SpeechResumed { at, .. } => {

@@ -73,7 +73,10 @@ impl Actor {
             TurnEvent::WordsAwaited { id } => self.speech.promote(id, self.services.settings.stt_deadline),
             TurnEvent::SpeechResumed { at, .. } => {
                 if let Some(early) = &self.turns.early {
-                    let looks = early.result.as_ref().map(|transcript| self.pace.looks(&transcript.text));
+                    let looks = early
+                        .result
+                        .as_ref()
+                        .map(|transcript| self.pace.looks(&transcript.text, transcript.confidence()));
                     self.pace.paused_after(looks, at.saturating_sub(early.last_voice_at));
                     self.detector.set_patience(self.pace.patience());
                 }
@@ -184,7 +187,7 @@ impl Actor {
             self.turns.early = None;
             return self.heard(turn, Ok(transcript)).await;
         }
-        let looks = self.pace.looks(&transcript.text);
+        let looks = self.pace.looks(&transcript.text, transcript.confidence());
         early.result = Some(transcript.clone());
         self.caption(Speaker::Caller, transcript.text.clone(), false).await;
         self.step(CallInput::HeardEarly { turn, transcript }).await;

@@ -296,7 +296,7 @@ impl<'a> Scene<'a> {
                 self.pending = None;
                 self.heard_words(transcript);
             } else {
-                let looks = self.pace.looks(&transcript.text);
+                let looks = self.pace.looks(&transcript.text, transcript.confidence());
                 self.step(CallInput::HeardEarly { turn: self.turn, transcript });
                 let mut noticed = Vec::new();
                 self.detector.set_patience(self.pace.patience());
