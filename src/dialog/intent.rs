@@ -1,11 +1,15 @@
 //! PURE. What a caller wants, as far as rules can tell without any model: a person, a repetition, an end, a topic that
 //! belongs to people. It reads recognised speech: no case, no reliable punctuation, words a letter wrong.
 //!
+//! English is here; [`Rules`] has the same questions for the language of a call.
+//!
 //! Nothing here waits, fails or panics, whatever the text.
 
 mod lexicon;
+mod lexicons;
 mod mood;
 mod person;
+mod rules;
 mod scope;
 mod small;
 mod suspect;
@@ -15,6 +19,7 @@ mod tests;
 use super::words::clauses;
 
 pub use mood::{is_angry, is_danger, is_opening, is_unhelped};
+pub use rules::Rules;
 pub use small::{
     asks_if_human, asks_to_repeat, backchannel, forbidden_topic, keep_waiting, says_goodbye, wants_assistant,
     wants_callback, wants_message, yes_no,

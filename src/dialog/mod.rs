@@ -16,6 +16,7 @@ pub mod collect;
 pub mod history;
 pub mod intent;
 pub mod knowledge;
+pub mod language;
 pub mod minutes;
 pub mod phrases;
 pub mod prompt;
