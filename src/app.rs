@@ -175,6 +175,7 @@ impl App {
             writer: Some(engines.mind.clone()),
             outside: config.handoff.outside.clone(),
             park_limit: Duration::from_secs(config.handoff.park_limit_s.into()),
+            claims: Some(store.clone()),
         };
         let (desk, running) = desk::open(desk_settings, scribe.clone(), stop_all.clone());
         serving.spawn(running);

@@ -188,6 +188,8 @@ pub mod metric {
     pub const OFFER_SECONDS: &str = "warmline_offer_seconds";
     /// Offers that ended {result}.
     pub const OFFERS: &str = "warmline_offers_total";
+    /// Claims of callers whose offer was accepted {result}.
+    pub const CLAIMS: &str = "warmline_claims_total";
     /// Request for a person to caller and person hearing each other, seconds.
     pub const WAIT_SECONDS: &str = "warmline_wait_seconds";
     /// Conversations of callers with people, hold excluded, seconds.
@@ -257,6 +259,7 @@ pub mod metric {
         (HANDOFF_OUTCOMES, Kind::Counter, "How handoffs ended {outcome}."),
         (OFFER_SECONDS, Kind::Histogram, "Request for a person to offer on an agent's socket, seconds."),
         (OFFERS, Kind::Counter, "Offers that ended {result}."),
+        (CLAIMS, Kind::Counter, "Claims of callers whose offer was accepted {result: won, lost, alone}."),
         (WAIT_SECONDS, Kind::Histogram, "Request for a person to caller and person hearing each other, seconds."),
         (TALK_SECONDS, Kind::Histogram, "Conversations of callers with people, hold excluded, seconds."),
         (WRAP_UP_SECONDS, Kind::Histogram, "Agents' work after a conversation, seconds."),

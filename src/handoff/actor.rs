@@ -5,6 +5,7 @@
 
 mod agents;
 mod calls;
+mod claims;
 mod consulting;
 mod contacts;
 mod drafts;
@@ -13,7 +14,7 @@ mod offers;
 mod queue_news;
 mod supervising;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use tracing::info;
 pub use self::drafts::NoteWriter;
 pub use super::handle::{AgentLeg, AgentOut, DeskCensus, DeskHandle, HandoffTask, LiveAgent, LiveDesk};
 
+use self::claims::Claiming;
 use self::consulting::Parked;
 use self::contacts::Contact;
 use self::drafts::Summary;
@@ -40,6 +42,7 @@ use super::wire::{AgentState, Line, ToAgent, WrapUpDraft};
 use super::{AgentId, HandoffId, OfferId};
 use crate::call::CallId;
 use crate::call::input::HandoffNews;
+use crate::store::claims::Claims;
 use crate::store::scribe::Scribe;
 use crate::store::{HandoffRecord, OfferRecord, PartyRecord, UserRole};
 
@@ -75,6 +78,8 @@ pub struct DeskSettings {
     pub outside: BTreeMap<String, String>,
     /// How long a parked caller waits to be picked up.
     pub park_limit: Duration,
+    /// Where it is decided who has a caller when several servers share the records; none: here alone.
+    pub claims: Option<Arc<dyn Claims>>,
 }
 
 /// A desk and the future that runs it; the caller owns the task.
@@ -84,7 +89,7 @@ pub fn open(
     cancel: CancellationToken,
 ) -> (DeskHandle, impl Future<Output = ()>) {
     let (sender, inbox) = mpsc::channel(DESK_INBOX);
-    let DeskSettings { plan, dispositions, language, tells_supervised, writer, outside, park_limit } = settings;
+    let DeskSettings { plan, dispositions, language, tells_supervised, writer, outside, park_limit, claims } = settings;
     let now = Instant::now().into_std();
     let desk = Desk {
         machine: DeskMachine::new(Arc::new(plan), now, Timestamp::now(), rand::random()),
@@ -112,7 +117,8 @@ pub fn open(
         queue_news: QueueNews::default(),
         newcomers: Vec::new(),
         answers: HashMap::new(),
-        beeps: None,
+        beeps: HashSet::new(),
+        claiming: Claiming::new(claims),
     };
     (DeskHandle { inbox: sender }, desk.run(inbox, cancel))
 }
@@ -136,6 +142,8 @@ struct LiveTask {
     suspended: bool,
     /// What the caller was told of the queue last.
     told: String,
+    /// How often somebody took the caller, as far as this desk knows.
+    taken: u32,
 }
 
 /// What an agent in wrap-up is still told about the call, should their page be loaded anew.
@@ -179,8 +187,9 @@ struct Desk {
     queue_news: QueueNews,
     /// When offers are answered by themselves.
     answers: HashMap<OfferId, Instant>,
-    /// Whose offer was answered by itself just now.
-    beeps: Option<AgentId>,
+    /// Whose offer is being answered by itself.
+    beeps: HashSet<AgentId>,
+    claiming: Claiming,
     /// Their clients have not been told yet how many wait.
     newcomers: Vec<AgentId>,
 }
@@ -204,6 +213,7 @@ impl Desk {
                         self.summarised(summary);
                     }
                 }
+                Some(answer) = self.claiming.next() => self.claimed(answer, &mut actions),
                 _ = keep.tick() => self.keep_stands(),
                 () = until(self.queue_news.due()) => {}
                 () = until(deadline) => {
@@ -296,7 +306,12 @@ impl Desk {
                     let answers = answers.map(|at| self.machine.instant(at).into());
                     self.offer(offer, handoff, agent, until, answers);
                 }
-                DeskAction::AnsweredByItself(agent, offer) => self.answered_by_itself(agent, offer),
+                DeskAction::AnsweredByItself(agent, offer) => {
+                    self.answered_by_itself(&agent, offer);
+                    let mut more = Vec::new();
+                    self.accept(agent, offer, &mut more);
+                    self.perform(more);
+                }
                 DeskAction::OfferEnded { offer, handoff, agent, result } => {
                     self.offer_ended(offer, handoff, agent, result)
                 }

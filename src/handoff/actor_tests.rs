@@ -1,5 +1,7 @@
 //! The desk as its clients see it: what arrives on a socket, in order.
 
+#[path = "actor_claims_tests.rs"]
+mod claims;
 #[path = "actor_pace_tests.rs"]
 mod pace;
 
@@ -47,7 +49,11 @@ impl Office {
     }
 
     async fn unwritten(plan: Plan) -> Self {
-        let store = SqliteStore::in_memory().await.expect("opens");
+        Self::deciding(plan, SqliteStore::in_memory().await.expect("opens"), None)
+    }
+
+    /// Where `claims` decide whose a caller is.
+    fn deciding(plan: Plan, store: SqliteStore, claims: Option<Arc<dyn Claims>>) -> Self {
         let (scribe, writing) = scribe::open(Arc::new(store.clone()));
         let dispositions = vec!["sold".to_owned(), "lost".to_owned()];
         let settings = DeskSettings {
@@ -55,6 +61,7 @@ impl Office {
             dispositions,
             language: "en".to_owned(),
             tells_supervised: true,
+            claims,
             ..DeskSettings::default()
         };
         let (desk, running) = open(settings, scribe.clone(), CancellationToken::new());
@@ -81,6 +88,11 @@ impl Office {
 
     /// A caller wants a person.
     async fn caller(&self) -> (HandoffId, mpsc::Receiver<CallCommand>) {
+        let id = HandoffId::generate();
+        (id, self.caller_called(id).await)
+    }
+
+    async fn caller_called(&self, id: HandoffId) -> mpsc::Receiver<CallCommand> {
         let (commands, inbox) = mpsc::channel(16);
         let line = Line {
             seq: 0,
@@ -91,7 +103,7 @@ impl Office {
             is_final: true,
         };
         let task = HandoffTask {
-            id: HandoffId::generate(),
+            id,
             call: CallId::generate(),
             reason: HandoffReason::CallerAsked,
             summary: Vec::new(),
@@ -105,12 +117,11 @@ impl Office {
             lines: vec![line],
             commands,
         };
-        let id = task.id;
         self.calls.lock().await.insert(id, task.call);
         // As a call's actor does: what belongs to a call is written after it.
         self.scribe.put(Record::Call(call_record(task.call)));
         self.desk.request(task).await;
-        (id, inbox)
+        inbox
     }
 
     /// The records, once all is written.

@@ -204,7 +204,7 @@ fn between(from: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(from)).unwrap_or_default()
 }
 
-fn ms(span: Duration) -> u64 {
+pub(super) fn ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -399,7 +399,7 @@ pub fn by_agent(period: &Period, span: Span, limits: &Limits) -> BTreeMap<AgentI
 }
 
 /// Wishes that went on in other records.
-struct Continued<'a> {
+pub(super) struct Continued<'a> {
     /// By the record they go on with.
     later: HashMap<HandoffId, &'a HandoffRecord>,
     /// By their own id, what they go on with.
@@ -407,7 +407,7 @@ struct Continued<'a> {
 }
 
 impl<'a> Continued<'a> {
-    fn of(handoffs: &'a [HandoffRecord]) -> Self {
+    pub fn of(handoffs: &'a [HandoffRecord]) -> Self {
         let with = |one: &'a HandoffRecord| one.continues.map(|before| (before, one));
         let later: HashMap<_, _> = handoffs.iter().filter_map(with).collect();
         let before = later.iter().map(|(before, one)| (one.id, *before)).collect();
@@ -415,14 +415,14 @@ impl<'a> Continued<'a> {
     }
 
     /// The record in which a wish began. Bounded: records that name each other in a circle are of nobody's making.
-    fn first(&self, of: HandoffId) -> HandoffId {
+    pub fn first(&self, of: HandoffId) -> HandoffId {
         (0..self.before.len())
             .try_fold(of, |id, _| self.before.get(&id).copied().ok_or(id))
             .unwrap_or_else(|first| first)
     }
 
     /// A wish from its beginning to its end.
-    fn whole(&self, first: &HandoffRecord) -> HandoffRecord {
+    pub fn whole(&self, first: &HandoffRecord) -> HandoffRecord {
         let mut whole = first.clone();
         let mut id = first.id;
         for _ in 0..self.later.len() {
@@ -446,7 +446,7 @@ fn by_wish<'a>(contacts: &'a [ContactRecord], continued: &Continued<'_>) -> Hash
 }
 
 /// No sound came: it was none.
-fn failed(talk: &ContactRecord) -> bool {
+pub(super) fn failed(talk: &ContactRecord) -> bool {
     talk.ended_by == Some(CallEnd::NoSound)
 }
 
@@ -538,7 +538,7 @@ fn offer_figures(offers: &[&OfferRecord], broken: u32) -> OfferFigures {
 }
 
 /// Each agent's time within the span.
-fn times(ledger: &[LedgerRecord], span: Span) -> BTreeMap<&AgentId, AgentTimes> {
+pub(super) fn times(ledger: &[LedgerRecord], span: Span) -> BTreeMap<&AgentId, AgentTimes> {
     let mut all: BTreeMap<&AgentId, AgentTimes> = BTreeMap::new();
     for entry in ledger {
         let length = span.overlap(entry.began_at, entry.ended_at);
@@ -559,7 +559,7 @@ fn times(ledger: &[LedgerRecord], span: Span) -> BTreeMap<&AgentId, AgentTimes> 
     all
 }
 
-fn time_figures<'a>(people: impl Iterator<Item = &'a AgentTimes>) -> TimeFigures {
+pub(super) fn time_figures<'a>(people: impl Iterator<Item = &'a AgentTimes>) -> TimeFigures {
     let (mut all, mut agents) = (AgentTimes::default(), 0);
     for one in people {
         agents += 1;

@@ -1,9 +1,10 @@
-//! Giving a live call to a person. PURE: [`machine`], [`consults`], [`routing`], [`measures`], [`intervals`],
+//! Giving a live call to a person. PURE: [`machine`], [`consults`], [`routing`], [`measures`], [`intervals`], [`fairness`],
 //! [`callback`], [`shifts`], [`phone`], [`sim`], [`wire`]. RUNTIME: [`actor`], [`handle`].
 
 pub mod actor;
 pub mod callback;
 pub mod consults;
+pub mod fairness;
 pub mod handle;
 pub mod intervals;
 pub mod machine;

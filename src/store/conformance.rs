@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::claims::Claim;
 use super::{
     AgentDay, AuditRecord, CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, CallbackRecord, CommentRecord,
     ContactRecord, EntryUse, HandoffOutcome, HandoffRecord, HoursRecord, KeyRecord, LedgerRecord, MAX_LIMIT,
@@ -45,6 +46,7 @@ pub(crate) async fn run(store: &dyn Store) {
     callbacks_are_found_until_they_are_over(store).await;
     shifts_are_promised_and_called_off_once(store).await;
     what_agents_do_is_taken_once(store).await;
+    one_of_many_takes_a_thing(store).await;
 }
 
 /// Whole microseconds: that is what databases keep.
@@ -910,4 +912,21 @@ async fn what_agents_do_is_taken_once(store: &dyn Store) {
     }
     assert_eq!(store.take_stands().await.expect("taken"), [stand("ann", 300_040), stand("ben", 300_010)]);
     assert!(store.take_stands().await.expect("taken").is_empty());
+}
+
+async fn one_of_many_takes_a_thing(store: &dyn Store) {
+    let (what, other) = (Uuid::from_u128(81), Uuid::from_u128(82));
+    let by: Vec<Uuid> = (1..=20).map(Uuid::from_u128).collect();
+    let claims = futures::future::join_all(by.iter().map(|by| store.claim(what, 0, *by))).await;
+    let answers: Vec<Claim> = claims.into_iter().map(|claim| claim.expect("decided")).collect();
+    let won: Vec<usize> = (0..by.len()).filter(|at| answers[*at] == Claim::Won(1)).collect();
+    let [winner] = won[..] else { panic!("one winner: {answers:?}") };
+    assert!(answers.iter().enumerate().all(|(at, answer)| at == winner || *answer == Claim::Lost(1)), "{answers:?}");
+
+    assert_eq!(store.claim(what, 0, by[winner]).await.expect("decided"), Claim::Won(1), "asked again: the same answer");
+    let later = Uuid::from_u128(99);
+    assert_eq!(store.claim(what, 0, later).await.expect("decided"), Claim::Lost(1), "knows of nothing");
+    assert_eq!(store.claim(what, 1, later).await.expect("decided"), Claim::Won(2), "knows that it was taken once");
+    assert_eq!(store.claim(what, 1, by[winner]).await.expect("decided"), Claim::Lost(2));
+    assert_eq!(store.claim(other, 0, later).await.expect("decided"), Claim::Won(1), "another thing");
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::claims::Claims;
 use crate::call::CallId;
 use crate::handoff::callback::CallbackEnd;
 use crate::handoff::routing::plan::PaidClass;
@@ -16,6 +17,7 @@ use crate::judgment::decision::Decision;
 use crate::telemetry::{Pii, Secret};
 use crate::telephony::protocol::Speaker;
 
+pub mod claims;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod scribe;
@@ -62,7 +64,7 @@ impl StoreError {
 
 /// Durable records. Writes are idempotent by id, so that a retry after a lost answer does no harm.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Claims + Send + Sync {
     /// Inserts a call, or replaces the record with the same id.
     async fn put_call(&self, call: &CallRecord) -> Result<(), StoreError>;
     /// Inserts a turn, or replaces the one with the same call and `seq`.

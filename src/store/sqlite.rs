@@ -3,6 +3,7 @@
 //! Writers of the same file wait for each other (`warmline user add` beside a running server). A wait that SQLite gives
 //! up is repeated here, so that a busy moment costs no record.
 
+mod claims;
 mod hours;
 mod keys;
 mod queues;
@@ -44,6 +45,8 @@ const CONNECTIONS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a query waits for a free connection before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long another server may take to make the tables.
+const MIGRATED_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Times a write is tried when the database stays busy.
 const ATTEMPTS: u32 = 4;
 
@@ -71,7 +74,11 @@ impl SqliteStore {
         let pool =
             open_file(&file, BUSY_TIMEOUT).await.map_err(|error| failed(format!("{}: {error}", file.display())))?;
         let store = Self { pool };
-        store.migrate().await.map_err(|error| failed(format!("{}: {error}", file.display())))?;
+        if store.migrate().await.is_err() {
+            // Another server that starts just now makes the same tables; SQLite has no lock for that.
+            tokio::time::sleep(MIGRATED_ELSEWHERE).await;
+            store.migrate().await.map_err(|error| failed(format!("{}: {error}", file.display())))?;
+        }
         Ok(store)
     }
 
@@ -757,6 +764,7 @@ impl Store for SqliteStore {
     }
 
     async fn close_orphans(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.forget_claims(now).await?;
         let now = micros(now);
         let close = || async move {
             let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;

@@ -44,6 +44,10 @@ impl Actor {
             self.pressed(digit).await;
         }
         let at = self.place(now, frame.at);
+        if self.bridged && !self.echo.may_return(at) {
+            // An announcement to both may have made it anew.
+            self.echo.rest();
+        }
         let echo = self.echo.heard(at, &frame.pcm);
         if let Some(without) = echo.without {
             frame.pcm = without.into();

@@ -70,23 +70,26 @@ impl Caller {
             .map_err(|error| CliError::usage(explain(&error), "Check `dialog.prompts_dir`."))?;
         let caller = Self { model, template, company: dialog.company.clone() };
         // A prompt that can't be rendered is told of before the first call.
-        match caller.system(&Part::default()) {
+        match caller.system(&Part::default(), true) {
             Ok(_) => Ok(caller),
             Err(reason) => Err(CliError::usage(reason, "Check `dialog.prompts_dir`.")),
         }
     }
 
-    fn system(&self, part: &Part) -> Result<String, String> {
+    /// A model that may hang up before it has said anything does so, if it is small.
+    fn system(&self, part: &Part, spoke: bool) -> Result<String, String> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let manner = MANNERS[(part.seed % MANNERS.len() as u64) as usize];
         let (company, goal) = (self.company.as_str(), part.goal.as_str());
-        environment.render_str(&self.template, context! { company, goal, manner }).map_err(|error| explain(&error))
+        environment
+            .render_str(&self.template, context! { company, goal, manner, spoke })
+            .map_err(|error| explain(&error))
     }
 
     /// What the caller of `part` does after `heard`: what they heard first, then their own words and what they heard, in turn.
     pub async fn next(&self, part: &Part, heard: &[String]) -> Result<Move, String> {
-        let mut messages = vec![ChatMessage { role: Role::System, content: self.system(part)? }];
+        let mut messages = vec![ChatMessage { role: Role::System, content: self.system(part, heard.len() > 1)? }];
         // To the model the assistant is its user.
         let roles = [Role::User, Role::Assistant].into_iter().cycle();
         messages.extend(roles.zip(heard).map(|(role, content)| ChatMessage { role, content: content.clone() }));
@@ -190,6 +193,7 @@ mod tests {
         assert!(text(first, 0).contains("Find out what delivery costs.") && text(first, 0).contains(MANNERS[3]));
         assert_eq!((&first["seed"], &first["messages"][1]["role"]), (&json!(3), &json!("user")));
         assert!(text(first, 1).contains("Larkfield"), "the greeting was heard: {first}");
+        assert!(!text(first, 0).contains("BYE") && text(second, 0).contains("BYE"), "nobody hangs up unheard");
         assert_eq!(
             (&second["messages"][2]["role"], text(second, 2)),
             (&json!("assistant"), "How much is delivery?".to_owned())

@@ -87,7 +87,7 @@ impl Desk {
                 self.tell(&agent, ToAgent::AutoAnswer { on });
             }
             FromAgent::ExtendWrapUp => self.step(DeskInput::WrapUpExtended(agent), actions),
-            FromAgent::Accept { offer_id } => self.step(DeskInput::Accepted(agent, offer_id), actions),
+            FromAgent::Accept { offer_id } => self.accept(agent, offer_id, actions),
             FromAgent::Reject { offer_id, reason } => {
                 if let Some(offer) = self.offers.get_mut(&offer_id) {
                     offer.reason = reason.map(|text| text.chars().take(500).collect());

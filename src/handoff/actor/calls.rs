@@ -30,6 +30,7 @@ impl Desk {
             metrics::counter!(metric::HANDOFFS, "reason" => task.reason.as_str()).increment(1);
         }
         info!(handoff.id = %id.0, reason = task.reason.as_str(), "A caller wants a person");
+        let taken = known.as_ref().map_or(0, |known| known.taken);
         let record = match known {
             Some(known) => known.record,
             None => HandoffRecord {
@@ -71,6 +72,7 @@ impl Desk {
                 bridged: false,
                 suspended: false,
                 told: String::new(),
+                taken,
             },
         );
         let taker = self.calls.get_mut(&call).and_then(|known| known.taker.take());

@@ -90,6 +90,9 @@ impl Desk {
         {
             live.agent = None;
         }
+        if result != OfferResult::Accepted {
+            self.beeps.remove(&agent);
+        }
         self.tell(&agent, ToAgent::OfferEnded { offer_id: offer, result });
     }
 
@@ -110,16 +113,16 @@ impl Desk {
     }
 
     /// Queue and agent agreed: the caller is theirs, as if they had pressed the button.
-    pub(super) fn answered_by_itself(&mut self, agent: AgentId, offer: OfferId) {
+    pub(super) fn answered_by_itself(&mut self, agent: &AgentId, offer: OfferId) {
         if let Some(record) = self.offers.get_mut(&offer) {
             record.reason = Some(BY_ITSELF.to_owned());
         }
-        self.beeps = Some(agent);
+        self.beeps.insert(agent.clone());
     }
 
     /// Whose offer was answered by itself hears that somebody comes, before anybody does: the assistant announces them first.
     pub(super) fn beep_first(&mut self, agent: &AgentId, leg: Option<&AgentLeg>) {
-        let Some(leg) = leg.filter(|_| self.beeps.take().as_ref() == Some(agent)) else { return };
+        let Some(leg) = leg.filter(|_| self.beeps.remove(agent)) else { return };
         let samples = SampleRate::WIDEBAND.samples_in(Millis::FRAME);
         for pcm in hold::beep().chunks(samples) {
             let mut pcm = pcm.to_vec();

@@ -15,6 +15,9 @@ pub enum Event {
     Requested(HandoffId, Facts),
     /// The caller is no longer in line.
     Left(HandoffId, Left),
+    /// Somebody at another server that shares the records has taken the caller: nobody is asked any more here, unless no
+    /// connection comes of it.
+    TakenElsewhere(HandoffId),
     /// Agent and caller hear each other.
     MediaUp(HandoffId),
     /// They do not, after the agent accepted.
@@ -157,7 +160,7 @@ pub enum Decision {
         /// Answered by itself then, if nothing happens before.
         answers: Option<Moment>,
     },
-    /// This offer is answered by itself, as queue and agent agreed; what follows is as after an accept.
+    /// The moment has come at which this offer answers itself, as queue and agent agreed: say [`Event::Accepted`].
     AnsweredByItself(AgentId, OfferId),
     /// An offer is over.
     OfferEnded {

@@ -36,6 +36,11 @@ impl SkillNames {
         })
     }
 
+    /// All there are.
+    pub fn numbers(&self) -> std::ops::Range<usize> {
+        0..self.0.len()
+    }
+
     /// The name of a number.
     pub fn name(&self, number: usize) -> &str {
         self.0.get(number).map_or("?", String::as_str)
@@ -94,6 +99,11 @@ impl Needs {
     pub fn proficiency(&self, levels: &Levels) -> u32 {
         let best = |line: &Vec<Part>| line.iter().map(|part| u32::from(levels.get(part.skill))).max().unwrap_or(0);
         self.0.iter().map(best).sum()
+    }
+
+    /// Skills that are asked for.
+    pub fn skills(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().flatten().filter(|part| part.least > 0).map(|part| part.skill)
     }
 
     /// Whether nothing is asked.

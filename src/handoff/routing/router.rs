@@ -18,6 +18,8 @@ use crate::telemetry::Pii;
 
 /// Callers who hung up whose place is remembered.
 const ABANDONED_KEPT: usize = 1_000;
+/// How long whoever took a caller at another server may need to connect, where the plan has no limit.
+const CONNECT_ELSEWHERE: Duration = Duration::from_secs(15);
 
 /// In line: what routing and telling places go through, from the first to the last.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,7 @@ impl Router {
         match event {
             Event::Requested(handoff, facts) => self.requested(now, handoff, facts, out),
             Event::Left(handoff, how) => self.left(now, handoff, how, out),
+            Event::TakenElsewhere(handoff) => self.taken_elsewhere(now, handoff, out),
             Event::MediaUp(handoff) => self.media_up(now, handoff),
             Event::FailedConnect(handoff, cause) => self.failed_connect(now, handoff, cause, out),
             Event::Ended(handoff, reason) => self.ended(now, handoff, reason, out),
@@ -344,7 +347,7 @@ impl Router {
                     self.remember_place(now, slot);
                 }
             }
-            TaskState::Aside(_) | TaskState::Parked { .. } => {}
+            TaskState::Aside(_) | TaskState::Parked { .. } | TaskState::Elsewhere { .. } => {}
         }
         self.leave_line(slot);
         if how == Left::ForNow {
@@ -353,6 +356,15 @@ impl Router {
         } else {
             self.forget(slot);
         }
+    }
+
+    fn taken_elsewhere(&mut self, now: Moment, handoff: HandoffId, out: &mut Vec<Decision>) {
+        let Some(slot) = self.slot(handoff).filter(|slot| self.task(*slot).is_waiting()) else { return };
+        self.cancel_offers(now, slot, OfferResult::Rescinded, out);
+        self.leave_line(slot);
+        let until = now + self.plan.rules.connect.unwrap_or(CONNECT_ELSEWHERE);
+        self.task_mut(slot).enter(TaskState::Elsewhere { until });
+        self.touch_task(now, slot);
     }
 
     fn remember_place(&mut self, now: Moment, slot: u32) {
@@ -461,21 +473,22 @@ impl Router {
         match task.state.clone() {
             TaskState::Reserved => {
                 let by_itself = |pending: &&super::task::Pending| pending.answers.is_some_and(|at| now >= at);
-                if let Some(pending) = task.offers.iter().find(by_itself).copied() {
-                    let agent = self.agents[pending.agent as usize].id.clone();
-                    out.push(Decision::AnsweredByItself(agent.clone(), pending.offer));
-                    return self.accepted(now, agent, pending.offer, out);
-                }
+                let answering: Vec<_> = task.offers.iter().filter(by_itself).copied().collect();
+                task.offers.iter_mut().for_each(|one| one.answers = one.answers.filter(|at| now < *at));
                 let over: Vec<_> = task.offers.iter().filter(|pending| now >= pending.until).copied().collect();
                 for pending in over {
                     self.offer_over(now, slot, pending, OfferResult::Timeout, out);
+                }
+                for pending in answering {
+                    let agent = self.agents[pending.agent as usize].id.clone();
+                    out.push(Decision::AnsweredByItself(agent, pending.offer));
                 }
             }
             TaskState::Assigned { connected: false, .. } => {
                 let handoff = task.handoff;
                 self.failed_connect(now, handoff, Cause::System, out);
             }
-            TaskState::Parked { until, .. } if now >= until => {
+            TaskState::Parked { until, .. } | TaskState::Elsewhere { until } if now >= until => {
                 let handoff = task.handoff;
                 self.back_to_the_head(now, slot);
                 out.push(Decision::Requeued(handoff));
@@ -542,7 +555,9 @@ impl Router {
                 task.offers.iter().map(|one| one.answers.map_or(one.until, |answers| answers.min(one.until))).min()
             }
             TaskState::Assigned { at, connected: false, .. } => self.plan.rules.connect.map(|limit| at + limit),
-            TaskState::AgentLost { until, .. } | TaskState::Parked { until, .. } => Some(until),
+            TaskState::AgentLost { until, .. } | TaskState::Parked { until, .. } | TaskState::Elsewhere { until } => {
+                Some(until)
+            }
             TaskState::Assigned { .. } | TaskState::Aside(_) => None,
         }
     }

@@ -58,8 +58,16 @@ impl Desk {
         let mut out = Vec::new();
         while let Some(at) = self.router.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
+            let before = out.len();
             self.router.handle_timeout(self.now, &mut out);
             self.check();
+            let answered = out[before..].iter().filter_map(|one| match one {
+                Decision::AnsweredByItself(agent, offer) => Some(Event::Accepted(agent.clone(), *offer)),
+                _ => None,
+            });
+            for accepted in answered.collect::<Vec<_>>() {
+                out.extend(self.step(accepted));
+            }
         }
         self.now = end;
         out

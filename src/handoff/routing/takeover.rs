@@ -46,7 +46,7 @@ impl Router {
             TaskState::Assigned { agent: other, .. } | TaskState::AgentLost { agent: other, .. } => {
                 self.contact_ended(now, other, handoff, CallEnd::TakenOver, out);
             }
-            TaskState::Aside(_) | TaskState::Parked { .. } => {}
+            TaskState::Aside(_) | TaskState::Parked { .. } | TaskState::Elsewhere { .. } => {}
         }
         self.leave_line(slot);
         self.task_mut(slot).enter(TaskState::Assigned { agent: number, at: now, connected: false });

@@ -60,6 +60,8 @@ pub(super) enum TaskState {
     AgentLost { agent: u32, until: Moment, connected: bool },
     /// Set aside by an agent, for colleagues to pick up until then.
     Parked { by: u32, until: Moment },
+    /// Somebody at another server that shares the records took the caller, and connects until then.
+    Elsewhere { until: Moment },
     /// Not in line at the moment: the last step is over, or the caller does something else.
     Aside(Option<Exit>),
 }

@@ -51,6 +51,10 @@ impl Router {
                 self.agents[by as usize].name,
                 span(until.since(now))
             ),
+            TaskState::Elsewhere { until } => format!(
+                "Taken by somebody at another server, who has {} to connect; then the caller goes first.",
+                span(until.since(now))
+            ),
             TaskState::Aside(None) => "Not in line for the moment; the place is kept.".to_owned(),
         })
     }

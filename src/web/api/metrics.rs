@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::handoff::AgentId;
 use crate::handoff::actor::{DeskHandle, LiveAgent, LiveDesk};
+use crate::handoff::fairness::{SkillFairness, by_skill};
 use crate::handoff::intervals::{AgentFigures, Figures, Limits, Span, by_agent, figures};
 use crate::handoff::routing::plan::PaidClass;
 use crate::handoff::wire::AgentState;
@@ -24,6 +25,7 @@ use crate::web::router::AppState;
 pub(crate) const WINDOW: SignedDuration = SignedDuration::from_mins(30);
 /// Intervals one answer has at most.
 const MAX_INTERVALS: i64 = 400;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Within this a caller should be answered, where no queue says otherwise.
 pub(crate) const SERVICE_LEVEL: Duration = Duration::from_secs(20);
 
@@ -89,6 +91,19 @@ pub(super) struct Interval {
     until: Timestamp,
     /// The numbers.
     figures: Figures,
+}
+
+/// A span with how fair it was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct FairSpan {
+    /// From.
+    #[schema(value_type = String, format = "date-time")]
+    from: Timestamp,
+    /// Until before.
+    #[schema(value_type = String, format = "date-time")]
+    until: Timestamp,
+    /// By skill.
+    skills: Vec<SkillFairness>,
 }
 
 /// An agent with their numbers.
@@ -194,6 +209,38 @@ pub(super) async fn agents(
     let period = so_far(state.store.as_ref(), &state.desk, span, now).await?;
     let all = by_agent(&period, span, &limits(which.service_level_s, now));
     Ok(Json(all.into_iter().map(|(agent_id, figures)| OfAgent { agent_id, figures }).collect()))
+}
+
+/// How evenly offers, hard calls and waiting fell on those who can do the same work: by skill, and by day unless told otherwise.
+/// Skills and queues are those of the plan in force; `queue` and `service_level_s` do not matter.
+#[utoipa::path(
+    get, path = "/api/v1/metrics/fairness", tag = "metrics", operation_id = "metrics_fairness",
+    params(Which),
+    responses(
+        (status = 200, description = "The spans, the oldest first", body = Vec<FairSpan>),
+        (status = 401, description = "Not signed in", body = Problem),
+        (status = 403, description = "Not a supervisor", body = Problem),
+    ),
+    security(("session" = []), ("token" = [])),
+    extensions(("x-least-role" = json!("supervisor"))),
+)]
+pub(super) async fn fairness(
+    State(state): State<Arc<AppState>>,
+    _: Require<Supervisor>,
+    Query(which): Query<Which>,
+) -> Result<Json<Vec<FairSpan>>, ApiError> {
+    let now = Timestamp::now();
+    let span = which.span(now);
+    let period = so_far(state.store.as_ref(), &state.desk, span, now).await?;
+    let names = state.store.list_users().await?.into_iter().map(|user| (user.id, user.name)).collect();
+    let plan = state.live_plan.plan();
+    let every = which.every_s.map_or(DAY, |_| which.every(span));
+    let fair = |piece: Span| FairSpan {
+        from: piece.from,
+        until: piece.until,
+        skills: by_skill(&period, piece, &plan, &names),
+    };
+    Ok(Json(span.pieces(every).into_iter().take(MAX_INTERVALS as usize).map(fair).collect()))
 }
 
 impl Which {

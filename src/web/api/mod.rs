@@ -110,6 +110,7 @@ fn documented() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(metrics::live))
         .routes(routes!(metrics::intervals))
         .routes(routes!(metrics::agents))
+        .routes(routes!(metrics::fairness))
         .routes(routes!(status::status))
         .routes(routes!(status::widget))
 }

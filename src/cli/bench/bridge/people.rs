@@ -16,7 +16,7 @@ use super::probe::{Ear, PROBES, Sent, Voice};
 use super::serve::SECRET;
 use super::{Measured, People};
 use crate::audio::units::Millis;
-use crate::cli::bench::percentile;
+use crate::cli::bench::{percentile, small_reads};
 use crate::cli::call::dialect::{Announced, Dialect, Incoming, announce};
 use crate::cli::call::player::Dial;
 use crate::cli::{CliError, say};
@@ -228,7 +228,8 @@ impl Agent {
         let mut request = url.into_client_request().map_err(|error| error.to_string())?;
         let token = format!("Bearer {}", self.token.expose());
         request.headers_mut().insert("authorization", token.parse().map_err(|_| "a token that is no header")?);
-        let (socket, _) = connect_async_with_config(request, None, true).await.map_err(|error| error.to_string())?;
+        let (socket, _) =
+            connect_async_with_config(request, Some(small_reads()), true).await.map_err(|error| error.to_string())?;
         Ok(socket)
     }
 }
@@ -242,7 +243,8 @@ async fn send(socket: &mut Socket, message: &FromAgent) -> Result<(), String> {
 async fn call(dial: Dial, begin: Instant, probe: Option<usize>, shared: Arc<Shared>) -> Result<Came, String> {
     sleep_until(begin).await;
     let Announced { request, mut dialect, .. } = announce(&dial).await.map_err(|error| error.to_string())?;
-    let (mut socket, _) = connect_async_with_config(request, None, true).await.map_err(|error| error.to_string())?;
+    let (mut socket, _) =
+        connect_async_with_config(request, Some(small_reads()), true).await.map_err(|error| error.to_string())?;
     for message in dialect.hello() {
         socket.send(message).await.map_err(|error| error.to_string())?;
     }

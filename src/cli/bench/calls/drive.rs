@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::super::percentile;
+use super::super::{percentile, small_reads};
 use super::echo::SECRET;
 use super::{Measured, Metric};
 use crate::audio::units::{Millis, SampleRate};
@@ -73,7 +73,8 @@ async fn call(
 ) -> Result<OneCall, String> {
     tokio::time::sleep_until(begin).await;
     let Announced { request, mut dialect, .. } = announce(&dial).await.map_err(|error| error.to_string())?;
-    let (mut socket, _) = connect_async_with_config(request, None, true).await.map_err(|error| error.to_string())?;
+    let (mut socket, _) =
+        connect_async_with_config(request, Some(small_reads()), true).await.map_err(|error| error.to_string())?;
     for message in dialect.hello() {
         socket.send(message).await.map_err(|error| error.to_string())?;
     }
