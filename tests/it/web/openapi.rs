@@ -140,6 +140,7 @@ async fn the_document_lists_every_route() {
         "mean_scores",
         "make_key",
         "metrics_agents",
+        "metrics_fairness",
         "metrics_intervals",
         "metrics_live",
         "my_day",
