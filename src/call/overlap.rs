@@ -22,8 +22,13 @@ const DUCK_ABOVE_NOISE_DB: f32 = 15.0;
 const DUCK_LEVEL_DB: f32 = -52.0;
 /// Silence that ends a sound.
 const GAP: Millis = Millis(200);
+/// A sound goes on over less: the lips close for a "p".
+const DIP: Millis = Millis(60);
 /// Without any voice in it a sound ends sooner.
 const GAP_VOICELESS: Millis = Millis(100);
+/// A sound of that length pauses us as well, once this share of it was voice, by the detector: it is late, and takes an "s" for
+/// noise.
+const SOUNDING: u32 = 2;
 /// So many times the voice that pauses us is meant, whatever its words: a slow "mm-hm" is as long as four.
 const MEANT: u32 = 6;
 
@@ -70,9 +75,12 @@ pub struct Overlap {
 /// A sound over playback.
 #[derive(Debug, Default)]
 struct Sound {
-    /// Since the last voice.
+    /// Since the last voice, and since anything as loud as one.
     silent: Millis,
+    quiet: Millis,
     voiced: Millis,
+    /// Voice, and what was as loud, without a pause up to now.
+    sounding: Millis,
     step: Step,
 }
 
@@ -121,9 +129,9 @@ impl Overlap {
     }
 
     fn judge(&mut self, blocks: &[Block], voice: f32, is_echo: bool, events: &mut Vec<OverlapEvent>) {
+        let level = blocks.iter().map(|block| block.level).fold(SILENCE_DB, f32::max);
+        let loud = !is_echo && level > DUCK_LEVEL_DB && level > self.floor.level() + DUCK_ABOVE_NOISE_DB;
         if self.sound.is_none() {
-            let level = blocks.iter().map(|block| block.level).fold(SILENCE_DB, f32::max);
-            let loud = level > DUCK_LEVEL_DB && level > self.floor.level() + DUCK_ABOVE_NOISE_DB;
             if is_echo || !(voice >= DUCK_VOICE || loud) {
                 return;
             }
@@ -134,13 +142,13 @@ impl Overlap {
         // A voice that goes on may be weaker than one that begins.
         let goes_on = sound.voiced > Millis::ZERO && sound.silent == Millis::ZERO;
         let voiced = voice >= if goes_on { DUCK_VOICE.min(self.rules.voice) } else { self.rules.voice };
-        sound.add(Millis(blocks.len() as u32 * BLOCK.0), voiced);
+        sound.add(Millis(blocks.len() as u32 * BLOCK.0), voiced, loud);
         match sound.step {
             Step::Ducked if sound.is_over() => {
                 self.sound = None;
                 events.push(OverlapEvent::Resume);
             }
-            Step::Ducked if sound.voiced >= self.rules.pause && sound.silent == Millis::ZERO => {
+            Step::Ducked if sound.pauses(self.rules.pause) => {
                 sound.step = Step::Paused;
                 events.push(OverlapEvent::Pause);
             }
@@ -154,7 +162,16 @@ impl Overlap {
 }
 
 impl Sound {
-    fn add(&mut self, span: Millis, voice: bool) {
+    fn add(&mut self, span: Millis, voice: bool, loud: bool) {
+        if voice || loud {
+            self.quiet = Millis::ZERO;
+            self.sounding = self.sounding + span;
+        } else {
+            self.quiet = self.quiet + span;
+            if self.quiet > DIP {
+                self.sounding = Millis::ZERO;
+            }
+        }
         if voice {
             self.silent = Millis::ZERO;
             self.voiced = self.voiced + span;
@@ -163,8 +180,14 @@ impl Sound {
         }
     }
 
+    /// So much voice, or so much sound of which enough was voice, and it goes on.
+    fn pauses(&self, span: Millis) -> bool {
+        let enough = self.voiced >= span || self.sounding >= span && self.voiced.0 >= span.0 / SOUNDING;
+        enough && self.silent == Millis::ZERO
+    }
+
     fn is_over(&self) -> bool {
-        self.silent >= if self.voiced == Millis::ZERO { GAP_VOICELESS } else { GAP }
+        self.quiet >= if self.voiced == Millis::ZERO { GAP_VOICELESS } else { GAP }
     }
 }
 

@@ -55,6 +55,21 @@ fn a_voice_ducks_at_once_pauses_us_soon_and_stops_us_when_it_goes_on() {
 }
 
 #[test]
+fn a_voice_noticed_late_pauses_us_as_soon_as_one_noticed_at_once() {
+    let events = |late: usize, sound: Vec<i16>| {
+        let mut line = Line::new();
+        let mut events = line.hear(&sound[..16 * late], 0.1, true);
+        events
+            .extend(line.hear(&sound[16 * late..], 0.9, true).into_iter().map(|(at, event)| (at + late as u32, event)));
+        events.into_iter().find(|(_, event)| *event == OverlapEvent::Pause).map(|(at, _)| at)
+    };
+    assert_eq!(events(120, voice(1_000)), Some(320), "what was loud before belongs to it");
+    assert_eq!(events(240, voice(1_000)), Some(400), "but half of it must be voice");
+    let cough = [voice(200), vec![0; 16 * 120], voice(400)].concat();
+    assert_eq!(events(320, cough), Some(640), "and nothing before a pause counts");
+}
+
+#[test]
 fn what_paused_us_is_not_forgotten_until_it_is_settled() {
     let mut line = Line::new();
     line.hear(&voice(400), 0.9, true);
