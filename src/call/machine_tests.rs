@@ -379,7 +379,7 @@ fn a_slow_answer_is_announced_once_and_still_comes() {
 
 #[test]
 fn a_noise_that_stopped_us_is_followed_by_what_was_cut() {
-    for (noise, logprob) in [("", -0.1), ("mm-hm", -0.1), ("I have.", -1.5)] {
+    for (noise, logprob) in [("", -0.1), ("mm-hm", -0.1), ("I have.", -1.5), ("Thor.", -0.5)] {
         let mut call = Call::greeted();
         call.caller_says("what about delivery");
         call.answered("Delivery takes two days.");
@@ -391,6 +391,23 @@ fn a_noise_that_stopped_us_is_followed_by_what_was_cut() {
         let actions = call.step(CallInput::Heard { turn, result: Ok(transcript(noise, logprob)), interrupted: true });
         assert_eq!(actions.last(), Some(&CallAction::ResumePlayback));
         assert!(!actions.iter().any(|a| matches!(a, CallAction::Say { .. } | CallAction::ClearPlayback { .. })));
+    }
+}
+
+#[test]
+fn a_word_by_which_people_interrupt_stops_us_even_in_doubt_and_so_does_any_sure_one() {
+    for (words, logprob) in
+        [("Wait.", -0.5), ("No, wait!", -0.6), ("5, 5.", -0.5), ("Returns.", -0.2), ("Is it free?", -0.5)]
+    {
+        let mut call = Call::greeted();
+        call.caller_says("what about delivery");
+        call.answered("Delivery takes two days.");
+        call.step(CallInput::BargeIn);
+        let turn = TurnId(9);
+        call.step(CallInput::SpeechStarted);
+        call.step(CallInput::TurnEnded(turn));
+        let actions = call.step(CallInput::Heard { turn, result: Ok(transcript(words, logprob)), interrupted: true });
+        assert!(actions.iter().any(|a| matches!(a, CallAction::ClearPlayback { .. })), "{words}: {actions:?}");
     }
 }
 

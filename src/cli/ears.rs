@@ -51,6 +51,8 @@ pub struct Ears {
     hints: Arc<[String]>,
     /// Time all decodes took so far, in microseconds.
     decoded: AtomicU64,
+    /// What every decode is said to have taken, whatever it took: a busy machine would else wait for words longer than others.
+    pace: Option<Duration>,
     /// What was decoded before, by its samples; none: everything is decoded anew.
     known: Option<Arc<Mutex<HashMap<u64, Transcript>>>>,
 }
@@ -123,8 +125,15 @@ impl Ears {
             threshold: Probability::clamped(config.vad.threshold),
             hints: config.stt.all_hints(),
             decoded: AtomicU64::new(0),
+            pace: None,
             known: None,
         })
+    }
+
+    /// From here on each decode is taken to have lasted so long, if that is given.
+    #[must_use]
+    pub fn paced(self, pace: Option<Duration>) -> Self {
+        Self { pace, ..self }
     }
 
     /// From here on the same samples are decoded once, and heard again with the time they took then.
@@ -143,6 +152,7 @@ impl Ears {
             threshold: self.threshold,
             hints: self.hints.clone(),
             decoded: AtomicU64::new(0),
+            pace: self.pace,
             known: self.known.clone(),
         }
     }
@@ -244,10 +254,11 @@ impl Ears {
             return Ok(transcript);
         }
         let utterance = Utterance { pcm: pcm.into(), at, hints: self.hints.clone() };
-        let transcript = stt
+        let mut transcript = stt
             .transcribe(utterance, kind, PATIENCE, &CancelFlag::new())
             .await
             .map_err(|error| CliError::failed(explain(&error), ""))?;
+        transcript.decode = self.pace.unwrap_or(transcript.decode);
         if let Some(known) = &self.known {
             known.lock().unwrap_or_else(PoisonError::into_inner).insert(samples, transcript.clone());
         }
@@ -339,6 +350,7 @@ pub(super) mod tests {
             threshold: Probability::clamped(0.5),
             hints: Arc::from([]),
             decoded: AtomicU64::new(0),
+            pace: None,
             known: None,
         }
     }

@@ -40,7 +40,7 @@ impl CallMachine {
             self.drop_answer(actions);
             return self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
         }
-        if transcript.confidence() < self.policy.min_confidence {
+        if transcript.confidence() < self.policy.min_confidence || self.is_mumble(transcript) {
             return;
         }
         // These are words: what was stopped for them stays stopped, and what was being thought is void.

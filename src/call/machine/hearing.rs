@@ -15,6 +15,15 @@ use crate::store::CallOutcome;
 
 /// So few unsure words over our voice are no turn.
 const MUMBLE_WORDS: usize = 2;
+/// Words over our voice that were heard with less certainty are taken for a listener's noise, misheard ("sure" as "Thor.",
+/// "I see" as "ID."), unless one of them is a word by which people interrupt.
+const SURELY_MEANT: f32 = 0.7;
+const INTERRUPTS: &[&str] = &[
+    "actually", "again", "agent", "bye", "but", "cancel", "enough", "excuse", "goodbye", "hang", "hello", "help",
+    "hey", "hold", "how", "human", "listen", "moment", "never", "no", "nope", "not", "operator", "pardon", "person",
+    "please", "question", "quiet", "repeat", "second", "sorry", "stop", "wait", "what", "when", "where", "which",
+    "who", "why", "wrong",
+];
 
 /// So few words that were heard doubtfully may be all there was: a person is offered rather than to say it again.
 const SCRAP_WORDS: usize = 3;
@@ -112,11 +121,14 @@ impl CallMachine {
     }
 
     /// It stopped us, and is a word or two that may be others: not worth asking again.
-    fn is_mumble(&self, transcript: &Transcript) -> bool {
+    pub(super) fn is_mumble(&self, transcript: &Transcript) -> bool {
+        let Transcript { text, .. } = transcript;
+        let confidence = transcript.confidence();
+        let doubtful = confidence < self.policy.min_confidence || confidence.get() < SURELY_MEANT && !interrupts(text);
         self.paused.is_some()
-            && transcript.confidence() < self.policy.min_confidence
-            && transcript.text.split_whitespace().count() <= MUMBLE_WORDS
-            && intent::wants_person(&transcript.text).is_none()
+            && doubtful
+            && text.split_whitespace().count() <= MUMBLE_WORDS
+            && intent::wants_person(text).is_none()
     }
 
     pub(super) fn heard_nothing(&mut self, now: Instant, turn: TurnId, actions: &mut Vec<CallAction>) {
@@ -365,6 +377,13 @@ impl CallMachine {
         self.taking_time = false;
         self.say(now, Phrase::SilencePrompt, true, actions);
     }
+}
+
+/// One of these words is one by which people interrupt, or a number.
+fn interrupts(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric())
+        .map(str::to_lowercase)
+        .any(|word| INTERRUPTS.contains(&word.as_str()) || !word.is_empty() && word.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// What the caller is asked where nothing can be made of the words: whether they want a person, if they may have said that, as

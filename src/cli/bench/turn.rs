@@ -81,6 +81,9 @@ pub struct Args {
     /// A program that says when turns end in the same sounds; may be given several times
     #[arg(long = "peer", value_name = "COMMAND")]
     peers: Vec<String>,
+    /// Take each decode to have lasted so long, for a machine that is busy with other things
+    #[arg(long, value_name = "MS")]
+    decode_ms: Option<u64>,
     /// Print each sound that went wrong to stderr
     #[arg(long)]
     show: bool,
@@ -120,6 +123,7 @@ impl Args {
             only: Vec::new(),
             hangovers: Vec::new(),
             peers: Vec::new(),
+            decode_ms: None,
             show: false,
         }
     }
@@ -135,6 +139,7 @@ impl Half {
 pub async fn run(args: Args, config: Config) -> Result<Vec<Metric>, CliError> {
     let words = cfg!(feature = "whisper") && config.stt.engine == SttMode::Whisper;
     let ears = if words { Ears::open(&config)? } else { Ears::deaf(&config)? };
+    let ears = ears.paced(args.decode_ms.map(Duration::from_millis));
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut metrics = Vec::new();
     if wanted(Part::Overlap) || wanted(Part::Echo) {
