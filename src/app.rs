@@ -3,8 +3,10 @@
 pub(crate) mod engines;
 mod gauges;
 mod routing_file;
+mod tongues;
 
 pub use self::engines::OwnEngines;
+pub use self::tongues::check as check_languages;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,7 +35,6 @@ use crate::call::input::TransferNews;
 use crate::call::returning::Returning;
 use crate::cli::CliError;
 use crate::config::Config;
-use crate::dialog::phrases::Phrases;
 use crate::engine::tts::voice::Voice;
 use crate::handoff::actor::ledger::left_behind;
 use crate::handoff::actor::{self as desk, DeskHandle, DeskSettings};
@@ -158,9 +159,8 @@ impl App {
         let (ready, readiness) = watch::channel(Readiness::default());
         let ready = Arc::new(ready);
 
-        let phrases = Phrases::load(&config.dialog, &config.recording)
-            .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
-        let engines = engines::start(&config, own, &phrases, &ready, &serving, &stop_all).await?;
+        let sentences = tongues::Sentences::load(&config)?;
+        let engines = engines::start(&config, own, sentences, &ready, &serving, &stop_all).await?;
 
         let live_plan = LivePlan::load(store.clone(), config.clone())
             .await
@@ -192,9 +192,8 @@ impl App {
         let services = Arc::new(CallServices {
             vad: engines.vad,
             stt: engines.stt,
-            voice: engines.voice.clone(),
+            tongues: engines.tongues,
             mind: engines.mind,
-            phrases: Arc::new(phrases),
             desk: desk.clone(),
             away: away.clone(),
             callbacks: callbacks.clone(),
@@ -392,6 +391,7 @@ fn settings(config: &Config, recordings: PathBuf) -> CallSettings {
         recordings,
         record: config.recording.enabled,
         hints: config.stt.all_hints(),
+        names: config.stt.hints.clone().into(),
         stt_deadline: Duration::from_millis(config.stt.deadline_ms.into()),
     }
 }

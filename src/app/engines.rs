@@ -10,13 +10,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::report;
+use super::tongues::Sentences;
 use crate::call::mind::{LocalCost, Mind, MindSettings};
+use crate::call::tongues::{Tongue, Tongues, speakable_in};
 use crate::cli::CliError;
 use crate::config::{Config, LlmMode, SttMode, TtsMode, VadMode};
-use crate::dialog::knowledge::{Knowledge, KnowledgeError};
-use crate::dialog::phrases::Phrases;
+use crate::dialog::knowledge::{Entry, Knowledge, KnowledgeError};
+use crate::dialog::language::Language;
 use crate::dialog::prompt::Prompts;
-use crate::dialog::speakable::speakable;
 use crate::engine::cpu::{CpuBudget, Priority};
 use crate::engine::embed::SentenceEmbedder;
 use crate::engine::llm::chain::Chain;
@@ -71,6 +72,7 @@ pub struct Engines {
     pub vad: Arc<dyn VadFactory>,
     pub stt: Option<Arc<SttScheduler>>,
     pub voice: Voice,
+    pub tongues: Tongues,
     pub mind: Arc<Mind>,
     /// Preparations still going on.
     pub preparing: watch::Receiver<usize>,
@@ -80,7 +82,7 @@ pub struct Engines {
 pub async fn start(
     config: &Arc<Config>,
     own: Option<OwnEngines>,
-    phrases: &Phrases,
+    sentences: Sentences,
     ready: &Arc<watch::Sender<Readiness>>,
     tracker: &TaskTracker,
     cancel: &CancellationToken,
@@ -91,6 +93,7 @@ pub async fn start(
     for engine in ["vad", "stt", "tts", "llm"] {
         report(ready, engine, EngineState::Starting);
     }
+    let is_own = own.is_some();
     let (vad, stt, voice) = {
         let (config, budget) = (config.clone(), budget.clone());
         // Loading reads hundreds of megabytes: not on a tokio worker.
@@ -104,6 +107,7 @@ pub async fn start(
     report(ready, "vad", EngineState::Ready);
     report(ready, "stt", if stt.is_some() { EngineState::Ready } else { EngineState::Off });
 
+    let tongues = sentences.spoken_by(&voice, config, &budget, is_own)?;
     let tools = load_tools(config)?;
     let (library, sources, prompts) = load_notes(config, &tools).await?;
     let (found, embedder) = watch::channel(None);
@@ -115,18 +119,18 @@ pub async fn start(
         Preparation::new(&left),
         cancel.clone(),
     ));
-    let taken_up = speak_ahead(voice.clone(), tracker.clone(), cancel.clone());
+    let taken_up = speak_ahead(tongues.clone(), tracker.clone(), cancel.clone());
     tracker.spawn(library::keep(library.clone(), sources, embedder, taken_up, cancel.clone()));
-    let approved = approved(&library.current());
-    let fixed: Vec<String> = phrases.all().iter().map(|text| speakable(text)).collect();
-    warm_voice(voice.clone(), fixed, approved, ready.clone(), Preparation::new(&left), tracker, cancel.clone());
+    let knowledge = library.current();
+    let readings: Vec<Reading> = tongues.iter().map(|tongue| Reading::of(tongue, &tongues, &knowledge)).collect();
+    warm_voice(readings, ready.clone(), Preparation::new(&left), tracker, cancel.clone());
     let prefixes = prompts
         .prefixes(&library.current(), config.dialog.wording)
         .map_err(|error| unusable(error, "Check `dialog.prompts_dir`."))?;
     let (llm, cost) = start_llm(config, &budget, prefixes, &Around { ready, left: &left, tracker, cancel })?;
     let settings = MindSettings::new(&config.dialog, &config.llm, config.llm.engine != LlmMode::Stub);
     let mind = Arc::new(Mind { knowledge: library, prompts, llm, cost, tools, settings });
-    Ok(Engines { vad, stt, voice, mind, preparing })
+    Ok(Engines { vad, stt, voice, tongues, mind, preparing })
 }
 
 fn load_tools(config: &Config) -> Result<Arc<Toolbox>, CliError> {
@@ -134,23 +138,46 @@ fn load_tools(config: &Config) -> Result<Arc<Toolbox>, CliError> {
     Ok(Arc::new(toolbox))
 }
 
-/// The approved sentences, as they are spoken.
-fn approved(knowledge: &Knowledge) -> Vec<String> {
-    let answers = knowledge.entries().iter().flat_map(|entry| &entry.answers);
-    answers.map(|answer| speakable(&answer.approved)).collect()
+/// What one voice is to have spoken before it is needed.
+struct Reading {
+    voice: Voice,
+    fixed: Vec<String>,
+    approved: Vec<String>,
+}
+
+impl Reading {
+    fn of(tongue: &Tongue, tongues: &Tongues, knowledge: &Knowledge) -> Self {
+        Self {
+            voice: tongue.voice.clone(),
+            fixed: tongue.phrases.all().iter().map(|text| tongue.speakable(text)).collect(),
+            approved: approved(knowledge, tongue, tongues.default_tongue().language),
+        }
+    }
+}
+
+/// The approved sentences of a language, as they are spoken. What does not say its language is in the default one.
+fn approved(knowledge: &Knowledge, tongue: &Tongue, default: Language) -> Vec<String> {
+    let language = |entry: &Entry| entry.language.as_deref().map_or(Some(default), Language::parse);
+    let entries = knowledge.entries().iter().filter(|entry| language(entry) == Some(tongue.language));
+    let answers = entries.flat_map(|entry| &entry.answers);
+    answers.map(|answer| speakable_in(tongue.language, &answer.approved)).collect()
 }
 
 /// Speaks the approved sentences of new content once, unheard, so that they are spoken at once when they are wanted.
-fn speak_ahead(voice: Voice, tracker: TaskTracker, cancel: CancellationToken) -> library::TakenUp {
+fn speak_ahead(tongues: Tongues, tracker: TaskTracker, cancel: CancellationToken) -> library::TakenUp {
     Box::new(move |knowledge| {
-        let (voice, cancel, approved) = (voice.clone(), cancel.clone(), approved(knowledge));
+        let readings: Vec<Reading> = tongues.iter().map(|tongue| Reading::of(tongue, &tongues, knowledge)).collect();
+        let cancel = cancel.clone();
         tracker.spawn(async move {
-            tokio::select! {
-                warmed = voice.warm(&approved) => {
-                    if let Err(error) = warmed {
+            let work = async {
+                for reading in readings {
+                    if let Err(error) = reading.voice.warm(&reading.approved).await {
                         warn!(%error, "Approved answers could not be prepared");
                     }
                 }
+            };
+            tokio::select! {
+                () = work => {}
                 () = cancel.cancelled() => {}
             }
         });
@@ -365,9 +392,7 @@ pub fn load_mouth(config: &Config) -> Result<Arc<dyn TextToSpeech>, CliError> {
 
 /// Speaks every fixed sentence once, unheard, the greeting first; then the approved answers while nobody needs the cores.
 fn warm_voice(
-    voice: Voice,
-    fixed: Vec<String>,
-    approved: Vec<String>,
+    readings: Vec<Reading>,
     ready: Arc<watch::Sender<Readiness>>,
     preparation: Preparation,
     tracker: &TaskTracker,
@@ -376,20 +401,22 @@ fn warm_voice(
     tracker.spawn(async move {
         let _preparation = preparation;
         let work = async {
-            let state = match voice.warm(&fixed).await {
-                Ok(phrases) => {
-                    info!(phrases, "The voice is ready");
-                    EngineState::Ready
+            let mut state = EngineState::Ready;
+            for Reading { voice, fixed, .. } in &readings {
+                match voice.warm(fixed).await {
+                    Ok(phrases) => info!(phrases, voice = voice.name(), "The voice is ready"),
+                    Err(error) => {
+                        warn!(%error, voice = voice.name(), "The voice failed; callers hear tones and go to people");
+                        state = EngineState::Failed { reason: error.to_string() };
+                    }
                 }
-                Err(error) => {
-                    warn!(%error, "The voice failed; callers hear tones and go to people");
-                    EngineState::Failed { reason: error.to_string() }
-                }
-            };
+            }
             report(&ready, "tts", state);
-            match voice.warm(&approved).await {
-                Ok(phrases) => info!(phrases, "Approved answers are prepared"),
-                Err(error) => warn!(%error, "Approved answers could not be prepared"),
+            for Reading { voice, approved, .. } in &readings {
+                match voice.warm(approved).await {
+                    Ok(phrases) => info!(phrases, voice = voice.name(), "Approved answers are prepared"),
+                    Err(error) => warn!(%error, "Approved answers could not be prepared"),
+                }
             }
         };
         tokio::select! {

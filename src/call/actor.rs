@@ -49,13 +49,13 @@ use super::playback::Playback;
 use super::recorder::Recorder;
 use super::returning::{CutOff, Returning};
 use super::speech::{Finding, Speech, stt_failed};
+use super::tongues::{Tongue, Tongues};
 use super::turn::TurnDetector;
 use crate::audio::frame::AudioFrame;
 use crate::audio::units::{Millis, Probability};
 use crate::config::{HandoffConfig, SoundConfig, TurnConfig};
-use crate::dialog::phrases::Phrases;
+use crate::dialog::language::Language;
 use crate::engine::stt::scheduler::SttScheduler;
-use crate::engine::tts::voice::Voice;
 use crate::engine::vad::energy::EnergyVad;
 use crate::engine::vad::{VadFactory, VoiceActivity};
 use crate::handoff::actor::{AgentLeg, DeskHandle};
@@ -75,12 +75,10 @@ pub struct CallServices {
     pub vad: Arc<dyn VadFactory>,
     /// Recognises speech; without it every caller goes to a person.
     pub stt: Option<Arc<SttScheduler>>,
-    /// Speaks.
-    pub voice: Voice,
+    /// Speaks, in each language.
+    pub tongues: Tongues,
     /// Answers.
     pub mind: Arc<Mind>,
-    /// The fixed sentences.
-    pub phrases: Arc<Phrases>,
     /// People.
     pub desk: DeskHandle,
     /// Callers at telephones outside.
@@ -112,6 +110,8 @@ pub struct CallSettings {
     pub record: bool,
     /// Words that bias recognition.
     pub hints: Arc<[String]>,
+    /// Those of them that are names, which are the same in every language.
+    pub names: Arc<[String]>,
     /// A transcript later than this is given up.
     pub stt_deadline: Duration,
 }
@@ -153,7 +153,8 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
     metrics::counter!(metric::CALLS_STARTED, "provider" => provider).increment(1);
     metrics::gauge!(metric::CALLS_LIVE).increment(1.0);
     info!(call.id = %id, provider, "Call started");
-    let (speech, findings) = Speech::start(services.voice.clone());
+    let (speech, findings) = Speech::start();
+    let tongue = services.tongue_of(&start);
     let now = Instant::now();
     let settings = &services.settings;
     let policy = CallPolicy {
@@ -164,6 +165,10 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         min_confidence: Probability::clamped(settings.handoff.min_confidence),
         verbatim_score: services.mind.settings.verbatim_score,
         min_score: services.mind.settings.min_score,
+        language: tongue.language,
+        languages: services.tongues.languages(),
+        // A provider that says the language knows it.
+        detects: services.tongues.detects && told_language(&start).is_none(),
         forbidden_topics: settings.handoff.forbidden_topics.clone(),
         caller_number_known: start.from.is_some(),
         caller_number: start.from.clone().filter(|number| is_dialable(number.reveal())),
@@ -226,6 +231,8 @@ pub async fn run(call: NewCall, services: Arc<CallServices>) {
         handle: CallHandle { id, cancel: cancel.clone() },
         provider_call_id: start.provider_call_id,
         away: None,
+        mind: services.mind_in(tongue.language),
+        tongue,
         services: services.clone(),
     };
     services.desk.call_opened(id, provider, start.from, actor.commands.clone()).await;
@@ -317,7 +324,33 @@ struct Actor {
     provider_call_id: String,
     /// While the caller is at a telephone outside.
     away: Option<AwayEntry>,
+    /// How we speak with the caller.
+    tongue: Arc<Tongue>,
+    /// Answers in their language.
+    mind: Arc<Mind>,
     services: Arc<CallServices>,
+}
+
+impl CallServices {
+    /// How we begin to speak with a caller: in the language the provider tells, if it is spoken here.
+    fn tongue_of(&self, start: &StreamStart) -> Arc<Tongue> {
+        let told = told_language(start).and_then(|language| self.tongues.get(language));
+        told.unwrap_or_else(|| self.tongues.default_tongue()).clone()
+    }
+
+    /// What answers in `language`.
+    fn mind_in(&self, language: Language) -> Arc<Mind> {
+        if language == self.tongues.default_tongue().language {
+            self.mind.clone()
+        } else {
+            self.mind.speaking(language)
+        }
+    }
+}
+
+/// The language a provider tells with the call: AudioHook's, or a parameter of that name.
+fn told_language(start: &StreamStart) -> Option<Language> {
+    start.parameters.get("language").and_then(|language| Language::parse(language))
 }
 
 /// The caller's leg as time goes on: a caller who was away comes back on another one.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::audio::units::Millis;
+use crate::dialog::language::Language;
 use crate::engine::stt::Transcript;
 use crate::handoff::routing::estimate::Estimate;
 use crate::handoff::wire::ConsultMode;
@@ -353,6 +354,8 @@ pub enum CallAction {
     CancelTool(RunId),
     /// Drop the answer of this turn, if one is being made.
     CancelAnswer(TurnId),
+    /// Hear, answer and speak in this language from now on.
+    SpeakLanguage(Language),
     /// Note what the caller said.
     RememberCaller {
         /// The turn.
@@ -460,6 +463,8 @@ pub enum Phrase {
     Clarify,
     /// What is it about? To a greeting, or a question that was only announced.
     Prompt,
+    /// The caller's language is spoken from here on: who speaks, once more, so that they can understand it.
+    Switched,
     /// Are you still there?
     SilencePrompt,
     /// The caller asked for a moment.

@@ -24,11 +24,13 @@ mod answering;
 mod chores;
 mod deciding;
 mod hearing;
+mod language;
 mod party;
 mod person;
 mod telephone;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -39,6 +41,7 @@ use super::input::{
     CallAction, CallInput, EngineFailed, Evidence, ItemId, Missed, Phrase, Signals, TransferEnd, TurnId, Words,
 };
 use crate::audio::units::{Millis, Probability};
+use crate::dialog::language::Language;
 use crate::handoff::HandoffReason;
 use crate::handoff::routing::estimate::Estimate;
 use crate::handoff::wire::ConsultMode;
@@ -84,6 +87,12 @@ pub struct CallPolicy {
     pub verbatim_score: f32,
     /// The same.
     pub min_score: f32,
+    /// What calls are in until something else is known.
+    pub language: Language,
+    /// All that are spoken here.
+    pub languages: Arc<[Language]>,
+    /// The language of the first utterance decides.
+    pub detects: bool,
     /// Topics for people.
     pub forbidden_topics: Vec<String>,
     /// The caller's number is known, so that a callback needs no keying in.
@@ -229,6 +238,10 @@ pub struct CallMachine {
     parting: Parting,
     /// The colleague who is consulted, as the caller may hear.
     colleague: Option<String>,
+    /// What caller and assistant speak.
+    language: Language,
+    /// Utterances that may still tell it.
+    detecting: u8,
     /// The chore under way.
     doing: Option<Doing>,
     /// Runs of tools so far.
@@ -272,6 +285,8 @@ impl CallMachine {
     /// A call that has not begun.
     pub fn new(now: Instant, policy: CallPolicy) -> Self {
         Self {
+            language: policy.language,
+            detecting: if policy.detects { language::DETECTED_TURNS } else { 0 },
             policy,
             state: State::Assisting,
             next_item: 0,

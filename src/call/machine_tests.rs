@@ -24,6 +24,9 @@ fn policy() -> CallPolicy {
         min_confidence: Probability::clamped(0.45),
         verbatim_score: 0.8,
         min_score: 0.5,
+        language: crate::dialog::language::Language::ENGLISH,
+        languages: std::sync::Arc::new([crate::dialog::language::Language::ENGLISH]),
+        detects: false,
         forbidden_topics: vec!["lawsuit".to_owned()],
         caller_number_known: true,
         caller_number: None,
@@ -758,6 +761,8 @@ fn tool(changes: bool) -> std::sync::Arc<ToolSpec> {
 
 #[path = "machine_chores_tests.rs"]
 mod chores;
+#[path = "machine_language_tests.rs"]
+mod language;
 #[path = "machine_party_tests.rs"]
 mod party;
 #[path = "machine_random_tests.rs"]

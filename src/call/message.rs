@@ -1,9 +1,10 @@
 //! The voice message a caller leaves: collected, ended by silence or its longest length, put into words afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::actor::CallSettings;
 use crate::audio::units::{Millis, SampleRate};
+use crate::dialog::language::Language;
 use crate::engine::CancelFlag;
 use crate::engine::stt::Utterance;
 use crate::engine::stt::scheduler::{JobKind, SttScheduler};
@@ -69,10 +70,11 @@ impl Message {
 }
 
 /// The message in words, as far as recognition manages.
-pub async fn transcribe(stt: &SttScheduler, pcm: &[i16], settings: &CallSettings) -> Option<String> {
+pub async fn transcribe(stt: &SttScheduler, pcm: &[i16], hints: Arc<[String]>, language: Language) -> Option<String> {
     let mut words = Vec::new();
     for piece in pcm.chunks(SampleRate::WIDEBAND.samples_in(PIECE)) {
-        let utterance = Utterance { pcm: piece.into(), at: Millis::ZERO, hints: settings.hints.clone() };
+        let utterance =
+            Utterance { pcm: piece.into(), at: Millis::ZERO, hints: hints.clone(), spoken: language.into() };
         match stt.transcribe(utterance, JobKind::Background, PATIENCE, &CancelFlag::new()).await {
             Ok(transcript) if !transcript.text.is_empty() => words.push(transcript.text),
             Ok(_) => {}

@@ -25,7 +25,8 @@ use super::input::{EngineFailed, Evidence, TurnId};
 use super::speech::Finding;
 use crate::config::{DialogConfig, LlmConfig, Wording};
 use crate::dialog::history::History;
-use crate::dialog::knowledge::{Entry, Hit, Knowledge};
+use crate::dialog::knowledge::{Entry, Filter, Hit, Knowledge};
+use crate::dialog::language::Language;
 use crate::dialog::prompt::{NONE_FITS, NOT_IN_NOTES, Prompts};
 use crate::dialog::reply::GroundingGuard;
 use crate::dialog::speakable::Sentences;
@@ -87,6 +88,8 @@ pub struct MindSettings {
     pub company: String,
     /// The stub's words are no statements about the company.
     pub check_grounding: bool,
+    /// Another language than the configuration's; see [`Mind::speaking`].
+    pub language: Option<Language>,
 }
 
 impl MindSettings {
@@ -101,6 +104,7 @@ impl MindSettings {
             next_token: Duration::from_millis(llm.next_token_ms.into()),
             company: dialog.company.clone(),
             check_grounding,
+            language: None,
         }
     }
 
@@ -137,6 +141,19 @@ pub struct Mind {
 }
 
 impl Mind {
+    /// The same for calls in `language`, another one than the configuration's. Only what is approved in that language is
+    /// said: the guard over a model's own words reads English. A model on our own cores is not asked at all, being too small
+    /// for other languages; and tools collect what they need in English.
+    pub fn speaking(&self, language: Language) -> Arc<Self> {
+        let mut mind = self.clone();
+        mind.settings.language = Some(language);
+        mind.settings.wording = Wording::Approved;
+        if mind.cost.is_some() || !mind.settings.check_grounding {
+            (mind.llm, mind.cost) = (None, None);
+        }
+        Arc::new(mind)
+    }
+
     /// Answers `query` into `out`, tagged with `turn`. Dropping the future stops the model.
     pub async fn answer(self: Arc<Self>, turn: TurnId, query: String, history: History, out: mpsc::Sender<Finding>) {
         let out = Out { turn, out };
@@ -232,6 +249,9 @@ impl Mind {
     /// An approved sentence; of an entry that stands for a tool: the tool.
     async fn speak_or_do(&self, entry: &str, text: String, out: &Out) {
         if let Some(tool) = self.tools.of_entry(entry) {
+            if self.settings.language.is_some() {
+                return out.send(Thought::Done { blocked: None }).await;
+            }
             return out.send(Thought::Chore { tool: tool.clone(), arguments: Arguments::new() }).await;
         }
         out.send(Thought::Sentence(text)).await;
@@ -290,7 +310,7 @@ impl Mind {
     /// Hits for the question; one that means little alone ("and on Sundays?") is also asked with the one before it, and the
     /// surer reading counts.
     fn search(&self, knowledge: &Knowledge, query: &str, history: &History) -> Vec<Hit> {
-        let filter = self.knowledge.filter();
+        let filter = &self.filter();
         let hits = knowledge.search_for(query, HITS, filter);
         if !leans_on_before(query) {
             return hits;
@@ -301,6 +321,15 @@ impl Mind {
         let sure = |hits: &[Hit]| hits.first().map_or(0.0, |hit| hit.approved_score.max(hit.score));
         // Alone it may be near to something general: what it leans on goes first.
         if sure(&both) >= self.settings.min_score || sure(&both) > sure(&hits) { both } else { hits }
+    }
+
+    /// What callers of this language may be told. What does not say its language is in the configuration's.
+    fn filter(&self) -> Filter {
+        let calls = self.knowledge.filter().clone();
+        match self.settings.language {
+            None => calls,
+            Some(language) => Filter { language: Some(language.as_str().to_owned()), marked: true, ..calls },
+        }
     }
 
     fn evidence(&self, knowledge: &Knowledge, hits: &[Hit]) -> Evidence {

@@ -27,6 +27,7 @@ pub mod recorder;
 pub mod returning;
 pub mod sound;
 pub mod speech;
+pub mod tongues;
 pub mod turn;
 
 use std::fmt;

@@ -71,28 +71,28 @@ pub struct Speech {
     tasks: JoinSet<()>,
 }
 
-#[derive(Debug)]
 struct Sentence {
     item: ItemId,
     text: String,
     cancel: CancelFlag,
+    voice: Voice,
 }
 
 impl Speech {
     /// Starts the voice's task. Findings come out of the receiver.
-    pub fn start(voice: Voice) -> (Self, mpsc::Receiver<Finding>) {
+    pub fn start() -> (Self, mpsc::Receiver<Finding>) {
         let (findings, receiver) = mpsc::channel(FINDINGS);
         let (sentences, inbox) = mpsc::channel(WAITING_SENTENCES);
         let mut tasks = JoinSet::new();
-        tasks.spawn(speak_all(voice, inbox, findings.clone()));
+        tasks.spawn(speak_all(inbox, findings.clone()));
         (Self { findings, sentences, speaking: HashMap::new(), early: None, tasks }, receiver)
     }
 
-    /// Speaks `text` after what was asked for before.
-    pub fn say(&mut self, item: ItemId, text: String) -> Result<(), TtsError> {
+    /// Speaks `text` by `voice`, after what was asked for before.
+    pub fn say(&mut self, item: ItemId, text: String, voice: Voice) -> Result<(), TtsError> {
         let cancel = CancelFlag::new();
         self.speaking.insert(item, cancel.clone());
-        self.sentences.try_send(Sentence { item, text, cancel }).map_err(|_| TtsError::Overloaded)
+        self.sentences.try_send(Sentence { item, text, cancel, voice }).map_err(|_| TtsError::Overloaded)
     }
 
     /// This item is no longer wanted, or is done.
@@ -196,8 +196,8 @@ impl Decode {
 }
 
 /// One after the other, so that sentences never overtake each other.
-async fn speak_all(voice: Voice, mut inbox: mpsc::Receiver<Sentence>, findings: mpsc::Sender<Finding>) {
-    while let Some(Sentence { item, text, cancel }) = inbox.recv().await {
+async fn speak_all(mut inbox: mpsc::Receiver<Sentence>, findings: mpsc::Sender<Finding>) {
+    while let Some(Sentence { item, text, cancel, voice }) = inbox.recv().await {
         if cancel.is_cancelled() {
             continue;
         }

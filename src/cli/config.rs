@@ -26,7 +26,10 @@ enum Command {
 /// Runs `warmline config`.
 pub async fn run(args: Args, config: Config) -> Result<(), CliError> {
     match args.command {
-        Command::Check => say("The configuration is valid."),
+        Command::Check => {
+            crate::app::check_languages(&config)?;
+            say("The configuration is valid.")
+        }
         Command::Show => say(config.to_toml().trim_end()),
     }
 }

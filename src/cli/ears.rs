@@ -28,7 +28,7 @@ use crate::config::{Config, SoundConfig, SttConfig, TurnConfig};
 use crate::engine::CancelFlag;
 use crate::engine::cpu::CpuBudget;
 use crate::engine::stt::scheduler::{JobKind, SttScheduler};
-use crate::engine::stt::{SpeechToText, Transcript, Utterance};
+use crate::engine::stt::{SpeechToText, Spoken, Transcript, Utterance};
 use crate::engine::vad::VadFactory;
 
 /// A recording is not a caller: nobody hangs up because a decode takes long.
@@ -49,6 +49,8 @@ pub struct Ears {
     sound: SoundConfig,
     threshold: Probability,
     hints: Arc<[String]>,
+    /// Which languages may be heard, where `[languages]` names some.
+    spoken: Spoken,
     /// Time all decodes took so far, in microseconds.
     decoded: AtomicU64,
     /// What every decode is said to have taken, whatever it took: a busy machine would else wait for words longer than others.
@@ -90,6 +92,16 @@ struct Pending {
     last_voice_at: Millis,
 }
 
+/// What an utterance of nobody known may be in.
+fn spoken(config: &Config) -> Spoken {
+    let default = config.stt.default_language();
+    let others = config.languages.iter().map(|(language, _)| language).filter(|language| *language != default);
+    if config.languages.is_empty() || !config.stt.detect {
+        return Spoken::default();
+    }
+    Spoken { language: Some(default), candidates: std::iter::once(default).chain(others).collect() }
+}
+
 impl Ears {
     /// Loads what `config` names.
     pub fn open(config: &Config) -> Result<Self, CliError> {
@@ -124,6 +136,7 @@ impl Ears {
             sound: config.sound.clone(),
             threshold: Probability::clamped(config.vad.threshold),
             hints: config.stt.all_hints(),
+            spoken: spoken(config),
             decoded: AtomicU64::new(0),
             pace: None,
             known: None,
@@ -151,6 +164,7 @@ impl Ears {
             sound: self.sound.clone(),
             threshold: self.threshold,
             hints: self.hints.clone(),
+            spoken: self.spoken.clone(),
             decoded: AtomicU64::new(0),
             pace: self.pace,
             known: self.known.clone(),
@@ -253,7 +267,7 @@ impl Ears {
         if let Some(transcript) = known.and_then(|known| known.get(&samples).cloned()) {
             return Ok(transcript);
         }
-        let utterance = Utterance { pcm: pcm.into(), at, hints: self.hints.clone() };
+        let utterance = Utterance { pcm: pcm.into(), at, hints: self.hints.clone(), spoken: self.spoken.clone() };
         let mut transcript = stt
             .transcribe(utterance, kind, PATIENCE, &CancelFlag::new())
             .await
@@ -270,7 +284,8 @@ impl Ears {
     pub async fn time_to_stop(&self, pcm: &[i16], after: Duration) -> Result<Duration, CliError> {
         let Some(stt) = &self.stt else { return Ok(Duration::ZERO) };
         let cancel = CancelFlag::new();
-        let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: self.hints.clone() };
+        let utterance =
+            Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: self.hints.clone(), spoken: self.spoken.clone() };
         let given_up = stt
             .submit(utterance, JobKind::Final, PATIENCE, &cancel)
             .map_err(|error| CliError::failed(explain(&error), ""))?;
@@ -349,6 +364,7 @@ pub(super) mod tests {
             sound: SoundConfig::default(),
             threshold: Probability::clamped(0.5),
             hints: Arc::from([]),
+            spoken: Spoken::default(),
             decoded: AtomicU64::new(0),
             pace: None,
             known: None,

@@ -347,7 +347,7 @@ async fn refit(file: &std::path::Path, suite: &Suite, config: Config) -> Result<
 }
 
 async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &CancellationToken) -> Result<Stage, CliError> {
-    let phrases = Phrases::load(&config.dialog, &config.recording)
+    let phrases = Phrases::load_default(config)
         .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
     let handoff = &config.handoff;
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -363,6 +363,9 @@ async fn stage(config: &Arc<Config>, tracker: &TaskTracker, cancel: &Cancellatio
             min_confidence: Probability::clamped(handoff.min_confidence),
             verbatim_score: config.dialog.verbatim_score,
             min_score: config.dialog.min_score,
+            language: config.stt.default_language(),
+            languages: Arc::new([config.stt.default_language()]),
+            detects: false,
             forbidden_topics: handoff.forbidden_topics.clone(),
             caller_number_known: true,
             caller_number: None,

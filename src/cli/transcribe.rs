@@ -9,7 +9,7 @@ use super::{CliError, explain, say, say_json};
 use crate::audio::units::{Millis, Probability, SampleRate};
 use crate::audio::wav;
 use crate::config::Config;
-use crate::engine::stt::{Transcript, Word};
+use crate::engine::stt::{Detected, Transcript, Word};
 
 /// Arguments of `warmline transcribe`.
 #[derive(Debug, clap::Args)]
@@ -49,6 +49,9 @@ struct Segment {
     decode_ms: Millis,
     #[serde(skip_serializing_if = "Option::is_none")]
     guard: Option<String>,
+    /// Where `[languages]` names others than `stt.language`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<Detected>,
     words: Vec<Word>,
 }
 
@@ -95,6 +98,7 @@ impl Segment {
             avg_logprob: transcript.avg_logprob,
             no_speech: transcript.no_speech,
             decode_ms: Millis::from_duration(transcript.decode),
+            language: transcript.language,
             guard: transcript.guard,
             words: transcript.words.into_iter().map(shift).collect(),
         }

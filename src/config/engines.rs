@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
 use crate::dialog::intent::HINT;
+use crate::dialog::language::Language;
 use crate::telemetry::Secret;
 
 /// Where models are kept.
@@ -158,6 +159,8 @@ pub struct SttConfig {
     pub max_threads: usize,
     /// Language spoken, as Whisper's two letters.
     pub language: String,
+    /// Whether the language of a caller's first words decides, where `[languages]` has others.
+    pub detect: bool,
     /// Decodes waiting at most.
     pub queue: usize,
     /// A transcript later than this is given up, and the caller hears an honest sentence.
@@ -175,6 +178,7 @@ impl Default for SttConfig {
             workers: 0,
             max_threads: 2,
             language: "en".to_owned(),
+            detect: true,
             queue: 32,
             deadline_ms: 8_000,
             hints: vec!["Larkfield".to_owned()],
@@ -183,6 +187,11 @@ impl Default for SttConfig {
 }
 
 impl SttConfig {
+    /// The language of calls of which nothing else is known.
+    pub fn default_language(&self) -> Language {
+        Language::parse(&self.language).unwrap_or_default()
+    }
+
     /// What recognition is told to expect: requests for a person, then the operator's names.
     pub fn all_hints(&self) -> Arc<[String]> {
         let person = (self.language == "en").then(|| HINT.to_owned());
@@ -197,7 +206,7 @@ impl Section for SttConfig {
         problems.range("stt.max_threads", self.max_threads, 1..=16);
         problems.range("stt.queue", self.queue, 1..=10_000);
         problems.range("stt.deadline_ms", self.deadline_ms, 500..=60_000);
-        if self.language.len() != 2 {
+        if self.default_language().as_str() != self.language {
             problems.add("stt.language", &self.language, "must be two letters such as en");
         }
     }

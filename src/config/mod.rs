@@ -6,6 +6,7 @@
 mod dialog;
 mod engines;
 mod knowledge;
+mod languages;
 mod outbound;
 mod problems;
 mod providers;
@@ -27,6 +28,7 @@ pub use engines::{
     CpuConfig, LlmConfig, LlmMode, ModelsConfig, SttConfig, SttMode, TtsConfig, TtsMode, TurnConfig, VadConfig, VadMode,
 };
 pub use knowledge::KnowledgeConfig;
+pub use languages::{LanguageConfig, LanguagesConfig};
 pub use outbound::OutboundConfig;
 pub use problems::{ConfigError, Problem, Problems};
 pub use providers::{
@@ -46,6 +48,8 @@ trait Section: Default + Serialize + DeserializeOwned {
     fn check(&self, problems: &mut Problems);
     /// Keys that may also be given as `KEY_file`.
     const SECRETS: &'static [&'static str] = &[];
+    /// Its keys are names the operator chooses.
+    const OPEN: bool = false;
 }
 
 /// The whole configuration, valid.
@@ -75,6 +79,8 @@ pub struct Config {
     pub turn: TurnConfig,
     /// `[stt]`
     pub stt: SttConfig,
+    /// One section for each language besides `stt.language`: `[languages.de]` and so on.
+    pub languages: LanguagesConfig,
     /// `[llm]`
     pub llm: LlmConfig,
     /// `[tts]`
@@ -123,6 +129,7 @@ macro_rules! sections {
         $each!(vad, VadConfig);
         $each!(turn, TurnConfig);
         $each!(stt, SttConfig);
+        $each!(languages, LanguagesConfig);
         $each!(llm, LlmConfig);
         $each!(tts, TtsConfig);
         $each!(dialog, DialogConfig);
@@ -162,6 +169,10 @@ impl Config {
             };
         }
         sections!(read);
+        if !config.languages.is_empty() && config.knowledge.language.is_empty() {
+            // What is written for callers in another language is not for these.
+            config.knowledge.language.clone_from(&config.stt.language);
+        }
         for unknown in file.keys() {
             problems.add(unknown, "", "no such section");
         }
@@ -244,7 +255,7 @@ fn section<S: Section>(file: &mut Table, problems: &mut Problems) -> S {
                 continue;
             }
         };
-        if !defaults.contains_key(&key) {
+        if !S::OPEN && !defaults.contains_key(&key) {
             let known: Vec<_> = defaults.keys().map(String::as_str).collect();
             problems.add(&name, &value.to_string(), &format!("unknown key; this section has {}", known.join(", ")));
             continue;

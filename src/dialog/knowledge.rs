@@ -93,13 +93,15 @@ pub struct Filter {
     pub language: Option<String>,
     /// Entries for somebody else are left out.
     pub audience: Option<String>,
+    /// Entries that do not say their language are left out.
+    pub marked: bool,
 }
 
 impl Filter {
     /// The filter of calls.
     pub fn of(config: &KnowledgeConfig) -> Self {
         let set = |text: &String| (!text.is_empty()).then(|| text.clone());
-        Self { language: set(&config.language), audience: set(&config.audience) }
+        Self { language: set(&config.language), audience: set(&config.audience), marked: false }
     }
 
     /// Whether an entry is let through. What an entry or the filter leaves open does not matter.
@@ -108,7 +110,8 @@ impl Filter {
             (Some(wanted), Some(is)) => wanted.eq_ignore_ascii_case(is),
             _ => true,
         };
-        fits(&self.language, &entry.language) && fits(&self.audience, &entry.audience)
+        let is_marked = !self.marked || entry.language.is_some();
+        is_marked && fits(&self.language, &entry.language) && fits(&self.audience, &entry.audience)
     }
 }
 

@@ -1,11 +1,13 @@
-//! The fixed sentences a caller may hear, read from `prompts/sentences.toml`, each of them known before the first call.
+//! The fixed sentences a caller may hear, read from `prompts/sentences.toml` and its like in other languages, each of them
+//! known before the first call.
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::language::Language;
 use crate::call::input::Phrase;
-use crate::config::{DialogConfig, RecordingConfig};
+use crate::config::{Config, DialogConfig, LanguageConfig, RecordingConfig};
 
 /// Places of waiting callers whose announcement is synthesised before it is needed.
 const PLACES_PREPARED: u32 = 5;
@@ -100,6 +102,35 @@ struct File {
     is_assistant: String,
     goodbye: String,
     stopping: String,
+    #[serde(default = "default_switched")]
+    switched: String,
+    /// First words in another language than the configuration's.
+    #[serde(default)]
+    greeting: String,
+    #[serde(default)]
+    greeting_rest: String,
+    #[serde(default)]
+    notice: String,
+}
+
+/// The sentences that come with the program.
+fn shipped(language: Language) -> Option<&'static str> {
+    match language {
+        Language::ENGLISH => Some(include_str!("../../prompts/sentences.toml")),
+        Language::GERMAN => Some(include_str!("../../prompts/sentences.de.toml")),
+        Language::SPANISH => Some(include_str!("../../prompts/sentences.es.toml")),
+        Language::FRENCH => Some(include_str!("../../prompts/sentences.fr.toml")),
+        _ => None,
+    }
+}
+
+/// Whether sentences of `language` come with the program.
+pub fn is_shipped(language: Language) -> bool {
+    shipped(language).is_some()
+}
+
+fn default_switched() -> String {
+    "I'm an automated assistant; press zero at any time to reach a person.".to_owned()
 }
 
 fn default_filler() -> String {
@@ -229,6 +260,92 @@ impl Phrases {
             greeting_rest: rest,
             notice: recording.notice.clone(),
         };
+        phrases.checked(path)
+    }
+
+    /// Those of the language calls are in when nothing else is known: what the configuration says in words is in it. Where
+    /// it still says what comes with the program, in English, and the language is another one, that one's own are taken.
+    pub fn load_default(config: &Config) -> Result<Self, PhrasesError> {
+        let language = config.stt.default_language();
+        let own = config.languages.get(language).cloned();
+        if own.is_none()
+            && (language == Language::ENGLISH
+                || !config.dialog.prompts_dir.as_os_str().is_empty()
+                || !is_shipped(language))
+        {
+            return Self::load(&config.dialog, &config.recording);
+        }
+        let mut own = own.unwrap_or_default();
+        let said = |own: &mut String, set: &str, built_in: &str| {
+            if own.is_empty() && (set != built_in || language == Language::ENGLISH) {
+                set.clone_into(own);
+            }
+        };
+        said(&mut own.greeting, &config.dialog.greeting, &DialogConfig::default().greeting);
+        said(&mut own.notice, &config.recording.notice, &RecordingConfig::default().notice);
+        Self::load_in(language, &own, &config.dialog, &config.recording)
+    }
+
+    /// Those of another language: its file's over the shipped ones.
+    pub fn load_in(
+        language: Language,
+        own: &LanguageConfig,
+        dialog: &DialogConfig,
+        recording: &RecordingConfig,
+    ) -> Result<Self, PhrasesError> {
+        let (path, text) = if own.sentences.as_os_str().is_empty() {
+            (format!("prompts/sentences.{language}.toml (built in)"), String::new())
+        } else {
+            let path = own.sentences.display().to_string();
+            match read(&own.sentences) {
+                Ok(text) => (path, text),
+                Err(source) => return Err(PhrasesError::Unreadable { path, source }),
+            }
+        };
+        let invalid = |reason: String| PhrasesError::Invalid { path: path.clone(), reason };
+        let table = |text: &str| text.parse::<toml::Table>().map_err(|error| invalid(error.message().to_owned()));
+        let mut sentences = table(shipped(language).unwrap_or_default())?;
+        sentences.extend(table(&text)?);
+        // Nothing is said in English to a caller who does not speak it.
+        let needed = table(shipped(Language::GERMAN).unwrap_or_default())?;
+        let given = |key: &str| {
+            (key == "greeting" && !own.greeting.is_empty())
+                || (key == "notice" && (!own.notice.is_empty() || recording.notice.is_empty()))
+        };
+        let missing: Vec<&str> = needed
+            .keys()
+            .map(String::as_str)
+            .filter(|key| {
+                !sentences.contains_key(*key)
+                    && !given(key)
+                    && (language != Language::ENGLISH || !FIRST_WORDS.contains(key))
+            })
+            .collect();
+        if !missing.is_empty() {
+            return Err(invalid(format!("it has no {}", missing.join(", "))));
+        }
+        let file: File = toml::Value::Table(sentences)
+            .try_into()
+            .map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
+        if file.version != 1 {
+            return Err(invalid(format!("version {} is not known, 1 is", file.version)));
+        }
+        let or = |own: &String, file: &String| if own.is_empty() { file.clone() } else { own.clone() };
+        let greeting = or(&own.greeting, &file.greeting).replace("{company}", &dialog.company);
+        let (first, rest) = match greeting_parts(&greeting) {
+            (first, "") => (first, file.greeting_rest.as_str()),
+            parts => parts,
+        };
+        let rest = if rest.is_empty() { HOW_CAN_I_HELP } else { rest };
+        let (greeting, greeting_rest) = (first.to_owned(), rest.to_owned());
+        let notice = if recording.notice.is_empty() { String::new() } else { or(&own.notice, &file.notice) };
+        let company = dialog.company.clone();
+        Self { file, company, greeting, greeting_rest, notice }.checked(path)
+    }
+
+    /// Itself, unless one of its sentences is empty.
+    fn checked(self, path: String) -> Result<Self, PhrasesError> {
+        let phrases = self;
         match phrases.all().into_iter().find(|text| text.trim().is_empty()) {
             Some(_) => Err(PhrasesError::Invalid { path, reason: "a sentence is empty: silence is a bug".to_owned() }),
             None => Ok(phrases),
@@ -292,6 +409,7 @@ impl Phrases {
             Phrase::IsAssistant => &file.is_assistant,
             Phrase::Goodbye => &file.goodbye,
             Phrase::Stopping => &file.stopping,
+            Phrase::Switched => &file.switched,
         };
         text.replace("{company}", &self.company)
     }
@@ -337,6 +455,7 @@ impl Phrases {
             Phrase::BackToAssistant,
             Phrase::Goodbye,
             Phrase::Stopping,
+            Phrase::Switched,
             Phrase::Introduction { name: String::new() },
         ];
         if !self.notice.is_empty() {
@@ -355,14 +474,23 @@ fn read(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
+/// What a greeting of one sentence goes on with.
+const HOW_CAN_I_HELP: &str = "How can I help you?";
+/// Sentences that English takes from the configuration.
+const FIRST_WORDS: &[&str] = &["greeting", "greeting_rest", "notice"];
+
 /// The greeting's first sentence says who speaks and is not interrupted; the rest may be.
 fn split_first_sentence(text: &str) -> (String, String) {
+    match greeting_parts(text) {
+        (first, "") => (first.to_owned(), HOW_CAN_I_HELP.to_owned()),
+        (first, rest) => (first.to_owned(), rest.to_owned()),
+    }
+}
+
+fn greeting_parts(text: &str) -> (&str, &str) {
     let end = text.find(['.', '!', '?']).map_or(text.len(), |at| at + 1);
     let (first, rest) = text.split_at(end);
-    match rest.trim() {
-        "" => (first.trim().to_owned(), "How can I help you?".to_owned()),
-        rest => (first.trim().to_owned(), rest.to_owned()),
-    }
+    (first.trim(), rest.trim())
 }
 
 #[cfg(test)]
@@ -408,5 +536,62 @@ mod tests {
         let dialog = DialogConfig { prompts_dir: folder.path().to_owned(), ..DialogConfig::default() };
         let error = Phrases::load(&dialog, &RecordingConfig::default()).expect_err("incomplete").to_string();
         assert!(error.contains("clarify") && error.contains("sentences.toml"), "{error}");
+    }
+
+    /// The names in braces of a sentence.
+    fn placeholders(text: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn every_shipped_language_says_everything_with_the_same_placeholders() {
+        let table = |language| shipped(language).expect("shipped").parse::<toml::Table>().expect("TOML");
+        let english = table(Language::ENGLISH);
+        let text = |table: &toml::Table, key: &str| table[key].as_str().unwrap_or_default().to_owned();
+        for language in [Language::GERMAN, Language::SPANISH, Language::FRENCH] {
+            let other = table(language);
+            for key in english.keys() {
+                assert!(other.contains_key(key), "{language} has no {key}");
+                assert_eq!(placeholders(&text(&english, key)), placeholders(&text(&other, key)), "{language}: {key}");
+                assert!(key == "version" || text(&english, key) != text(&other, key), "{language}: {key} is English");
+            }
+            for key in other.keys() {
+                assert!(
+                    english.contains_key(key) || FIRST_WORDS.contains(&key.as_str()),
+                    "{language}: {key} is unknown"
+                );
+            }
+            let (dialog, recording) = (DialogConfig::default(), RecordingConfig::default());
+            let phrases = Phrases::load_in(language, &LanguageConfig::default(), &dialog, &recording).expect("valid");
+            assert!(phrases.all().iter().all(|text| !text.contains('{') && !text.trim().is_empty()), "{language}");
+            assert!(phrases.text(&Phrase::Greeting).contains("Larkfield"));
+            assert_ne!(phrases.text(&Phrase::GreetingRest), HOW_CAN_I_HELP);
+        }
+    }
+
+    #[test]
+    fn a_language_without_shipped_sentences_must_have_them_all() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sentences = folder.path().join("it.toml");
+        std::fs::write(&sentences, "version = 1\nrepeat = \"Come?\"\n").expect("written");
+        let own = LanguageConfig { sentences: sentences.clone(), ..LanguageConfig::default() };
+        let (dialog, recording) = (DialogConfig::default(), RecordingConfig::default());
+        let italian = Language::parse("it").expect("a language");
+        let error = Phrases::load_in(italian, &own, &dialog, &recording).expect_err("incomplete").to_string();
+        assert!(error.contains("clarify") && error.contains("greeting") && !error.contains("repeat"), "{error}");
+        let german = Phrases::load_in(Language::GERMAN, &own, &dialog, &recording).expect("the rest is shipped");
+        assert_eq!(german.text(&Phrase::Repeat), "Come?");
+        assert_eq!(german.text(&Phrase::Filler), "Einen Moment, bitte.");
+    }
+
+    #[test]
+    fn the_default_language_may_be_another_one() {
+        let config = |text: &str| Config::parse(text, std::iter::empty()).expect("valid");
+        let said = |text: &str| Phrases::load_default(&config(text)).expect("valid").text(&Phrase::Greeting);
+        assert!(said("").starts_with("Hello"));
+        assert!(said("[stt]\nlanguage = \"de\"\n").starts_with("Guten Tag"));
+        assert!(said("[stt]\nlanguage = \"de\"\n[dialog]\ngreeting = \"Moin. Was gibt es?\"\n").starts_with("Moin"));
     }
 }

@@ -110,6 +110,7 @@ impl Office {
             brief: Brief::default(),
             known_agent: None,
             provider: "browser",
+            language: None,
             caller: None,
             waiting_since: None,
             first: false,

@@ -15,6 +15,7 @@ use super::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::audio::frame::AudioFrame;
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
+use crate::dialog::language::Language;
 use crate::store::{HandoffOutcome, UserRole};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Digit;
@@ -39,6 +40,8 @@ pub struct HandoffTask {
     pub known_agent: Option<AgentId>,
     /// The provider's row name.
     pub provider: &'static str,
+    /// What the caller speaks; none: the desk's own language.
+    pub language: Option<Language>,
     /// The caller's number: who calls again soon regains the place.
     pub caller: Option<Pii<String>>,
     /// What was said so far.

@@ -25,6 +25,7 @@ use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
 use crate::call::returning::{OpenWish, Returning};
 use crate::dialog::brief::brief;
+use crate::dialog::language::Language;
 use crate::handoff::actor::{AgentLeg, DeskHandle, HandoffTask};
 use crate::handoff::callback::{Action, Callback, CallbackEnd, Input, Rules, State};
 use crate::handoff::routing::Moment;
@@ -59,6 +60,8 @@ pub struct Booking {
     pub brief: Brief,
     /// Who spoke with the caller before.
     pub known_agent: Option<AgentId>,
+    /// What they speak, if it is not the configuration's language.
+    pub language: Option<Language>,
 }
 
 #[derive(Debug)]
@@ -140,7 +143,7 @@ pub async fn run(means: Means, Inbox(mut wishes): Inbox, cancel: CancellationTok
             for (record, number) in records {
                 let summary = record.summary.clone();
                 let brief = Brief { why: "Asked to be called back.".to_owned(), ..Brief::default() };
-                open.book(Booking { record, number, summary, brief, known_agent: None });
+                open.book(Booking { record, number, summary, brief, known_agent: None, language: None });
             }
         }
         Err(error) => warn!(%error, "Callbacks of before the start can't be read; they wait among the messages"),
@@ -387,6 +390,7 @@ impl Runner {
             brief: self.booking.brief.clone(),
             known_agent: self.booking.known_agent.clone(),
             provider: self.provider,
+            language: self.booking.language,
             caller: None,
             lines: Vec::new(),
             waiting_since: Some(self.booking.record.wanted_since),
@@ -497,6 +501,7 @@ pub async fn for_those_cut_off(
         scribe.put(Record::Message(message.clone()));
         let why = "Was cut off by a fault of ours.".to_owned();
         callbacks.book(Booking {
+            language: None,
             record: record(message.id, lost.call, lost.provider, since, summary.clone()),
             number,
             summary,

@@ -9,6 +9,7 @@ mod conversations;
 mod edits;
 mod fallback;
 mod jambonz;
+mod languages;
 #[cfg(feature = "whisper")]
 mod main_job;
 mod moving;

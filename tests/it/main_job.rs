@@ -45,7 +45,12 @@ async fn open() -> FrontDesk {
 
 /// Whether Whisper hears the fact of the entry in it.
 fn holds_the_fact(ears: &Whisper, pcm: &[i16]) -> bool {
-    let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Vec::new().into() };
+    let utterance = Utterance {
+        pcm: pcm.into(),
+        at: Millis::ZERO,
+        hints: Vec::new().into(),
+        spoken: warmline::engine::stt::Spoken::default(),
+    };
     let heard = ears.transcribe(&utterance, 1, &CancelFlag::new()).expect("transcribes").text.to_lowercase();
     println!("the reply was heard as: {heard}");
     heard.contains("45") || heard.contains("forty")

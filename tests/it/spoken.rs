@@ -78,7 +78,12 @@ impl Town {
     async fn transcribed(&self, pcm: Vec<i16>) -> String {
         let ears = self.ears.clone();
         let hearing = move || {
-            let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Vec::new().into() };
+            let utterance = Utterance {
+                pcm: pcm.into(),
+                at: Millis::ZERO,
+                hints: Vec::new().into(),
+                spoken: warmline::engine::stt::Spoken::default(),
+            };
             ears.transcribe(&utterance, 1, &CancelFlag::new()).expect("transcribes").text.to_lowercase()
         };
         tokio::task::spawn_blocking(hearing).await.expect("hears")

@@ -1,5 +1,6 @@
 //! From turns to transcripts: what is recognised on speculation, what is recognised for good, and how long it took.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use crate::call::input::{CallInput, EngineFailed, TurnId};
 use crate::call::speech::Decode;
 use crate::call::turn::{SpeculationId, TurnEvent, UtteranceAudio};
 use crate::engine::CancelFlag;
-use crate::engine::stt::{Transcript, Utterance};
+use crate::engine::stt::{Spoken, Transcript, Utterance};
 use crate::telephony::protocol::{Caption, MediaCommand, Speaker};
 
 /// Utterances and their transcripts.
@@ -130,10 +131,23 @@ impl Actor {
         let settings = &self.services.settings;
         Decode {
             turn: TurnId(self.turns.current),
-            utterance: Utterance { pcm: audio.pcm.clone(), at: audio.at, hints: settings.hints.clone() },
+            utterance: Utterance { pcm: audio.pcm.clone(), at: audio.at, hints: self.hints(), spoken: self.spoken() },
             deadline: settings.stt_deadline,
             cancel: cancel.clone(),
         }
+    }
+
+    /// What recognition is told to expect.
+    pub(super) fn hints(&self) -> Arc<[String]> {
+        let settings = &self.services.settings;
+        let default = self.services.tongues.default_tongue().language;
+        if self.tongue.language == default { settings.hints.clone() } else { settings.names.clone() }
+    }
+
+    /// The language of the caller's next words; perhaps another one than so far, as long as they have said little.
+    fn spoken(&self) -> Spoken {
+        let candidates = if self.machine.detects() { self.services.tongues.languages() } else { Arc::default() };
+        Spoken { language: Some(self.tongue.language), candidates }
     }
 
     /// False: nobody recognises it before the turn is over.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Actor, NO_SOUND};
 use crate::audio::dtmf;
@@ -45,7 +45,7 @@ impl Actor {
                 }
                 CallAction::Answer { turn, query } => {
                     let (mind, history, findings) =
-                        (self.services.mind.clone(), self.journal.history().clone(), self.speech.findings());
+                        (self.mind.clone(), self.journal.history().clone(), self.speech.findings());
                     let cancel = self.journal.begin_answer(turn);
                     self.speech.spawn(async move {
                         tokio::select! {
@@ -53,6 +53,13 @@ impl Actor {
                             () = mind.answer(turn, query, history, findings) => {}
                         }
                     });
+                }
+                CallAction::SpeakLanguage(language) => {
+                    if let Some(tongue) = self.services.tongues.get(language) {
+                        info!(call.id = %self.id, language = language.as_str(), "The call goes on in another language");
+                        self.tongue = tongue.clone();
+                        self.mind = self.services.mind_in(language);
+                    }
                 }
                 CallAction::RunTool { run, tool, arguments } => self.run_tool(run, &tool, arguments),
                 CallAction::CancelTool(run) => self.cancel_tool(run),
@@ -133,17 +140,17 @@ impl Actor {
             self.filler = Some(item);
         }
         let (text, turn) = match words {
-            Words::Fixed(phrase) => (self.services.phrases.text(&phrase), None),
+            Words::Fixed(phrase) => (self.tongue.phrases.text(&phrase), None),
             Words::Answer(turn, text) => (text, Some(turn)),
         };
         self.playback.enqueue(item, text.clone(), interruptible);
         self.items.insert(item, (text.clone(), turn));
-        let spoken = crate::dialog::speakable::speakable(&text);
+        let spoken = self.tongue.speakable(&text);
         // What is in the cache starts with the next frame.
-        if let Some(pcm) = self.services.voice.cached(&spoken) {
+        if let Some(pcm) = self.tongue.voice.cached(&spoken) {
             self.playback.append(item, &pcm);
             self.playback.complete(item);
-        } else if self.speech.say(item, spoken).is_err() {
+        } else if self.speech.say(item, spoken, self.tongue.voice.clone()).is_err() {
             Box::pin(self.unspoken(item)).await;
         }
     }
@@ -183,6 +190,7 @@ impl Actor {
             brief: self.journal.brief(reason),
             known_agent: self.journal.last_agent(),
             provider: self.provider,
+            language: Some(self.tongue.language),
             caller: self.journal.caller(),
             lines: self.journal.lines().to_vec(),
             waiting_since: self.wanted_since.filter(|_| self.first),
@@ -205,6 +213,7 @@ impl Actor {
             record: callbacks::record(message, self.id, self.provider, since, summary.clone()),
             number,
             summary,
+            language: Some(self.tongue.language),
             brief: Brief { why: "Asked to be called back.".to_owned(), ..self.journal.brief(reason) },
             known_agent: self.journal.last_agent(),
         });
@@ -290,7 +299,7 @@ impl Actor {
             Err(error) => return warn!(call.id = %self.id, %error, "A message could not be written"),
         }
         let Some(stt) = self.services.stt.clone() else { return };
-        if let Some(text) = message::transcribe(&stt, &pcm, &self.services.settings).await {
+        if let Some(text) = message::transcribe(&stt, &pcm, self.hints(), self.tongue.language).await {
             self.journal.message_recorded(name, Some(text));
         }
     }

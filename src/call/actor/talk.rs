@@ -124,8 +124,8 @@ impl Actor {
             return;
         }
         self.talk.waiting += 1;
-        let hints = self.services.settings.hints.clone();
-        let utterance = Utterance { pcm: audio.pcm.clone(), at: audio.at, hints };
+        let (hints, spoken) = (self.hints(), self.tongue.language.into());
+        let utterance = Utterance { pcm: audio.pcm.clone(), at: audio.at, hints, spoken };
         self.speech.hear_talk(stt, utterance, place, Instant::now() + PATIENCE);
     }
 
@@ -168,8 +168,7 @@ impl Actor {
             return;
         }
         self.talk.searching = true;
-        let (mind, history, findings) =
-            (self.services.mind.clone(), self.journal.history().clone(), self.speech.findings());
+        let (mind, history, findings) = (self.mind.clone(), self.journal.history().clone(), self.speech.findings());
         self.speech.spawn(async move {
             let hits = mind.suggest(question.clone(), history).await;
             let _ = findings.send(Finding::Suggested(question, hits)).await; // closed: the call is over

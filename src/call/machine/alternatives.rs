@@ -7,7 +7,6 @@ use serde_json::json;
 use super::{CallMachine, Handoff, MESSAGE_MIN, NUMBER_PATIENCE, State, signals};
 use crate::audio::units::Millis;
 use crate::call::input::{CallAction, Phrase};
-use crate::dialog::intent;
 use crate::handoff::HandoffReason;
 use crate::store::{CallOutcome, HandoffOutcome};
 use crate::telemetry::Pii;
@@ -79,10 +78,10 @@ impl CallMachine {
         number: Option<String>,
         actions: &mut Vec<CallAction>,
     ) {
-        match intent::yes_no(text) {
+        match self.rules().yes_no(text) {
             Some(true) => self.booked(now, number, actions),
             Some(false) => self.ask_number(now, actions),
-            None if intent::wants_person(text).is_some() => self.wait_again(now, actions),
+            None if self.rules().wants_person(text).is_some() => self.wait_again(now, actions),
             None => {}
         }
     }

@@ -8,8 +8,7 @@ use super::deciding::searched;
 use super::hearing::asks_back;
 use super::{CallMachine, State, Thinking, signals};
 use crate::call::input::{CallAction, CallInput, EngineFailed, Phrase, TurnId, Words};
-use crate::call::patience::asks_for_time;
-use crate::dialog::intent;
+use crate::dialog::intent::{Rules, forbidden_topic};
 use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
 use crate::judgment::decision::{Inputs, Outcome, Ruled};
@@ -27,18 +26,29 @@ impl CallMachine {
         if self.state != State::Assisting {
             return;
         }
-        if text.is_empty() || intent::backchannel(text) && !self.is_collecting() {
+        let foreign = self.foreign(transcript);
+        let rules = foreign.map_or_else(|| self.rules(), Rules::of);
+        if text.is_empty() || rules.backchannel(text) && !self.is_collecting() {
             // No need to keep them waiting; should they go on, we stop again.
             return self.resume(now, actions);
         }
-        if let Some(request) = intent::wants_person_so_far(text) {
+        if let Some(request) = rules.wants_person_so_far(text) {
             // No need to wait for the end of the turn: nothing the caller may add takes this back.
             let rule = Ruled::AsksForPerson(request.rule.as_str().to_owned());
             self.ruled(turn, self.inputs(transcript), rule, HandoffReason::CallerAsked, actions);
             let signals =
                 signals([("rule", json!(request.rule.as_str())), ("confidence", json!(transcript.confidence()))]);
             self.drop_answer(actions);
-            return self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+            let switched = foreign.is_some_and(|language| self.speak(language, actions));
+            self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+            if switched {
+                self.say_switched(now, actions);
+            }
+            return;
+        }
+        if foreign.is_some() || self.asked_language(text).is_some() {
+            // Everything else waits for the whole utterance.
+            return;
         }
         if transcript.confidence() < self.policy.min_confidence || self.is_mumble(transcript) {
             return;
@@ -46,17 +56,17 @@ impl CallMachine {
         // These are words: what was stopped for them stays stopped, and what was being thought is void.
         self.took_the_floor(actions);
         let decided_by_rule = self.doing.is_some()
-            || (self.person_offered && intent::yes_no(text).is_some())
-            || intent::wants_person(text).is_some()
-            || intent::asks_if_human(text)
-            || intent::asks_to_repeat(text)
-            || intent::says_goodbye(text)
-            || asks_for_time(text)
-            || intent::forbidden_topic(text, &self.policy.forbidden_topics).is_some()
-            || intent::is_danger(text)
-            || intent::is_angry(text)
-            || intent::is_unhelped(text)
-            || (intent::is_opening(text) && !self.prompted);
+            || (self.person_offered && rules.yes_no(text).is_some())
+            || rules.wants_person(text).is_some()
+            || rules.asks_if_human(text)
+            || rules.asks_to_repeat(text)
+            || rules.says_goodbye(text)
+            || self.asks_for_time(text)
+            || forbidden_topic(text, &self.policy.forbidden_topics).is_some()
+            || rules.is_danger(text)
+            || rules.is_angry(text)
+            || rules.is_unhelped(text)
+            || (rules.is_opening(text) && !self.prompted);
         if !decided_by_rule && self.thinking.is_none() {
             self.think(now, turn, text.to_owned(), false, actions);
         }
@@ -171,7 +181,7 @@ impl CallMachine {
             return;
         }
         let evidence = thinking.evidence.unwrap_or_default();
-        let ask = asks_back(&thinking.query, thinking.heard.confidence, Phrase::Clarify);
+        let ask = asks_back(self.rules(), &thinking.query, thinking.heard.confidence, Phrase::Clarify);
         self.doubted(thinking.turn, searched(thinking.heard, &evidence, blocked.is_some()), actions);
         let signals = signals([
             ("retrieval_score", json!(evidence.score)),

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{CallMachine, SILENCE_PROMPTS, State, TAKEN_TIME, signals};
 use crate::call::input::{CallAction, EngineFailed, Phrase, Signals, TurnId};
-use crate::call::patience::asks_for_time;
-use crate::dialog::intent;
+use crate::dialog::intent::{Rules, forbidden_topic};
+use crate::dialog::language::Language;
 use crate::engine::stt::Transcript;
 use crate::handoff::HandoffReason;
 use crate::judgment::decision::{Inputs, Outcome, Ruled, UNSURE_TURNS};
@@ -32,6 +32,15 @@ const SCRAP_WORDS: usize = 3;
 const DOUBTFUL: f32 = 0.65;
 /// The rule by which a "yes" to that offer is a request.
 const ACCEPTED: &str = "accepted";
+
+/// Another language was told, or asked for.
+#[derive(Clone, Copy)]
+struct Switch {
+    /// What was spoken before.
+    before: Language,
+    /// By name.
+    asked: bool,
+}
 
 impl CallMachine {
     pub(super) fn speech_dropped(&mut self, now: Instant) {
@@ -88,12 +97,22 @@ impl CallMachine {
             self.heard_nothing(now, turn, actions);
             return;
         }
+        let before = self.language;
+        let mut foreign = self.hear_language(&transcript, actions);
+        let asked = if foreign { None } else { self.asked_language(&transcript.text) };
+        if let Some(language) = asked {
+            foreign = self.speak(language, actions);
+        }
+        if foreign && matches!(self.state, State::Assisting | State::Waiting { .. }) {
+            actions.push(CallAction::RememberCaller { turn, transcript: transcript.clone() });
+            return self.heard_foreign(now, turn, transcript, Switch { before, asked: asked.is_some() }, actions);
+        }
         // A "yes" over the end of "is that right?" is an answer; one over a question whether to change something is not.
         if self.state == State::Assisting
             && !self.is_collecting()
             && !self.person_offered
             && (self.is_speaking() || interrupted)
-            && (intent::backchannel(&transcript.text) || self.is_mumble(&transcript))
+            && (self.rules().backchannel(&transcript.text) || self.is_mumble(&transcript))
         {
             // "mm-hm" is no turn; what it stopped goes on.
             self.drop_thinking_of(turn, actions);
@@ -105,13 +124,15 @@ impl CallMachine {
         match self.state.clone() {
             State::Assisting => self.heard_words(now, turn, transcript, actions),
             State::Waiting { position, .. } => self.heard_while_waiting(now, &transcript.text, position, actions),
-            State::Parked { .. } if intent::wants_person(&transcript.text).is_some() => {
+            State::Parked { .. } if self.rules().wants_person(&transcript.text).is_some() => {
                 self.wait_again_saying(now, Phrase::ParkedTooLong, actions);
             }
             State::Confirm { number, .. } => self.heard_to_confirm(now, &transcript.text, number, actions),
-            State::Callback { .. } if intent::wants_person(&transcript.text).is_some() => self.wait_again(now, actions),
+            State::Callback { .. } if self.rules().wants_person(&transcript.text).is_some() => {
+                self.wait_again(now, actions)
+            }
             State::Ending { outcome, .. }
-                if outcome != CallOutcome::Interrupted && intent::wants_person(&transcript.text).is_some() =>
+                if outcome != CallOutcome::Interrupted && self.rules().wants_person(&transcript.text).is_some() =>
             {
                 self.reopen(actions);
                 self.heard_words(now, turn, transcript, actions);
@@ -120,15 +141,70 @@ impl CallMachine {
         }
     }
 
+    /// The first words in another language, or a wish for one.
+    fn heard_foreign(
+        &mut self,
+        now: Instant,
+        turn: TurnId,
+        transcript: Transcript,
+        switch: Switch,
+        actions: &mut Vec<CallAction>,
+    ) {
+        match self.state.clone() {
+            State::Assisting => {
+                self.stop_speaking(actions);
+                let person = self.asks_for_person(&transcript.text, switch.before);
+                if let Some(request) = person {
+                    self.caller_asked(now, turn, &transcript, request.rule.as_str(), actions);
+                    return self.say_switched(now, actions);
+                }
+                self.say_switched(now, actions);
+                if switch.asked {
+                    self.drop_answer(actions);
+                    self.prompted = true;
+                    self.say(now, Phrase::Prompt, true, actions);
+                } else {
+                    self.heard_words(now, turn, transcript, actions);
+                }
+            }
+            State::Waiting { position, .. } if switch.asked => self.say_place(now, position, actions),
+            State::Waiting { position, .. } => self.heard_while_waiting(now, &transcript.text, position, actions),
+            _ => {}
+        }
+    }
+
+    /// The caller asked for a person in words.
+    fn caller_asked(
+        &mut self,
+        now: Instant,
+        turn: TurnId,
+        transcript: &Transcript,
+        rule: &str,
+        actions: &mut Vec<CallAction>,
+    ) {
+        self.drop_answer(actions);
+        self.ruled(
+            turn,
+            self.inputs(transcript),
+            Ruled::AsksForPerson(rule.to_owned()),
+            HandoffReason::CallerAsked,
+            actions,
+        );
+        let signals = signals([("rule", json!(rule)), ("confidence", json!(transcript.confidence()))]);
+        self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+    }
+
     /// It stopped us, and is a word or two that may be others: not worth asking again.
     pub(super) fn is_mumble(&self, transcript: &Transcript) -> bool {
         let Transcript { text, .. } = transcript;
         let confidence = transcript.confidence();
-        let doubtful = confidence < self.policy.min_confidence || confidence.get() < SURELY_MEANT && !interrupts(text);
+        // The words by which people interrupt are known in English only.
+        let spoken_over = self.language == Language::ENGLISH && confidence.get() < SURELY_MEANT && !interrupts(text);
+        let doubtful = confidence < self.policy.min_confidence || spoken_over;
         self.paused.is_some()
             && doubtful
             && text.split_whitespace().count() <= MUMBLE_WORDS
-            && intent::wants_person(text).is_none()
+            && self.rules().wants_person(text).is_none()
     }
 
     pub(super) fn heard_nothing(&mut self, now: Instant, turn: TurnId, actions: &mut Vec<CallAction>) {
@@ -164,24 +240,20 @@ impl CallMachine {
         let offered = std::mem::take(&mut self.person_offered);
         let had_taken_time = std::mem::take(&mut self.taking_time);
         let heard = self.inputs(&transcript);
-        if let Some(request) = intent::wants_person(text) {
-            self.drop_answer(actions);
-            let rule = Ruled::AsksForPerson(request.rule.as_str().to_owned());
-            self.ruled(turn, heard, rule, HandoffReason::CallerAsked, actions);
-            let signals =
-                signals([("rule", json!(request.rule.as_str())), ("confidence", json!(transcript.confidence()))]);
-            return self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+        let rules = self.rules();
+        if let Some(request) = rules.wants_person(text) {
+            return self.caller_asked(now, turn, &transcript, request.rule.as_str(), actions);
         }
-        if offered && self.offer_answered(now, turn, &transcript, &heard, actions) {
+        if offered && self.offer_answered(now, turn, &transcript, actions) {
             return;
         }
-        if let Some(topic) = intent::forbidden_topic(text, &self.policy.forbidden_topics) {
+        if let Some(topic) = forbidden_topic(text, &self.policy.forbidden_topics) {
             let signals = signals([("topic", json!(topic)), ("confidence", json!(transcript.confidence()))]);
             self.ruled(turn, heard, Ruled::Topic(topic.to_owned()), HandoffReason::ForbiddenTopic, actions);
             self.drop_answer(actions);
             return self.hand_off(now, HandoffReason::ForbiddenTopic, signals, Some(Phrase::Connecting), actions);
         }
-        let (danger, anger) = (intent::is_danger(text), intent::is_angry(text));
+        let (danger, anger) = (rules.is_danger(text), rules.is_angry(text));
         if danger || anger {
             let signals = signals([
                 ("danger", json!(danger)),
@@ -199,7 +271,7 @@ impl CallMachine {
         if was_paused && self.thinking.as_ref().is_some_and(|thinking| thinking.turn != turn) {
             self.drop_answer(actions);
         }
-        if asks_for_time(text) {
+        if self.asks_for_time(text) {
             self.drop_answer(actions);
             self.taking_time = true;
             if had_taken_time {
@@ -209,36 +281,36 @@ impl CallMachine {
             }
             return;
         }
-        if intent::asks_if_human(text) {
+        if rules.asks_if_human(text) {
             self.drop_answer(actions);
             self.say(now, Phrase::IsAssistant, true, actions);
             return;
         }
-        if intent::asks_to_repeat(text) && !self.last_answer.is_empty() {
+        if rules.asks_to_repeat(text) && !self.last_answer.is_empty() {
             self.drop_answer(actions);
             for words in self.last_answer.clone() {
                 self.say_words(now, words, true, actions);
             }
             return;
         }
-        if self.doing.is_some() && !intent::says_goodbye(text) {
+        if self.doing.is_some() && !rules.says_goodbye(text) {
             self.drop_answer(actions);
             return self.chore_heard(now, turn, &transcript, actions);
         }
         // A scrap of noise may read like one; nobody is hung up on for that.
-        if intent::says_goodbye(text) && transcript.confidence() >= self.policy.min_confidence {
+        if rules.says_goodbye(text) && transcript.confidence() >= self.policy.min_confidence {
             self.drop_answer(actions);
             self.drop_chore(actions);
             return self.end_with(now, Phrase::Goodbye, CallOutcome::EndedWithAssistant, actions);
         }
-        if intent::is_unhelped(text) {
+        if rules.is_unhelped(text) {
             let signals = signals([("unhelped", json!(true)), ("confidence", json!(transcript.confidence()))]);
             self.drop_answer(actions);
             self.doubted(turn, Inputs { rule: Some(Ruled::Unhelped), ..heard }, actions);
             self.unsure(now, signals, Some(Phrase::Clarify), actions);
             return;
         }
-        if intent::is_opening(text) && !self.prompted {
+        if rules.is_opening(text) && !self.prompted {
             // No question yet: nothing to be unsure of, the first time.
             self.prompted = true;
             self.drop_answer(actions);
@@ -259,7 +331,7 @@ impl CallMachine {
                 self.doubted(turn, heard.clone(), actions);
             }
             // A question asked again deserves another answer; the count decides who gives it.
-            let ask = (!repeated).then(|| asks_back(text, heard.confidence, Phrase::Repeat));
+            let ask = (!repeated).then(|| asks_back(rules, text, heard.confidence, Phrase::Repeat));
             if self.unsure(now, signals, ask, actions) || !repeated {
                 return;
             }
@@ -297,17 +369,12 @@ impl CallMachine {
         now: Instant,
         turn: TurnId,
         transcript: &Transcript,
-        heard: &Inputs,
         actions: &mut Vec<CallAction>,
     ) -> bool {
         let text = transcript.text.as_str();
-        match intent::yes_no(text) {
+        match self.rules().yes_no(text) {
             Some(true) => {
-                self.drop_answer(actions);
-                let rule = Ruled::AsksForPerson(ACCEPTED.to_owned());
-                self.ruled(turn, heard.clone(), rule, HandoffReason::CallerAsked, actions);
-                let signals = signals([("rule", json!(ACCEPTED)), ("confidence", json!(transcript.confidence()))]);
-                self.hand_off(now, HandoffReason::CallerAsked, signals, Some(Phrase::Connecting), actions);
+                self.caller_asked(now, turn, transcript, ACCEPTED, actions);
                 true
             }
             Some(false) => {
@@ -320,7 +387,7 @@ impl CallMachine {
                 self.say(now, Phrase::Prompt, true, actions);
                 true
             }
-            None if intent::asks_to_repeat(text) => {
+            None if self.rules().asks_to_repeat(text) => {
                 self.drop_answer(actions);
                 self.person_offered = true;
                 self.say(now, Phrase::OfferPerson, true, actions);
@@ -337,13 +404,13 @@ impl CallMachine {
         position: u32,
         actions: &mut Vec<CallAction>,
     ) {
-        if intent::wants_message(text) {
+        if self.rules().wants_message(text) {
             self.take_message(now, actions);
-        } else if intent::wants_callback(text) {
+        } else if self.rules().wants_callback(text) {
             self.call_back(now, actions);
-        } else if intent::wants_assistant(text) {
+        } else if self.rules().wants_assistant(text) {
             self.back_to_assistant(now, actions);
-        } else if intent::wants_person(text).is_some() {
+        } else if self.rules().wants_person(text).is_some() {
             self.say_place(now, position, actions);
         }
     }
@@ -388,9 +455,9 @@ fn interrupts(text: &str) -> bool {
 
 /// What the caller is asked where nothing can be made of the words: whether they want a person, if they may have said that, as
 /// anybody may whom we did not hear well.
-pub(super) fn asks_back(text: &str, confidence: f32, otherwise: Phrase) -> Phrase {
-    let doubtful = confidence < DOUBTFUL && !intent::rules_person_out(text);
-    if doubtful || intent::may_want_person(text) { Phrase::OfferPerson } else { otherwise }
+pub(super) fn asks_back(rules: Rules, text: &str, confidence: f32, otherwise: Phrase) -> Phrase {
+    let doubtful = confidence < DOUBTFUL && !rules.rules_person_out(text);
+    if doubtful || rules.may_want_person(text) { Phrase::OfferPerson } else { otherwise }
 }
 
 /// Most words of the shorter are in the other: the caller says the same again, perhaps with "I said" before it.

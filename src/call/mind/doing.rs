@@ -23,7 +23,11 @@ impl Mind {
         mut evidence: Evidence,
         out: &Out,
     ) {
-        let called = if self.settings.check_grounding { self.called(llm, asked).await } else { None };
+        let called = if self.settings.check_grounding && self.settings.language.is_none() {
+            self.called(llm, asked).await
+        } else {
+            None
+        };
         evidence.called = called.as_ref().map(|(tool, _)| tool.name.clone());
         out.send(Thought::Planned(evidence)).await;
         match called {

@@ -464,6 +464,7 @@ impl<'a> Play<'a> {
                 | CallAction::EndMessage
                 | CallAction::StopMessage { .. }
                 | CallAction::BookCallback { .. }
+                | CallAction::SpeakLanguage(_)
                 | CallAction::Hangup => {}
             }
         }
@@ -557,6 +558,7 @@ pub fn name(phrase: &Phrase) -> &'static str {
         Phrase::OfferPerson => "offer_person",
         Phrase::Clarify => "clarify",
         Phrase::Prompt => "prompt",
+        Phrase::Switched => "switched",
         Phrase::SilencePrompt => "silence_prompt",
         Phrase::TakeYourTime => "take_your_time",
         Phrase::Connecting => "connecting",

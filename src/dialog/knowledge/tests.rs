@@ -231,6 +231,7 @@ fn the_filter_lets_through_what_is_for_the_caller() {
     let filter = |language: Option<&str>, audience: Option<&str>| Filter {
         language: language.map(str::to_owned),
         audience: audience.map(str::to_owned),
+        marked: false,
     };
     let first = |query: &str, filter: Filter| {
         knowledge.search_for(query, 1, &filter).into_iter().next().map(|hit| hit.entry_id)

@@ -8,7 +8,12 @@ use crate::audio::units::{Millis, Probability};
 use crate::engine::CancelFlag;
 
 pub fn utterance(pcm: impl Into<Arc<[i16]>>) -> Utterance {
-    Utterance { pcm: pcm.into(), at: Millis(5_000), hints: Arc::from([]) }
+    Utterance {
+        pcm: pcm.into(),
+        at: Millis(5_000),
+        hints: Arc::from([]),
+        spoken: crate::engine::stt::Spoken::default(),
+    }
 }
 
 fn hear(stt: &dyn SpeechToText, pcm: impl Into<Arc<[i16]>>) -> Transcript {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CancelFlag;
 use crate::audio::units::{Millis, Probability, SampleRate};
+use crate::dialog::language::Language;
 
 /// A recogniser. Blocking; called on a scheduler worker, never on a tokio worker.
 pub trait SpeechToText: Send + Sync {
@@ -38,6 +39,34 @@ pub struct Utterance {
     pub at: Millis,
     /// Words that are likely here (names, products), most important first.
     pub hints: Arc<[String]>,
+    /// What it is in.
+    pub spoken: Spoken,
+}
+
+/// Which language an utterance is in, as far as that is known.
+#[derive(Clone, Debug, Default)]
+pub struct Spoken {
+    /// This one; none: the recogniser's own.
+    pub language: Option<Language>,
+    /// Perhaps one of these instead: the recogniser is to tell.
+    pub candidates: Arc<[Language]>,
+}
+
+impl From<Language> for Spoken {
+    fn from(language: Language) -> Self {
+        Self { language: Some(language), candidates: Arc::default() }
+    }
+}
+
+/// The language an utterance turned out to be in.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detected {
+    /// The most probable of the candidates.
+    pub language: Language,
+    /// How probable, among them.
+    pub probability: Probability,
+    /// Enough to go by. The transcript is in `language` then, else in the language that was expected.
+    pub sure: bool,
 }
 
 impl Utterance {
@@ -78,6 +107,9 @@ pub struct Transcript {
     /// Time the decode took, waiting excluded.
     #[serde(skip)]
     pub decode: Duration,
+    /// What it is in, where that was to be told and there was enough speech to tell it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Detected>,
     /// Which guard threw text away or forced another decode, if one did.
     pub guard: Option<String>,
 }

@@ -11,8 +11,12 @@
 //! behind them and timestamp tokens nearly stop that, and [`super::guard`] catches the rest. A text that is one phrase over
 //! and over, its words sure and as many as the sound has room for once, is taken once and not decoded again.
 //!
+//! Which language an utterance is in is read off the step that tells whether there is speech at all, so that it costs
+//! nothing; only words in another language than expected are decoded again, in that one.
+//!
 //! The model is loaded once. A state (200 MB for `base`) serves one decode at a time and is used again.
 
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::path::Path;
 use std::sync::{Mutex, Once, PoisonError};
@@ -24,8 +28,9 @@ use whisper_rs::{
 
 use super::guard::{self, Candidate, Finding};
 use super::trim::{Sound, find_sound};
-use super::{SpeechToText, SttError, Transcript, Utterance, Word};
+use super::{Detected, SpeechToText, Spoken, SttError, Transcript, Utterance, Word};
 use crate::audio::units::{Millis, Probability, SampleRate};
+use crate::dialog::language::Language;
 use crate::engine::CancelFlag;
 
 /// Encoder positions a second of audio takes.
@@ -47,6 +52,12 @@ const SURE_WORD: f32 = 0.5;
 const SHORTEST_SEARCH: Millis = Millis(120);
 /// Whisper wants a second of input.
 const SHORTEST: usize = SampleRate::WIDEBAND.samples_in(Millis(1_100));
+/// Less sound than this does not tell its language.
+const SHORTEST_SPEECH: Millis = Millis(700);
+/// How probable another language must be, among those that are spoken here, to be the caller's.
+const SURE_OF_ANOTHER: f32 = 0.8;
+/// The same for the expected one.
+const SURE_OF_EXPECTED: f32 = 0.5;
 /// Tokens of the prompt made of hints: each costs time in every decode.
 const HINT_TOKENS: usize = 80;
 /// Tokens of a transcript: fast speech and dictated digits take 7 a second, timestamps included.
@@ -59,6 +70,9 @@ pub struct Whisper {
     context: WhisperContext,
     /// Language and the like, set once: whisper-rs never frees the strings it is given.
     params: FullParams<'static, 'static>,
+    language: Language,
+    /// The same for other languages.
+    foreign: Mutex<HashMap<Language, FullParams<'static, 'static>>>,
     idle: Mutex<Vec<WhisperState>>,
 }
 
@@ -78,6 +92,8 @@ struct Decoded {
     words: Vec<Word>,
     avg_logprob: f32,
     no_speech: Probability,
+    /// How probable each of the candidates is, among them.
+    spoken: Vec<(Language, f32)>,
     out_of_budget: bool,
 }
 
@@ -111,7 +127,22 @@ impl Whisper {
         }
         let stem = model.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let name = stem.trim_end_matches(".bin").trim_end_matches(".ggml").to_owned();
-        Ok(Self { name, context, params: params(language), idle: Mutex::new(idle) })
+        let foreign = Mutex::default();
+        let spoken = Language::parse(language).unwrap_or_default();
+        Ok(Self { name, context, params: params(language), language: spoken, foreign, idle: Mutex::new(idle) })
+    }
+
+    /// How `language` is decoded; one the model does not know is decoded as its own.
+    fn params_of(&self, language: Language) -> FullParams<'static, 'static> {
+        let known = || whisper_rs::get_lang_id(language.as_str()).and_then(whisper_rs::get_lang_str);
+        if language == self.language || !self.context.is_multilingual() {
+            return self.params.clone();
+        }
+        let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        match known() {
+            Some(name) => foreign.entry(language).or_insert_with(|| params(name)).clone(),
+            None => self.params.clone(),
+        }
     }
 
     fn state(&self) -> Result<WhisperState, SttError> {
@@ -129,10 +160,11 @@ impl Whisper {
         sound: Millis,
         size: Size,
         prompt: &[WhisperTokenId],
+        spoken: &Spoken,
         cancel: &CancelFlag,
     ) -> Result<Decoded, SttError> {
         let budget = sound.0 as usize * TOKENS_PER_SECOND / 1_000 + SPARE_TOKENS;
-        let mut params: FullParams<'_, '_> = self.params.clone();
+        let mut params: FullParams<'_, '_> = self.params_of(spoken.language.unwrap_or(self.language));
         params.set_audio_ctx(size.context as i32);
         params.set_duration_ms(size.end.0.max(SHORTEST_SEARCH.0) as i32);
         params.set_n_threads(size.threads.max(1) as i32);
@@ -145,25 +177,40 @@ impl Whisper {
             _ if cancel.is_cancelled() => Err(SttError::Cancelled),
             Err(error) => Err(SttError::Engine(error.to_string())),
             Ok(()) => read(&state, self.context.token_eot(), budget).and_then(|decoded| {
-                let no_speech = self.no_speech(&mut state).map_err(|error| SttError::Engine(error.to_string()))?;
-                Ok(Decoded { no_speech, ..decoded })
+                let (no_speech, spoken) = self
+                    .first_token(&mut state, &spoken.candidates)
+                    .map_err(|error| SttError::Engine(error.to_string()))?;
+                Ok(Decoded { no_speech, spoken, ..decoded })
             }),
         };
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         decoded
     }
 
-    /// The probability that there is no speech in what `state` has encoded.
+    /// The probability that there is no speech in what `state` has encoded, and of each candidate that it is the language.
     ///
     /// Defined at the start-of-transcript token. whisper.cpp takes it after the language and task tokens, where it is
-    /// always zero with a multilingual model; one more step of the decoder gives the real one.
-    fn no_speech(&self, state: &mut WhisperState) -> Result<Probability, WhisperError> {
+    /// always zero with a multilingual model; one more step of the decoder gives the real one, and languages with it.
+    fn first_token(
+        &self,
+        state: &mut WhisperState,
+        candidates: &[Language],
+    ) -> Result<(Probability, Vec<(Language, f32)>), WhisperError> {
         state.decode(&[self.context.token_sot()], 0, 1)?;
         let logits = state.get_logits()?;
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let all: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
         let no_speech = logits.get(self.context.token_nosp() as usize).copied().unwrap_or(f32::NEG_INFINITY);
-        Ok(Probability::clamped((no_speech - largest).exp() / all))
+        let token = |language: &Language| {
+            let id = whisper_rs::get_lang_id(language.as_str())?;
+            let logit = logits.get(usize::try_from(self.context.token_lang(id)).ok()?)?;
+            Some((*language, (logit - largest).exp()))
+        };
+        let candidates = if self.context.is_multilingual() { candidates } else { &[] };
+        let mut spoken: Vec<(Language, f32)> = candidates.iter().filter_map(token).collect();
+        let sum: f32 = spoken.iter().map(|(_, weight)| weight).sum();
+        spoken.iter_mut().for_each(|(_, weight)| *weight /= sum.max(f32::MIN_POSITIVE));
+        Ok((Probability::clamped((no_speech - largest).exp() / all), spoken))
     }
 
     /// The hints as the end of a preceding text, as many as fit.
@@ -189,7 +236,7 @@ impl Whisper {
         sound: &Sound,
         threads: usize,
         cancel: &CancelFlag,
-    ) -> Result<(Decoded, Option<String>), SttError> {
+    ) -> Result<Recognised, SttError> {
         let span = SampleRate::WIDEBAND.span_of(sound.range.len());
         let mut pcm: Vec<f32> =
             utterance.pcm[sound.range.clone()].iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
@@ -197,22 +244,34 @@ impl Whisper {
         let context = fitted_context(span);
         let end = SampleRate::WIDEBAND.span_of(sound.bare.end - sound.range.start);
         let prompt = self.prompt(&utterance.hints);
-        let first = self.decode(&pcm, span, Size { context, end, threads }, &prompt, cancel)?;
+        let size = Size { context, end, threads };
+        let first = self.decode(&pcm, span, size, &prompt, &utterance.spoken, cancel)?;
+        let expected = utterance.spoken.language.unwrap_or(self.language);
+        let language = first.language(end, expected);
+        let (first, spoken) = match language {
+            Some(Detected { language, sure: true, .. }) if language != expected => {
+                let spoken = Spoken::from(language);
+                // The hints are in the language that was expected.
+                (self.decode(&pcm, span, size, &[], &spoken, cancel)?, spoken)
+            }
+            _ => (first, Spoken::from(expected)),
+        };
+        let told = |(decoded, guard): (Decoded, Option<String>)| Ok(Recognised { decoded, guard, language });
         let candidate = first.candidate(span, sound, &utterance.hints);
-        let Some(finding) = guard::inspect(&candidate) else { return Ok((first, None)) };
+        let Some(finding) = guard::inspect(&candidate) else { return told((first, None)) };
         if matches!(finding, Finding::Loop | Finding::Doubled)
             && let Some(length) = guard::said_once(&first.text, span)
             && first.is_sure_of(length)
         {
-            return Ok((first.first_words(length), Some("halved".to_owned())));
+            return told((first.first_words(length), Some("halved".to_owned())));
         }
         if !candidate.another_decode_may_help() {
-            return Ok((first.without_text(), Some(finding.label().to_owned())));
+            return told((first.without_text(), Some(finding.label().to_owned())));
         }
         // Without the hints: they may be what misleads it.
         let context = (context * 2).clamp(RETRY_CONTEXT, WHOLE_CONTEXT);
-        let second = self.decode(&pcm, span, Size { context, end, threads }, &[], cancel)?;
-        Ok(match guard::inspect(&second.candidate(span, sound, &utterance.hints)) {
+        let second = self.decode(&pcm, span, Size { context, ..size }, &[], &spoken, cancel)?;
+        told(match guard::inspect(&second.candidate(span, sound, &utterance.hints)) {
             None => (second, Some(format!("retried:{}", finding.label()))),
             // Twice in the time of once, whatever the context: it was said, and said once.
             Some(Finding::Doubled) => {
@@ -224,7 +283,24 @@ impl Whisper {
     }
 }
 
+/// What an utterance was recognised as.
+struct Recognised {
+    decoded: Decoded,
+    guard: Option<String>,
+    language: Option<Detected>,
+}
+
 impl Decoded {
+    /// Which of the candidates it is in; none: there is too little to tell by.
+    fn language(&self, sound: Millis, expected: Language) -> Option<Detected> {
+        let (language, probability) = self.spoken.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        if sound < SHORTEST_SPEECH || self.no_speech.get() > SURE_OF_EXPECTED {
+            return None;
+        }
+        let enough = if language == expected { SURE_OF_EXPECTED } else { SURE_OF_ANOTHER };
+        Some(Detected { language, probability: Probability::clamped(probability), sure: probability >= enough })
+    }
+
     fn candidate<'a>(&'a self, span: Millis, sound: &Sound, hints: &'a [String]) -> Candidate<'a> {
         Candidate {
             text: &self.text,
@@ -263,7 +339,7 @@ impl SpeechToText for Whisper {
             let no_speech = Probability::clamped(1.0);
             return Ok(Transcript { audio, no_speech, guard: Some("silence".to_owned()), ..Transcript::default() });
         };
-        let (decoded, guard) = self.recognise(utterance, &sound, threads, cancel)?;
+        let Recognised { decoded, guard, language } = self.recognise(utterance, &sound, threads, cancel)?;
         let offset = SampleRate::WIDEBAND.span_of(sound.range.start);
         let shift = |at: Millis| Millis((at + offset).0.min(audio.0));
         Ok(Transcript {
@@ -278,6 +354,7 @@ impl SpeechToText for Whisper {
             no_speech: decoded.no_speech,
             audio,
             decode: begun.elapsed().max(Duration::from_micros(1)),
+            language,
             guard,
         })
     }
@@ -356,6 +433,7 @@ fn read(state: &WhisperState, end_of_text: WhisperTokenId, budget: usize) -> Res
         text,
         avg_logprob: if tokens == 0 { 0.0 } else { logprobs / tokens as f32 },
         no_speech: Probability::default(),
+        spoken: Vec::new(),
         out_of_budget: all > budget,
     })
 }

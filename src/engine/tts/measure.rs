@@ -107,7 +107,12 @@ mod heard {
         let mut decoded = Vec::new();
         decode_ulaw(&coded, &mut decoded);
         let pcm = resample_all(&decoded, narrow, wide).expect("known rates");
-        let utterance = Utterance { pcm: pcm.into(), at: Millis::ZERO, hints: Arc::new([]) };
+        let utterance = Utterance {
+            pcm: pcm.into(),
+            at: Millis::ZERO,
+            hints: Arc::new([]),
+            spoken: crate::engine::stt::Spoken::default(),
+        };
         recogniser.transcribe(&utterance, 1, &CancelFlag::new()).expect("a transcript").text
     }
 

@@ -19,6 +19,8 @@ use crate::engine::CancelFlag;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 const PAUSE: Millis = Millis(150);
+/// The voice nobody has chosen.
+const AMERICAN: &str = "en-us";
 /// Sound handed over at a time.
 const CHUNK: Millis = Millis(400);
 
@@ -27,6 +29,10 @@ const CHUNK: Millis = Millis(400);
 pub struct ProgramVoice {
     program: PathBuf,
     dialect: Dialect,
+    /// What espeak-ng calls the voice.
+    voice: String,
+    /// The program's, and the voice's where it is not the usual one.
+    name: String,
     time_limit: Duration,
 }
 
@@ -47,10 +53,10 @@ impl Dialect {
     }
 
     /// Arguments that read standard input aloud into a file. Of flite's voices `rms` was understood best by a recogniser.
-    fn arguments(self, file: &Path) -> Vec<std::ffi::OsString> {
+    fn arguments(self, voice: &str, file: &Path) -> Vec<std::ffi::OsString> {
         let words: &[&str] = match self {
             Self::Flite => &["-voice", "rms", "-f", "-", "-o"],
-            Self::Espeak => &["--stdin", "-v", "en-us", "-s", "150", "-w"],
+            Self::Espeak => &["--stdin", "-v", voice, "-s", "150", "-w"],
         };
         words.iter().map(Into::into).chain([file.into()]).collect()
     }
@@ -63,7 +69,7 @@ impl ProgramVoice {
         let found = Dialect::ALL.into_iter().find_map(|dialect| {
             let program =
                 std::env::split_paths(&path).map(|dir| dir.join(dialect.program())).find(|file| file.is_file())?;
-            Some(Self { program, dialect, time_limit: TIME_LIMIT })
+            Some(Self::of(program, dialect, AMERICAN))
         });
         found.ok_or_else(|| TtsError::Load {
             path: "flite or espeak-ng".to_owned(),
@@ -71,12 +77,30 @@ impl ProgramVoice {
         })
     }
 
+    /// espeak-ng speaking another language: with `voice`, which is its name for one, such as `de` or `de+f2`.
+    pub fn speaking(voice: &str) -> Result<Self, TtsError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = Dialect::Espeak.program();
+        let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
+        let reason = || "the program is not installed; `apt install espeak-ng` gets it".to_owned();
+        let program = found.ok_or_else(|| TtsError::Load { path: program.to_owned(), reason: reason() })?;
+        Ok(Self::of(program, Dialect::Espeak, voice))
+    }
+
+    fn of(program: PathBuf, dialect: Dialect, voice: &str) -> Self {
+        let name = match dialect {
+            Dialect::Espeak if voice != AMERICAN => format!("{}-{voice}", dialect.program()),
+            _ => dialect.program().to_owned(),
+        };
+        Self { program, dialect, voice: voice.to_owned(), name, time_limit: TIME_LIMIT }
+    }
+
     fn run(&self, text: &str, cancel: &CancelFlag, file: &Path) -> Result<(), TtsError> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             TtsError::Engine(format!("`{}` {what}: {error}", self.program.display()))
         };
         let child = Command::new(&self.program)
-            .args(self.dialect.arguments(file))
+            .args(self.dialect.arguments(&self.voice, file))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -135,7 +159,7 @@ impl TextToSpeech for ProgramVoice {
     }
 
     fn name(&self) -> &str {
-        self.dialect.program()
+        &self.name
     }
 }
 
@@ -159,7 +183,7 @@ mod tests {
     fn program(dir: &tempfile::TempDir, script: &str, time_limit: Duration) -> ProgramVoice {
         let program = dir.path().join("flite");
         write_program(&program, &format!("#!/bin/sh\n{script}\n"));
-        ProgramVoice { program, dialect: Dialect::Flite, time_limit }
+        ProgramVoice { time_limit, ..ProgramVoice::of(program, Dialect::Flite, AMERICAN) }
     }
 
     fn speak(voice: &ProgramVoice, cancel: &CancelFlag) -> Result<usize, TtsError> {
@@ -180,8 +204,7 @@ mod tests {
         };
         check("exit 3", "exit status: 3");
         check("cat > /dev/null; exit 0", "is no readable WAV file");
-        let missing =
-            ProgramVoice { program: "/no/such/flite".into(), dialect: Dialect::Flite, time_limit: TIME_LIMIT };
+        let missing = ProgramVoice::of("/no/such/flite".into(), Dialect::Flite, AMERICAN);
         let error = speak(&missing, &CancelFlag::new()).expect_err("no program").to_string();
         assert!(error.contains("could not be started"), "{error}");
     }

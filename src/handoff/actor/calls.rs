@@ -51,7 +51,7 @@ impl Desk {
         let known = [("reason", task.reason.as_str()), ("provider", task.provider)];
         let facts = Facts {
             known: known.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            language: Some(self.language.clone()),
+            language: Some(self.language_of(&task)),
             caller: task.caller.clone(),
             known_agent: task.known_agent.clone(),
             waiting_since: task
@@ -82,6 +82,11 @@ impl Desk {
         }
         self.note_resumed(id);
         self.note_queue(id);
+    }
+
+    /// What a caller speaks.
+    pub(super) fn language_of(&self, task: &HandoffTask) -> String {
+        task.language.map_or_else(|| self.language.clone(), String::from)
     }
 
     /// Whoever hung up while waiting and calls again soon has the old place, and is the same caller in the numbers.

@@ -54,7 +54,7 @@ impl Desk {
             expires_in_ms: in_ms(until),
             answers_in_ms: answers.map(in_ms),
             provider: live.task.provider.to_owned(),
-            language: Some(self.language.clone()),
+            language: Some(live.task.language.map_or_else(|| self.language.clone(), String::from)),
             expected_ms: usual.map(|usual| u64::try_from(usual.as_millis()).unwrap_or(u64::MAX)),
             consulted_by: None,
         };

@@ -31,7 +31,7 @@ pub struct Fixed(Vec<(&'static str, String)>);
 impl Fixed {
     /// Those of a configuration. `people`: who may be introduced.
     pub fn load(config: &Config, people: &[String]) -> Result<Self, CliError> {
-        let phrases = Phrases::load(&config.dialog, &config.recording)
+        let phrases = Phrases::load_default(config)
             .map_err(|error| CliError::usage(error.to_string(), "Check `dialog.prompts_dir`."))?;
         let introductions = people.iter().map(|person| Phrase::Introduction { name: person.clone() });
         let all = phrases.prepared().into_iter().chain(introductions);
