@@ -28,11 +28,6 @@ impl Sentences {
         Ok(Self(all))
     }
 
-    /// Those of calls of which nothing else is known.
-    pub fn default_phrases(&self) -> &Phrases {
-        &self.0[0].1
-    }
-
     /// With `voice` for the default language, and in the others their own; tests bring one voice for all.
     pub fn spoken_by(self, voice: &Voice, config: &Config, budget: &CpuBudget, own: bool) -> Result<Tongues, CliError> {
         let mut tongues = Vec::new();
