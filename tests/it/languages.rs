@@ -2,7 +2,6 @@
 //! real ones, which hear espeak-ng's German voice and what they are told in German.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use warmline::app::OwnEngines;
@@ -81,6 +80,8 @@ async fn a_german_caller_is_offered_as_one_and_told_so_in_german() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "real models in real time, and espeak-ng: scripts/test"]
 async fn a_german_voice_is_understood_answered_in_german_and_gets_a_person() {
+    use std::time::Duration;
+
     use warmline::app::App;
     use warmline::audio::wav;
     use warmline::config::Config;
