@@ -20,6 +20,7 @@ pub mod live_plan;
 pub mod models;
 pub mod outbound;
 pub mod review;
+pub mod said;
 pub mod store;
 pub mod telemetry;
 pub mod telephony;

@@ -19,10 +19,11 @@ use crate::engine::stt::Transcript;
 use crate::handoff::wire::{Brief, Line, OfferResult};
 use crate::handoff::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::judgment::decision::Decision;
+use crate::said::Said;
 use crate::store::scribe::{Record, Scribe};
 use crate::store::{
-    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, OfferRecord, ToolRunRecord, TriggerRecord,
-    TurnRecord, TurnTimings,
+    CallOutcome, CallRecord, EntryUse, MessageKind, MessageRecord, OfferRecord, ToolOutcome, ToolRunRecord,
+    TriggerRecord, TurnRecord, TurnTimings,
 };
 use crate::telemetry::{Pii, metric};
 use crate::telephony::protocol::{Speaker, StreamStart};
@@ -44,6 +45,8 @@ pub struct Place {
     pub who: Speaker,
     from: Millis,
     to: Millis,
+    /// Of the first sample that recognition is given; somewhat before `from`.
+    heard_from: Millis,
     agent: Option<AgentId>,
 }
 
@@ -55,7 +58,7 @@ pub struct Journal {
     lines: Vec<Line>,
     next_seq: u32,
     /// When each utterance was spoken, until its words are known.
-    spoken: BTreeMap<TurnId, (Millis, Millis)>,
+    spoken: BTreeMap<TurnId, (Millis, Millis, Millis)>,
     /// When each item began to be heard.
     started: HashMap<ItemId, Millis>,
     evidence: BTreeMap<TurnId, Evidence>,
@@ -137,7 +140,7 @@ impl Journal {
         let caller: Vec<&str> =
             self.lines.iter().filter(|line| line.who == Speaker::Caller).map(|line| line.text.as_str()).collect();
         let mut brief = brief(&caller, reason, &self.answered());
-        brief.extend(self.changes());
+        brief.extend(self.changes().map(|change| change.to_string()));
         brief
     }
 
@@ -146,7 +149,9 @@ impl Journal {
         let said = self.lines.iter().filter(|line| line.who == Speaker::Caller && line.is_final);
         let caller: Vec<(&str, f32)> = said.map(|line| (line.text.as_str(), line.confidence)).collect();
         let mut brief = at_length(&caller, reason, &self.answered());
-        brief.tried.extend(self.changes());
+        for change in self.changes() {
+            brief.add_tried(&change);
+        }
         brief
     }
 
@@ -156,8 +161,18 @@ impl Journal {
     }
 
     /// What tools changed in this call.
-    fn changes(&self) -> impl Iterator<Item = String> {
-        self.tools.iter().filter(|run| run.changes).map(|run| format!("{}: {}.", run.tool, run.outcome.told()))
+    fn changes(&self) -> impl Iterator<Item = Said> {
+        self.tools.iter().filter(|run| run.changes).map(|run| {
+            let text = format!("{}: {}.", run.tool, run.outcome.told());
+            let word = match run.outcome {
+                ToolOutcome::Started => "tool_started",
+                ToolOutcome::Done => "tool_done",
+                ToolOutcome::Failed => "tool_failed",
+                ToolOutcome::Unknown => "tool_unknown",
+                ToolOutcome::Cancelled => "tool_cancelled",
+            };
+            Said::new(word, text).with("tool", &run.tool)
+        })
     }
 
     /// Titles of the entries answered from, each once.
@@ -196,15 +211,15 @@ impl Journal {
 
     // --- what was said ------------------------------------------------------------------------------------------
 
-    /// An utterance was spoken; its words follow.
-    pub fn caller_spoke(&mut self, turn: TurnId, from: Millis, to: Millis) {
-        self.spoken.insert(turn, (from, to));
+    /// An utterance was spoken; its words follow. `heard_from` is when what recognition is given begins.
+    pub fn caller_spoke(&mut self, turn: TurnId, from: Millis, to: Millis, heard_from: Millis) {
+        self.spoken.insert(turn, (from, to, heard_from));
     }
 
     /// The words of an utterance.
     pub fn caller_said(&mut self, turn: TurnId, transcript: &Transcript) -> Line {
-        let (started, ended) = self.spoken.remove(&turn).unwrap_or_default();
-        let place = self.place(Speaker::Caller, started, ended, None);
+        let (started, ended, heard_from) = self.spoken.remove(&turn).unwrap_or_default();
+        let place = self.place(Speaker::Caller, started, ended, heard_from, None);
         let decision = self.early.take_if(|(early, _)| *early == turn).map(|(_, decision)| decision);
         let (record, line) = self.write(&place, transcript, decision);
         self.undecided.push_back((turn, record));
@@ -215,9 +230,16 @@ impl Journal {
     }
 
     /// Somebody has spoken, and their words will follow: their place among the others.
-    pub fn place(&mut self, who: Speaker, from: Millis, to: Millis, agent: Option<AgentId>) -> Place {
+    pub fn place(
+        &mut self,
+        who: Speaker,
+        from: Millis,
+        to: Millis,
+        heard_from: Millis,
+        agent: Option<AgentId>,
+    ) -> Place {
         self.reply = None;
-        Place { seq: self.seq(), who, from, to, agent }
+        Place { seq: self.seq(), who, from, to, heard_from, agent }
     }
 
     /// The words of somebody who is no assistant.
@@ -246,6 +268,7 @@ impl Journal {
             entries: Vec::new(),
             agent_id: place.agent.clone(),
             decision,
+            word_times: word_times(place, transcript, &text),
         };
         self.scribe.put(Record::Turn(record.clone()));
         let line = self.line(place.seq, place.who, &text, place.from, confidence);
@@ -363,6 +386,7 @@ impl Journal {
                     entries,
                     agent_id: None,
                     decision: None,
+                    word_times: Vec::new(),
                 }
             }
         };
@@ -509,4 +533,15 @@ impl Journal {
         self.call.ended_at = Some(Timestamp::now());
         self.scribe.put(Record::Call(self.call.clone()));
     }
+}
+
+/// When each word of `text` was said, in milliseconds of the call. Nothing where the text is not what was recognised, word by
+/// word, as where a card's number was taken out.
+fn word_times(place: &Place, transcript: &Transcript, text: &str) -> Vec<[u32; 2]> {
+    let words = &transcript.words;
+    if text != transcript.text || !text.split_whitespace().eq(words.iter().map(|word| word.text.as_str())) {
+        return Vec::new();
+    }
+    let at = |offset: Millis| place.heard_from.0.saturating_add(offset.0);
+    words.iter().map(|word| [at(word.start), at(word.end)]).collect()
 }

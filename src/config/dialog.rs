@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
 use crate::handoff::callback::First;
+use crate::said::Said;
 use crate::tools::spec::SecretRef;
 
 /// Whose words an answer is spoken in.
@@ -62,7 +63,7 @@ impl Section for DialogConfig {
         problems.range("dialog.verbatim_score", self.verbatim_score, 0.0..=1.01);
         problems.range("dialog.min_score", self.min_score, 0.0..=1.0);
         if self.greeting.trim().is_empty() {
-            problems.add("dialog.greeting", "\"\"", "must not be empty: silence is a bug");
+            problems.add("dialog.greeting", "\"\"", Said::new("not_empty", "must not be empty: silence is a bug"));
         }
     }
 }
@@ -101,14 +102,26 @@ impl Section for ToolsConfig {
     const NAME: &'static str = "tools";
     fn check(&self, problems: &mut Problems) {
         if let Some(host) = self.allow_hosts.iter().find(|host| host.contains(['/', '*']) || host.trim().is_empty()) {
-            problems.add("tools.allow_hosts", host, "must be names of hosts, without scheme, path or `*`");
+            problems.add(
+                "tools.allow_hosts",
+                host,
+                Said::new("hosts", "must be names of hosts, without scheme, path or `*`"),
+            );
         }
         for (name, server) in &self.mcp {
             if server.command.is_empty() == server.url.is_empty() {
-                problems.add(&format!("tools.mcp.{name}"), "", "needs one of `command` and `url`");
+                problems.add(
+                    &format!("tools.mcp.{name}"),
+                    "",
+                    Said::new("command_or_url", "needs one of `command` and `url`"),
+                );
             }
             if server.tools.is_empty() {
-                problems.add(&format!("tools.mcp.{name}.tools"), "[]", "must name the tools that may be used");
+                problems.add(
+                    &format!("tools.mcp.{name}.tools"),
+                    "[]",
+                    Said::new("names_tools", "must name the tools that may be used"),
+                );
             }
         }
     }
@@ -219,26 +232,42 @@ impl Section for HandoffConfig {
         let dialable = |c: char| c.is_ascii_alphanumeric() || "+*#@.:/_-".contains(c);
         let can_be_called = |number: &str| number.len() <= 128 && number.chars().all(dialable);
         if !can_be_called(&self.telephone) {
-            problems.add("handoff.telephone", &self.telephone, "must be a number or an address, without spaces");
+            problems.add(
+                "handoff.telephone",
+                &self.telephone,
+                Said::new("telephone_or_address", "must be a number or an address, without spaces"),
+            );
         }
         for (name, number) in &self.outside {
             if number.is_empty() || !can_be_called(number) {
                 let key = format!("handoff.outside.{name}");
-                problems.add(&key, number, "must be a number or an address, without spaces");
+                problems.add(
+                    &key,
+                    number,
+                    Said::new("telephone_or_address", "must be a number or an address, without spaces"),
+                );
             }
         }
         for prefix in &self.telephone_prefixes {
             if prefix.is_empty() || !is_telephone(prefix) {
-                problems.add("handoff.telephone_prefixes", prefix, "must be the beginning of a number, without spaces");
+                problems.add(
+                    "handoff.telephone_prefixes",
+                    prefix,
+                    Said::new("telephone_beginning", "must be the beginning of a number, without spaces"),
+                );
             }
         }
         for (name, number) in &self.telephones {
             if !is_telephone(number) {
-                problems.add(&format!("handoff.telephones.{name}"), number, "must be a number, without spaces");
+                problems.add(
+                    &format!("handoff.telephones.{name}"),
+                    number,
+                    Said::new("telephone", "must be a number, without spaces"),
+                );
             }
         }
         if self.dispositions.is_empty() {
-            problems.add("handoff.dispositions", "[]", "must name at least one");
+            problems.add("handoff.dispositions", "[]", Said::new("at_least_one", "must name at least one"));
         }
     }
 }
@@ -282,7 +311,11 @@ impl Section for RecordingConfig {
     const NAME: &'static str = "recording";
     fn check(&self, problems: &mut Problems) {
         if self.enabled && self.notice.trim().is_empty() {
-            problems.add("recording.notice", "\"\"", "must not be empty while recording is enabled");
+            problems.add(
+                "recording.notice",
+                "\"\"",
+                Said::new("notice_empty", "must not be empty while recording is enabled"),
+            );
         }
     }
 }

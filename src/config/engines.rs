@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Problems, Section};
 use crate::dialog::intent::HINT;
 use crate::dialog::language::Language;
+use crate::said::Said;
 use crate::telemetry::Secret;
 
 /// Where models are kept.
@@ -24,7 +25,7 @@ impl Section for ModelsConfig {
     const NAME: &'static str = "models";
     fn check(&self, problems: &mut Problems) {
         if !self.mirror.is_empty() && !self.mirror.starts_with("http://") && !self.mirror.starts_with("https://") {
-            problems.add("models.mirror", &self.mirror, "must be an http(s) base URL");
+            problems.add("models.mirror", &self.mirror, Said::new("base_url", "must be an http(s) base URL"));
         }
     }
 }
@@ -207,7 +208,7 @@ impl Section for SttConfig {
         problems.range("stt.queue", self.queue, 1..=10_000);
         problems.range("stt.deadline_ms", self.deadline_ms, 500..=60_000);
         if self.default_language().as_str() != self.language {
-            problems.add("stt.language", &self.language, "must be two letters such as en");
+            problems.add("stt.language", &self.language, Said::new("two_letters", "must be two letters such as en"));
         }
     }
 }
@@ -287,15 +288,20 @@ impl Section for LlmConfig {
     const SECRETS: &'static [&'static str] = &["api_key", "fallback_api_key"];
     fn check(&self, problems: &mut Problems) {
         if !self.fallback_url.is_empty() && (self.engine != LlmMode::Openai || !self.fallback_url.starts_with("http")) {
-            let expected = "is for `llm.engine = \"openai\"` and must be an http(s) base URL, or empty";
+            let expected =
+                Said::new("fallback_url", "is for `llm.engine = \"openai\"` and must be an http(s) base URL, or empty");
             problems.add("llm.fallback_url", &self.fallback_url, expected);
         }
         if !self.embedded_fallback.is_empty() && self.engine != LlmMode::Openai {
-            let expected = "is for `llm.engine = \"openai\"`, or empty";
+            let expected = Said::new("for_openai", "is for `llm.engine = \"openai\"`, or empty");
             problems.add("llm.embedded_fallback", &self.embedded_fallback, expected);
         }
         if self.engine == LlmMode::Openai && !self.url.starts_with("http") {
-            problems.add("llm.url", &self.url, "must be the http(s) base URL of an OpenAI-compatible server");
+            problems.add(
+                "llm.url",
+                &self.url,
+                Said::new("openai_url", "must be the http(s) base URL of an OpenAI-compatible server"),
+            );
         }
         problems.range("llm.threads", self.threads, 0..=256);
         problems.range("llm.context", self.context, 1_024..=1_048_576);

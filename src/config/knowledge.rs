@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::said::Said;
 
 /// Sources and filters of the knowledge base.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,16 +46,24 @@ impl Section for KnowledgeConfig {
     const NAME: &'static str = "knowledge";
     fn check(&self, problems: &mut Problems) {
         if let Some(url) = self.urls.iter().find(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            problems.add("knowledge.urls", url, "must be http(s) addresses");
+            problems.add("knowledge.urls", url, Said::new("addresses", "must be http(s) addresses"));
         }
         if let Some(host) = self.allow_hosts.iter().find(|host| host.contains(['/', '*']) || host.trim().is_empty()) {
-            problems.add("knowledge.allow_hosts", host, "must be names of hosts, without scheme, path or `*`");
+            problems.add(
+                "knowledge.allow_hosts",
+                host,
+                Said::new("hosts", "must be names of hosts, without scheme, path or `*`"),
+            );
         }
         problems.range("knowledge.max_bytes", self.max_bytes, 1_024..=64 * 1_024 * 1_024);
         problems.range("knowledge.fetch_s", self.fetch_s, 10..=604_800);
         problems.range("knowledge.reload_s", self.reload_s, 0..=3_600);
         if !self.language.is_empty() && self.language.len() != 2 {
-            problems.add("knowledge.language", &self.language, "must be two letters such as en, or empty");
+            problems.add(
+                "knowledge.language",
+                &self.language,
+                Said::new("two_letters_or_empty", "must be two letters such as en, or empty"),
+            );
         }
     }
 }

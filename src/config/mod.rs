@@ -21,6 +21,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use crate::said::Said;
+use problems::of_type;
+
 pub use dialog::{
     DialogConfig, HandoffConfig, McpServer, RecordingConfig, ReviewConfig, ToolsConfig, Wording, is_telephone,
 };
@@ -174,7 +177,7 @@ impl Config {
             config.knowledge.language.clone_from(&config.stt.language);
         }
         for unknown in file.keys() {
-            problems.add(unknown, "", "no such section");
+            problems.add(unknown, "", Said::new("no_section", "no such section"));
         }
         problems.finish(config)
     }
@@ -228,7 +231,7 @@ fn merge_environment(file: &mut Table, environment: impl Iterator<Item = (String
             Value::Table(table) => {
                 table.insert(key, value);
             }
-            other => problems.add(&section, &other.to_string(), "must be a table"),
+            other => problems.add(&section, &other.to_string(), Said::new("table", "must be a table")),
         }
     }
 }
@@ -240,7 +243,7 @@ fn section<S: Section>(file: &mut Table, problems: &mut Problems) -> S {
         None => Table::new(),
         Some(Value::Table(table)) => table,
         Some(other) => {
-            problems.add(S::NAME, &other.to_string(), "must be a table");
+            problems.add(S::NAME, &other.to_string(), Said::new("table", "must be a table"));
             Table::new()
         }
     };
@@ -251,13 +254,15 @@ fn section<S: Section>(file: &mut Table, problems: &mut Problems) -> S {
             None => (key, value),
             Some(Ok(read)) => (key.trim_end_matches("_file").to_owned(), Value::String(read)),
             Some(Err(reason)) => {
-                problems.add(&name, &value.to_string(), &reason);
+                problems.add(&name, &value.to_string(), reason);
                 continue;
             }
         };
         if !S::OPEN && !defaults.contains_key(&key) {
             let known: Vec<_> = defaults.keys().map(String::as_str).collect();
-            problems.add(&name, &value.to_string(), &format!("unknown key; this section has {}", known.join(", ")));
+            let known = known.join(", ");
+            let said = Said::new("unknown_key", format!("unknown key; this section has {known}")).with("known", known);
+            problems.add(&name, &value.to_string(), said);
             continue;
         }
         // Alone over the defaults, so that one bad key does not hide the next.
@@ -267,7 +272,7 @@ fn section<S: Section>(file: &mut Table, problems: &mut Problems) -> S {
             Ok(_) => {
                 merged.insert(key, value);
             }
-            Err(error) => problems.add(&name, &shown::<S>(&key, &value), error.message().trim()),
+            Err(error) => problems.add(&name, &shown::<S>(&key, &value), of_type(error.message())),
         }
     }
     let section = S::deserialize(Value::Table(merged)).expect("each key was accepted over the defaults");
@@ -287,13 +292,13 @@ fn shown<S: Section>(key: &str, value: &Value) -> String {
 }
 
 /// If `key` is `SECRET_file`, the secret read from that file.
-fn secret_file<S: Section>(key: &str, value: &Value) -> Option<Result<String, String>> {
+fn secret_file<S: Section>(key: &str, value: &Value) -> Option<Result<String, Said>> {
     let secret = key.strip_suffix("_file")?;
     S::SECRETS.contains(&secret).then(|| {
-        let path = value.as_str().ok_or("must be the path of a file")?;
-        std::fs::read_to_string(path)
-            .map(|text| text.trim_end().to_owned())
-            .map_err(|error| format!("secret file can't be read: {error}"))
+        let path = value.as_str().ok_or_else(|| Said::new("file_path", "must be the path of a file"))?;
+        std::fs::read_to_string(path).map(|text| text.trim_end().to_owned()).map_err(|error| {
+            Said::new("secret_unreadable", format!("secret file can't be read: {error}")).with("error", error)
+        })
     })
 }
 

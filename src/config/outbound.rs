@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::said::Said;
 
 /// The providers whose API makes calls.
 const CALLERS: [&str; 8] = ["twilio", "signalwire", "telnyx", "plivo", "vonage", "bandwidth", "jambonz", "asterisk"];
@@ -20,8 +21,9 @@ impl Section for OutboundConfig {
     const NAME: &'static str = "outbound";
     fn check(&self, problems: &mut Problems) {
         if !self.provider.is_empty() && !CALLERS.contains(&self.provider.as_str()) {
-            let allowed = format!("must be one of those whose API makes calls: {}", CALLERS.join(", "));
-            problems.add("outbound.provider", &self.provider, &allowed);
+            let allowed = CALLERS.join(", ");
+            let said = Said::new("no_caller", format!("must be one of those whose API makes calls: {allowed}"));
+            problems.add("outbound.provider", &self.provider, said.with("allowed", allowed));
         }
     }
 }

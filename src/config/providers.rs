@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
 use crate::audio::byte_order::ByteOrder;
+use crate::said::Said;
 use crate::telemetry::Secret;
 
 /// All providers' sections.
@@ -43,7 +44,11 @@ pub struct ProvidersConfig {
 /// A user name without its password, or the other way round, lets nobody in.
 fn check_pair(problems: &mut Problems, section: &str, username: &str, password: &Secret<String>) {
     if username.is_empty() != password.expose().is_empty() {
-        problems.add(&format!("{section}.username"), username, "username and password are set together or not at all");
+        problems.add(
+            &format!("{section}.username"),
+            username,
+            Said::new("pair", "username and password are set together or not at all"),
+        );
     }
 }
 
@@ -79,7 +84,11 @@ impl Section for TwilioConfig {
     fn check(&self, problems: &mut Problems) {
         check_url(problems, "twilio.api_url", &self.api_url);
         if !self.account_sid.chars().all(|c| c.is_ascii_alphanumeric()) {
-            problems.add("twilio.account_sid", &self.account_sid, "must be letters and digits");
+            problems.add(
+                "twilio.account_sid",
+                &self.account_sid,
+                Said::new("letters_digits", "must be letters and digits"),
+            );
         }
     }
 }
@@ -206,7 +215,7 @@ impl Section for TelnyxConfig {
     const SECRETS: &'static [&'static str] = &["api_key"];
     fn check(&self, problems: &mut Problems) {
         if !self.public_key.is_empty() && !crate::telephony::signature::ed25519::is_public_key(&self.public_key) {
-            problems.add("telnyx.public_key", &self.public_key, "must be 32 bytes in base64");
+            problems.add("telnyx.public_key", &self.public_key, Said::new("key_base64", "must be 32 bytes in base64"));
         }
         check_url(problems, "telnyx.api_url", &self.api_url);
         check_id(problems, "telnyx.connection_id", &self.connection_id);
@@ -216,7 +225,11 @@ impl Section for TelnyxConfig {
 /// An address of a provider's API: `https://…` (`http://` for tests), no slash at the end.
 fn check_url(problems: &mut Problems, key: &str, url: &str) {
     if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
-        problems.add(key, url, "must start with https:// (or http:// for tests) and end without a slash");
+        problems.add(
+            key,
+            url,
+            Said::new("https_no_slash", "must start with https:// (or http:// for tests) and end without a slash"),
+        );
     }
 }
 
@@ -230,7 +243,7 @@ fn check_optional_url(problems: &mut Problems, key: &str, url: &str) {
 /// An id becomes part of a path.
 fn check_id(problems: &mut Problems, key: &str, id: &str) {
     if !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        problems.add(key, id, "must be letters, digits and dashes");
+        problems.add(key, id, Said::new("letters_digits_dashes", "must be letters, digits and dashes"));
     }
 }
 
@@ -334,10 +347,19 @@ impl Section for VonageConfig {
         check_url(problems, "vonage.api_url", &self.api_url);
         let key = self.private_key.expose();
         if !key.is_empty() && rsa_key(key).is_none() {
-            problems.add("vonage.private_key", "<secret>", "must be an RSA private key of 2048 bits or more in PEM");
+            problems.add(
+                "vonage.private_key",
+                "<secret>",
+                Said::new("rsa_key", "must be an RSA private key of 2048 bits or more in PEM"),
+            );
         }
         if !key.is_empty() && self.application_id.is_empty() {
-            problems.add("vonage.private_key", "<secret>", "is of use with `vonage.application_id` only");
+            problems.add(
+                "vonage.private_key",
+                "<secret>",
+                Said::new("only_with", "is of use with `vonage.application_id` only")
+                    .with("name", "vonage.application_id"),
+            );
         }
     }
 }
@@ -442,7 +464,7 @@ impl Section for AsteriskConfig {
             problems.add(
                 "asterisk.ari_username",
                 &self.ari_username,
-                "name and password are set together or not at all",
+                Said::new("pair", "name and password are set together or not at all"),
             );
         }
         check_optional_url(problems, "asterisk.ari_url", &self.ari_url);
@@ -451,20 +473,17 @@ impl Section for AsteriskConfig {
             problems.add(
                 "asterisk.dial",
                 &self.dial,
-                "must name a technology and have NUMBER in it, as PJSIP/NUMBER@trunk",
+                Said::new("dial_string", "must name a technology and have NUMBER in it, as PJSIP/NUMBER@trunk"),
             );
         }
         if !self.dial_context.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
             problems.add(
                 "asterisk.dial_context",
                 &self.dial_context,
-                "must be letters, digits, dashes and underscores",
+                Said::new("letters_digits_dashes_underscores", "must be letters, digits, dashes and underscores"),
             );
         }
-        if !(1..=60).contains(&self.redirect_patience_s) {
-            let value = self.redirect_patience_s.to_string();
-            problems.add("asterisk.redirect_patience_s", &value, "must be 1 to 60");
-        }
+        problems.range("asterisk.redirect_patience_s", self.redirect_patience_s, 1..=60);
     }
 }
 
@@ -483,7 +502,7 @@ impl Section for AudiohookConfig {
     const SECRETS: &'static [&'static str] = &["api_key", "client_secret"];
     fn check(&self, problems: &mut Problems) {
         if BASE64.decode(self.client_secret.expose().trim()).is_err() {
-            problems.add("audiohook.client_secret", "<secret>", "must be base64");
+            problems.add("audiohook.client_secret", "<secret>", Said::new("base64", "must be base64"));
         }
     }
 }
@@ -535,7 +554,11 @@ impl Section for JambonzConfig {
         check_optional_url(problems, "jambonz.api_url", &self.api_url);
         check_id(problems, "jambonz.account_sid", &self.account_sid);
         if ![8_000, 16_000, 24_000].contains(&self.sample_rate) {
-            problems.add("jambonz.sample_rate", &self.sample_rate.to_string(), "must be 8000, 16000 or 24000");
+            problems.add(
+                "jambonz.sample_rate",
+                &self.sample_rate.to_string(),
+                Said::new("one_of", "must be 8000, 16000 or 24000").with("allowed", "8000, 16000, 24000"),
+            );
         }
         check_pair(problems, Self::NAME, &self.username, &self.password);
     }
@@ -619,7 +642,7 @@ impl Section for BandwidthConfig {
             problems.add(
                 "bandwidth.api_username",
                 &self.api_username,
-                "name and password are set together or not at all",
+                Said::new("pair", "name and password are set together or not at all"),
             );
         }
         check_id(problems, "bandwidth.account_id", &self.account_id);

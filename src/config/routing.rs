@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::problems::of_type;
 use super::{HandoffConfig, Problems, Section};
 use crate::handoff::routing::hours::Calendar;
 use crate::handoff::routing::needs::{self, Levels, MAX_LEVEL, Needs, SkillNames};
@@ -21,6 +22,7 @@ use crate::handoff::routing::plan::{
     Workflow,
 };
 use crate::handoff::routing::strategy::Strategy;
+use crate::said::Said;
 
 /// Priorities a queue may have.
 pub const QUEUE_PRIORITIES: RangeInclusive<i32> = -100..=100;
@@ -28,12 +30,12 @@ pub const QUEUE_PRIORITIES: RangeInclusive<i32> = -100..=100;
 pub const LONGEST_MESSAGE: usize = 300;
 
 /// Whether callers who wait may be told this; the error says why not.
-pub fn check_queue_message(message: &str) -> Result<(), &'static str> {
+pub fn check_queue_message(message: &str) -> Result<(), Said> {
     if message.chars().count() > LONGEST_MESSAGE {
-        return Err("must have at most 300 characters");
+        return Err(Said::new("longer_than", "must have at most 300 characters").with("most", LONGEST_MESSAGE));
     }
     if message.chars().any(char::is_control) {
-        return Err("must be one line");
+        return Err(Said::new("one_line", "must be one line"));
     }
     Ok(())
 }
@@ -132,7 +134,11 @@ impl RoutingConfig {
                 "standby" => PaidClass::Standby,
                 "work" => PaidClass::Work,
                 _ => {
-                    problems.add(&format!("routing.break_codes.{name}"), class, "must be none, standby or work");
+                    problems.add(
+                        &format!("routing.break_codes.{name}"),
+                        class,
+                        Said::new("one_of", "must be none, standby or work").with("allowed", "none, standby, work"),
+                    );
                     continue;
                 }
             };
@@ -178,15 +184,19 @@ impl RoutingConfig {
             let (weekly, days): (Vec<String>, Vec<String>) =
                 (row.take("weekly", Vec::new()), row.take("days", Vec::new()));
             let zone = TimeZone::get(&zone).unwrap_or_else(|_| {
-                row.problem("zone", &zone, "must be a time zone such as Europe/Berlin");
+                row.problem("zone", &zone, Said::new("time_zone", "must be a time zone such as Europe/Berlin"));
                 TimeZone::UTC
             });
             if weekly.is_empty() {
-                row.problem("weekly", "[]", "must say when it is open, such as `mon-fri 08:00-18:00`");
+                row.problem(
+                    "weekly",
+                    "[]",
+                    Said::new("hours_missing", "must say when it is open, such as `mon-fri 08:00-18:00`"),
+                );
             }
             match Calendar::parse(&name, zone, &weekly, &days) {
                 Ok(calendar) => calendars.push(calendar),
-                Err(reason) => row.problem("weekly", "", &reason),
+                Err(reason) => row.problem("weekly", "", reason),
             }
             row.finish();
         }
@@ -204,18 +214,22 @@ impl RoutingConfig {
         for mut row in rows("routing.queues", &self.queues, problems) {
             let mut queue = Queue::new(&row.name());
             if queues.iter().any(|known| known.name == queue.name) {
-                row.problem("name", &queue.name, "is the name of another queue already");
+                row.problem("name", &queue.name, Said::new("name_taken", "is the name of another queue already"));
             }
             let strategy: String = row.take("strategy", "longest_idle".to_owned());
             queue.strategy = Strategy::by_name(&strategy).unwrap_or_else(|| {
-                row.problem("strategy", &strategy, &format!("must be one of {}", Strategy::NAMES));
+                row.problem("strategy", &strategy, one_of(Strategy::NAMES));
                 Strategy::LongestIdle
             });
             queue.asks[0].needs = row.needs(skills);
             for mut relaxed in row.rows("relax") {
                 let from = seconds(relaxed.number("after_s", 30, 1..=86_400));
                 if queue.asks.last().is_some_and(|ask| ask.from >= from) {
-                    relaxed.problem("after_s", &from.as_secs().to_string(), "must be later than the one before");
+                    relaxed.problem(
+                        "after_s",
+                        &from.as_secs().to_string(),
+                        Said::new("later", "must be later than the one before"),
+                    );
                 }
                 queue.asks.push(Ask { from, needs: relaxed.needs(skills) });
                 relaxed.finish();
@@ -227,20 +241,33 @@ impl RoutingConfig {
                 "preferred" => LanguageRule::Preferred,
                 "required" => LanguageRule::Required,
                 _ => {
-                    row.problem("language", &language, "must be ignored, preferred or required");
+                    row.problem(
+                        "language",
+                        &language,
+                        Said::new("one_of", "must be ignored, preferred or required")
+                            .with("allowed", "ignored, preferred, required"),
+                    );
                     LanguageRule::Ignored
                 }
             };
             let hours: String = row.take("hours", String::new());
             queue.hours = calendars.iter().find(|calendar| calendar.name() == hours).cloned();
             if queue.hours.is_none() && !hours.is_empty() {
-                row.problem("hours", &hours, "is no calendar of routing.calendars");
+                row.problem(
+                    "hours",
+                    &hours,
+                    Said::new("no_such", "is no calendar of routing.calendars").with("name", "routing.calendars"),
+                );
             }
             queue.offer_timeout = seconds(row.number("offer_timeout_s", handoff.offer_timeout_s, 2..=300));
             let auto_answer: u32 = row.number("auto_answer_s", 0, 0..=60);
             queue.auto_answer = (auto_answer > 0).then(|| seconds(auto_answer));
             if queue.auto_answer.is_some_and(|after| after >= queue.offer_timeout) {
-                row.problem("auto_answer_s", &auto_answer.to_string(), "must be shorter than offer_timeout_s");
+                row.problem(
+                    "auto_answer_s",
+                    &auto_answer.to_string(),
+                    Said::new("shorter", "must be shorter than offer_timeout_s").with("name", "offer_timeout_s"),
+                );
             }
             queue.parallel = row.number("parallel", 1, 1..=20) as usize;
             queue.priority = row.number("priority", 0, QUEUE_PRIORITIES);
@@ -271,7 +298,12 @@ impl RoutingConfig {
                 "voicemail" => Exit::Voicemail,
                 "assistant" => Exit::Assistant,
                 _ => {
-                    row.problem("exit", &exit, "must be wait, callback, voicemail or assistant");
+                    row.problem(
+                        "exit",
+                        &exit,
+                        Said::new("one_of", "must be wait, callback, voicemail or assistant")
+                            .with("allowed", "wait, callback, voicemail, assistant"),
+                    );
                     Exit::Wait
                 }
             };
@@ -288,12 +320,16 @@ impl RoutingConfig {
                 step.finish();
             }
             if steps.is_empty() {
-                row.problem("steps", "[]", "must have at least one");
+                row.problem("steps", "[]", Said::new("at_least_one", "must have at least one"));
                 steps.push(Step::default());
             }
             if exit != Exit::Wait && steps.last().is_some_and(|step| step.timeout.is_none() && step.skip_if.is_empty())
             {
-                row.problem("exit", exit.as_str(), "is never reached: the last step has neither timeout_s nor skip_if");
+                row.problem(
+                    "exit",
+                    exit.as_str(),
+                    Said::new("never_reached", "is never reached: the last step has neither timeout_s nor skip_if"),
+                );
             }
             row.finish();
             workflows.push(Workflow { name, when, steps, exit });
@@ -330,14 +366,15 @@ impl RoutingConfig {
         for mut row in rows("routing.agents", &self.agents, problems) {
             let name: String = row.take("name", String::new());
             if name.is_empty() {
-                row.problem("name", "\"\"", "must be a sign-in name");
+                row.problem("name", "\"\"", Said::new("sign_in_name", "must be a sign-in name"));
             }
             let mut levels = Levels::default();
             let own: BTreeMap<String, u8> = row.take("skills", BTreeMap::new());
             for (skill, level) in own {
                 if !needs::is_name(&skill) || !(1..=MAX_LEVEL).contains(&level) {
                     let reason = format!("must be a skill's name and a level from 1 to {MAX_LEVEL}");
-                    row.problem(&format!("skills.{skill}"), &level.to_string(), &reason);
+                    let said = Said::new("skill_level", reason).with("most", MAX_LEVEL);
+                    row.problem(&format!("skills.{skill}"), &level.to_string(), said);
                     continue;
                 }
                 levels.set(skills.number(&skill), level);
@@ -346,7 +383,11 @@ impl RoutingConfig {
             let profile: String = row.take("profile", String::new());
             let number = profiles.iter().position(|known| known.name == profile);
             if number.is_none() && !profile.is_empty() {
-                row.problem("profile", &profile, "is no profile of routing.profiles");
+                row.problem(
+                    "profile",
+                    &profile,
+                    Said::new("no_such", "is no profile of routing.profiles").with("name", "routing.profiles"),
+                );
             }
             let takes_calls: bool = row.take("takes_calls", true);
             row.finish();
@@ -355,6 +396,10 @@ impl RoutingConfig {
         }
         agents
     }
+}
+
+fn one_of(allowed: &str) -> Said {
+    Said::new("one_of", format!("must be one of {allowed}")).with("allowed", allowed)
 }
 
 fn seconds(seconds: u32) -> Duration {
@@ -379,7 +424,7 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn problem(&self, key: &str, value: &str, reason: &str) {
+    fn problem(&self, key: &str, value: &str, reason: Said) {
         self.problems.borrow_mut().add(&format!("{}.{key}", self.path), value, reason);
     }
 
@@ -387,7 +432,7 @@ impl<'a> Row<'a> {
         self.known.push(key);
         let Some(value) = self.left.remove(key) else { return default };
         T::deserialize(value.clone()).unwrap_or_else(|error: toml::de::Error| {
-            self.problem(key, &value.to_string(), error.message().trim());
+            self.problem(key, &value.to_string(), of_type(error.message()));
             default
         })
     }
@@ -395,7 +440,7 @@ impl<'a> Row<'a> {
     fn name(&mut self) -> String {
         let name: String = self.take("name", String::new());
         if name.trim().is_empty() {
-            self.problem("name", "\"\"", "must not be empty");
+            self.problem("name", "\"\"", Said::new("not_empty", "must not be empty"));
         }
         name
     }
@@ -418,13 +463,13 @@ impl<'a> Row<'a> {
     }
 
     /// A list of lines, each read by `parse`.
-    fn lines<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    fn lines<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Said>) -> Vec<T> {
         let lines: Vec<String> = self.take(key, Vec::new());
         let mut read = Vec::new();
         for line in lines {
             match parse(&line) {
                 Ok(value) => read.push(value),
-                Err(reason) => self.problem(key, "", &reason),
+                Err(reason) => self.problem(key, "", reason),
             }
         }
         read
@@ -433,7 +478,7 @@ impl<'a> Row<'a> {
     fn needs(&mut self, skills: &mut SkillNames) -> Needs {
         let lines: Vec<String> = self.take("needs", Vec::new());
         Needs::parse(&lines, skills).unwrap_or_else(|reason| {
-            self.problem("needs", "", &reason);
+            self.problem("needs", "", reason);
             Needs::default()
         })
     }
@@ -441,7 +486,11 @@ impl<'a> Row<'a> {
     fn queue(&mut self, queues: &[Queue]) -> usize {
         let name: String = self.take("queue", queues[0].name.clone());
         queues.iter().position(|queue| queue.name == name).unwrap_or_else(|| {
-            self.problem("queue", &name, "is no queue of routing.queues");
+            self.problem(
+                "queue",
+                &name,
+                Said::new("no_such", "is no queue of routing.queues").with("name", "routing.queues"),
+            );
             0
         })
     }
@@ -456,7 +505,9 @@ impl<'a> Row<'a> {
     /// Whatever is left is not known.
     fn finish(self) {
         for (key, value) in &self.left {
-            self.problem(key, &value.to_string(), &format!("unknown key; there are {}", self.known.join(", ")));
+            let known = self.known.join(", ");
+            let said = Said::new("unknown_key", format!("unknown key; there are {known}")).with("known", known);
+            self.problem(key, &value.to_string(), said);
         }
     }
 }

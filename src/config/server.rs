@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Problems, Section};
+use crate::said::Said;
 
 /// Where the server listens and how much it takes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,7 +61,11 @@ impl Section for ServerConfig {
             || self.public_url.starts_with("https://")
             || self.public_url.starts_with("http://"))
         {
-            problems.add("server.public_url", &self.public_url, "must start with https:// (or http:// for tests)");
+            problems.add(
+                "server.public_url",
+                &self.public_url,
+                Said::new("https", "must start with https:// (or http:// for tests)"),
+            );
         }
         problems.range("server.max_calls", self.max_calls, 1..=10_000);
         problems.range("server.calls_per_minute_per_caller", self.calls_per_minute_per_caller, 1..=100_000);
@@ -86,7 +91,7 @@ impl Section for DatabaseConfig {
     const NAME: &'static str = "database";
     fn check(&self, problems: &mut Problems) {
         if !self.url.starts_with("sqlite:") {
-            problems.add("database.url", &self.url, "must be sqlite:FILE");
+            problems.add("database.url", &self.url, Said::new("sqlite_file", "must be sqlite:FILE"));
         }
     }
 }
@@ -111,7 +116,11 @@ impl Section for TelemetryConfig {
     const NAME: &'static str = "telemetry";
     fn check(&self, problems: &mut Problems) {
         if let Err(error) = self.log.parse::<tracing_subscriber::EnvFilter>() {
-            problems.add("telemetry.log", &self.log, &format!("is no log filter: {error}"));
+            problems.add(
+                "telemetry.log",
+                &self.log,
+                Said::new("log_filter", format!("is no log filter: {error}")).with("error", error),
+            );
         }
     }
 }
@@ -137,7 +146,8 @@ impl Section for BrowserConfig {
     fn check(&self, problems: &mut Problems) {
         for origin in &self.widget_origins {
             if !is_origin(origin) {
-                let reason = "must be https:// and a host, without a path (http:// on this machine only)";
+                let reason =
+                    Said::new("origin", "must be https:// and a host, without a path (http:// on this machine only)");
                 problems.add("browser.widget_origins", origin, reason);
             }
         }

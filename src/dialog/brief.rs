@@ -2,6 +2,7 @@
 
 use crate::handoff::HandoffReason;
 use crate::handoff::wire::{Brief, Fact};
+use crate::said::Said;
 
 /// Longest first line, in characters.
 const WANT_LENGTH: usize = 160;
@@ -26,36 +27,51 @@ pub fn brief(caller: &[&str], reason: HandoffReason, answered: &[&str]) -> Vec<S
     vec![want, format!("{why} {tried}")]
 }
 
-const fn why(reason: HandoffReason) -> &'static str {
+/// Why a caller is given to a person.
+pub fn why(reason: HandoffReason) -> Said {
     match reason {
-        HandoffReason::CallerPressedZero => "Pressed 0 for a person.",
-        HandoffReason::CallerAsked => "Asked for a person.",
-        HandoffReason::LowConfidence => "The assistant could not help twice in a row.",
-        HandoffReason::EngineFailed => "The assistant had a technical fault.",
-        HandoffReason::ForbiddenTopic => "A topic that is kept for people.",
-        HandoffReason::Distress => "The caller is angry or in distress.",
-        HandoffReason::Silence => "The caller did not speak.",
-        HandoffReason::AgentLost => "Was speaking with a colleague whose connection broke.",
-        HandoffReason::TakenOver => "A supervisor stepped in.",
-        HandoffReason::Callback => "Asked to be called back.",
+        HandoffReason::CallerPressedZero => Said::new("brief_pressed_zero", "Pressed 0 for a person."),
+        HandoffReason::CallerAsked => Said::new("brief_asked", "Asked for a person."),
+        HandoffReason::LowConfidence => Said::new("brief_unsure", "The assistant could not help twice in a row."),
+        HandoffReason::EngineFailed => Said::new("brief_failed", "The assistant had a technical fault."),
+        HandoffReason::ForbiddenTopic => Said::new("brief_topic", "A topic that is kept for people."),
+        HandoffReason::Distress => Said::new("brief_distress", "The caller is angry or in distress."),
+        HandoffReason::Silence => Said::new("brief_silent", "The caller did not speak."),
+        HandoffReason::AgentLost => {
+            Said::new("brief_agent_lost", "Was speaking with a colleague whose connection broke.")
+        }
+        HandoffReason::TakenOver => Said::new("brief_taken_over", "A supervisor stepped in."),
+        HandoffReason::Callback => Said::new("brief_callback", "Asked to be called back."),
     }
 }
 
 /// What to begin with.
-const fn next_step(reason: HandoffReason, knows_why: bool) -> &'static str {
+fn next_step(reason: HandoffReason, knows_why: bool) -> Said {
     match reason {
         HandoffReason::CallerPressedZero | HandoffReason::CallerAsked if knows_why => {
-            "Begin with their question, and leave out what they were told already."
+            Said::new("begin_question", "Begin with their question, and leave out what they were told already.")
         }
-        HandoffReason::CallerPressedZero | HandoffReason::CallerAsked => "Ask what it is about.",
-        HandoffReason::LowConfidence => "Let them say it again in their own words, and repeat numbers and names.",
-        HandoffReason::EngineFailed => "Apologise for the fault, and ask what it is about.",
-        HandoffReason::ForbiddenTopic => "Answer it yourself: the assistant says nothing about this topic.",
-        HandoffReason::Distress => "Let them speak first. If somebody is in danger, that comes before all else.",
-        HandoffReason::Silence => "Greet them, and find out whether they hear you.",
-        HandoffReason::AgentLost => "Say that the line broke off; they need not explain it again.",
-        HandoffReason::TakenOver => "Say that you have stepped in, and why.",
-        HandoffReason::Callback => "Say who you are, and that they asked to be called back.",
+        HandoffReason::CallerPressedZero | HandoffReason::CallerAsked => {
+            Said::new("begin_ask", "Ask what it is about.")
+        }
+        HandoffReason::LowConfidence => {
+            Said::new("begin_again", "Let them say it again in their own words, and repeat numbers and names.")
+        }
+        HandoffReason::EngineFailed => Said::new("begin_apology", "Apologise for the fault, and ask what it is about."),
+        HandoffReason::ForbiddenTopic => {
+            Said::new("begin_topic", "Answer it yourself: the assistant says nothing about this topic.")
+        }
+        HandoffReason::Distress => {
+            Said::new("begin_listening", "Let them speak first. If somebody is in danger, that comes before all else.")
+        }
+        HandoffReason::Silence => Said::new("begin_greeting", "Greet them, and find out whether they hear you."),
+        HandoffReason::AgentLost => {
+            Said::new("begin_broke_off", "Say that the line broke off; they need not explain it again.")
+        }
+        HandoffReason::TakenOver => Said::new("begin_stepped_in", "Say that you have stepped in, and why."),
+        HandoffReason::Callback => {
+            Said::new("begin_callback", "Say who you are, and that they asked to be called back.")
+        }
     }
 }
 
@@ -71,17 +87,22 @@ pub fn at_length(caller: &[(&str, f32)], reason: HandoffReason, answered: &[&str
         for number in numbers(text) {
             if facts.len() < FACTS && facts.iter().all(|known| known.fact != number) {
                 let percent = (confidence.clamp(0.0, 1.0) * 100.0).round();
-                facts.push(Fact { fact: number, source: format!("said by the caller, heard at {percent} %") });
+                let source = Said::new("fact_heard", format!("said by the caller, heard at {percent} %"));
+                facts.push(Fact::new(number, &source.with("percent", percent)));
             }
         }
     }
     facts.reverse();
-    let mut tried: Vec<String> = answered.iter().map(|entry| format!("Answered from {entry}.")).collect();
-    if reason == HandoffReason::LowConfidence {
-        tried.push("Asked again.".to_owned());
+    let next_step = next_step(reason, words.is_some());
+    let mut brief = Brief { words, facts, ..Brief::because(&why(reason)) };
+    (brief.next_step, brief.next_step_phrase) = (next_step.to_string(), next_step.phrase());
+    for entry in answered {
+        brief.add_tried(&Said::new("tried_entry", format!("Answered from {entry}.")).with("entry", entry));
     }
-    let next_step = next_step(reason, words.is_some()).to_owned();
-    Brief { why: why(reason).to_owned(), words, facts, tried, next_step }
+    if reason == HandoffReason::LowConfidence {
+        brief.add_tried(&Said::new("tried_again", "Asked again."));
+    }
+    brief
 }
 
 /// Numbers of three digits and more, with what joins them: `45 17 23`, `+1 500 555-0006`, `AB-1234`.

@@ -106,6 +106,7 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::handoff::wire::Fact;
+    use crate::said::Said;
 
     fn line(who: Speaker, text: &str) -> Line {
         Line { seq: 0, who, text: text.to_owned(), at_ms: 0, confidence: 0.9, is_final: true }
@@ -123,7 +124,7 @@ mod tests {
             line(Speaker::Agent, "it is at the depot, I will call you back tomorrow"),
             line(Speaker::Caller, "thank you"),
         ];
-        let facts = vec![Fact { fact: "45 17 23".to_owned(), source: "said by the caller".to_owned() }];
+        let facts = vec![Fact::new("45 17 23".to_owned(), &Said::plain("said by the caller".to_owned()))];
         let draft = draft(&lines, &Brief { facts, ..Brief::default() }, CallEnd::CallerHungUp, &words());
         assert_eq!(
             draft.summary,

@@ -290,7 +290,8 @@ impl Desk {
                 let _ = sender.send(self.live()); // As above.
             }
             DeskMessage::Why(handoff, sender) => {
-                let _ = sender.send(self.machine.why(Instant::now().into_std(), handoff)); // As above.
+                let why = self.machine.why(Instant::now().into_std(), handoff);
+                let _ = sender.send(why.map(|why| why.text)); // As above.
             }
             DeskMessage::Reload(plan) => self.machine.reload(Instant::now().into_std(), plan, actions),
         }

@@ -16,6 +16,7 @@ use crate::audio::frame::AudioFrame;
 use crate::call::CallId;
 use crate::call::handle::CallCommand;
 use crate::dialog::language::Language;
+use crate::said::Phrase;
 use crate::store::{HandoffOutcome, UserRole};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Digit;
@@ -179,6 +180,9 @@ pub struct LiveCall {
     pub priority: Option<i32>,
     /// Why the caller is where they are, in a sentence.
     pub why: Option<String>,
+    /// The parts of that sentence, for clients with words of their own: the first says where the caller is, the others why;
+    /// what has a value `n` counts agents whom something keeps from the caller.
+    pub why_phrases: Vec<Phrase>,
     /// Who is asked, or has the caller.
     pub agent_id: Option<AgentId>,
     /// Who listens.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::consults::{Consult, ConsultEnd, Consults, News, NotNow};
 use super::routing::estimate::Estimate;
+use super::routing::why::Why;
 use super::routing::{Moment, Place, Plan, Router, Target};
 use super::wire::{AgentState, ConsultMode};
 use super::{AgentId, HandoffId};
@@ -142,7 +143,7 @@ impl DeskMachine {
     }
 
     /// Why a caller is where they are, in a sentence.
-    pub fn why(&self, now: Instant, handoff: HandoffId) -> Option<String> {
+    pub fn why(&self, now: Instant, handoff: HandoffId) -> Option<Why> {
         self.router.why(self.moment(now), handoff)
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentId, HandoffId, HandoffReason, OfferId};
 use crate::call::CallId;
+use crate::said::{Phrase, Said};
 use crate::store::UserRole;
 use crate::telephony::protocol::Speaker;
 
@@ -358,6 +359,28 @@ pub struct Brief {
     pub tried: Vec<String>,
     /// What to begin with.
     pub next_step: String,
+    /// `why` for clients with words of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_phrase: Option<Phrase>,
+    /// `tried` for them, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried_phrases: Vec<Phrase>,
+    /// `next_step` for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step_phrase: Option<Phrase>,
+}
+
+impl Brief {
+    /// One that says no more than why.
+    pub fn because(why: &Said) -> Self {
+        Self { why: why.to_string(), why_phrase: why.phrase(), ..Self::default() }
+    }
+
+    /// One more thing that was tried.
+    pub fn add_tried(&mut self, tried: &Said) {
+        self.tried.push(tried.to_string());
+        self.tried_phrases.extend(tried.phrase());
+    }
 }
 
 /// Something known about a call, and from where.
@@ -367,6 +390,16 @@ pub struct Fact {
     pub fact: String,
     /// From where, and how sure that is.
     pub source: String,
+    /// The same for clients with words of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_phrase: Option<Phrase>,
+}
+
+impl Fact {
+    /// A fact with its source.
+    pub fn new(fact: String, source: &Said) -> Self {
+        Self { fact, source: source.to_string(), source_phrase: source.phrase() }
+    }
 }
 
 /// An entry of the knowledge base that may answer the caller.

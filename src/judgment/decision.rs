@@ -10,13 +10,12 @@
 //! [`decide`] is what calls follow and what `warmline eval --replay` computes again with other [`Settings`]; a test plays
 //! the suites and compares the two.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Judgment, Signals, Thresholds};
 use crate::handoff::HandoffReason;
+use crate::said::{Phrase, Said};
 
 /// Unsure turns in a row before the caller is put through.
 pub const UNSURE_TURNS: u32 = 2;
@@ -158,6 +157,9 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The same as a sentence.
     pub told: String,
+    /// The same for clients with words of their own; older records have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phrases: Vec<Phrase>,
 }
 
 /// What is done with what search found.
@@ -272,85 +274,105 @@ fn answer(inputs: &Inputs, settings: &Settings, judgment: &Judgment) -> Option<O
 impl Decision {
     /// Puts a decision on record, as the call took it.
     pub fn new(inputs: Inputs, settings: Settings, outcome: Outcome) -> Self {
-        let told = told(&inputs, &settings, Judgment::fitted(), outcome);
-        Self { inputs, settings, outcome, told }
+        let sentences = sentences(&inputs, &settings, Judgment::fitted(), outcome);
+        let phrases = sentences.iter().filter_map(Said::phrase).collect();
+        Self { inputs, settings, outcome, told: joined(&sentences), phrases }
     }
 }
 
 /// A decision as a sentence that whoever supervises calls understands.
 pub fn told(inputs: &Inputs, settings: &Settings, judgment: &Judgment, outcome: Outcome) -> String {
-    let mut text = match outcome {
-        Outcome::Person(reason) => match (&inputs.rule, reason) {
-            (Some(Ruled::AsksForPerson(_)), _) => "Put through at once: the caller asked for a person.".to_owned(),
-            (Some(Ruled::Topic(topic)), _) => format!("Put through at once: \"{topic}\" is a topic for people."),
-            (Some(Ruled::Danger), _) => "Put through at once: somebody may be in danger.".to_owned(),
-            (Some(Ruled::Anger), _) => "Put through at once: the caller is angry.".to_owned(),
-            (_, HandoffReason::EngineFailed) => {
-                format!("Put through: {} failed.", inputs.failed.as_deref().unwrap_or("an engine"))
-            }
-            _ => format!("Put through: turn {UNSURE_TURNS} in a row without a good answer."),
-        },
-        Outcome::Answer | Outcome::AnswerPicked => "Answered.".to_owned(),
-        Outcome::AskBack => "Asked back.".to_owned(),
-        Outcome::Unknown => "Can't be told: what decides it was not measured then.".to_owned(),
-    };
-    if matches!(inputs.rule, None | Some(Ruled::Unhelped)) {
-        explain(&mut text, inputs, settings, judgment, outcome);
-    }
-    text
+    joined(&sentences(inputs, settings, judgment, outcome))
 }
 
-fn explain(text: &mut String, inputs: &Inputs, settings: &Settings, judgment: &Judgment, outcome: Outcome) {
+fn joined(sentences: &[Said]) -> String {
+    sentences.iter().map(Said::message).collect::<Vec<_>>().join(" ")
+}
+
+/// What was decided, then why.
+fn sentences(inputs: &Inputs, settings: &Settings, judgment: &Judgment, outcome: Outcome) -> Vec<Said> {
+    let mut told = vec![match outcome {
+        Outcome::Person(reason) => person(inputs, reason),
+        Outcome::Answer | Outcome::AnswerPicked => Said::new("answered", "Answered."),
+        Outcome::AskBack => Said::new("asked_back", "Asked back."),
+        Outcome::Unknown => Said::new("not_measured", "Can't be told: what decides it was not measured then."),
+    }];
+    if matches!(inputs.rule, None | Some(Ruled::Unhelped)) {
+        explain(&mut told, inputs, settings, judgment, outcome);
+    }
+    told
+}
+
+fn person(inputs: &Inputs, reason: HandoffReason) -> Said {
+    match (&inputs.rule, reason) {
+        (Some(Ruled::AsksForPerson(_)), _) => {
+            Said::new("through_asked", "Put through at once: the caller asked for a person.")
+        }
+        (Some(Ruled::Topic(topic)), _) => {
+            Said::new("through_topic", format!("Put through at once: \"{topic}\" is a topic for people."))
+                .with("topic", topic)
+        }
+        (Some(Ruled::Danger), _) => Said::new("through_danger", "Put through at once: somebody may be in danger."),
+        (Some(Ruled::Anger), _) => Said::new("through_anger", "Put through at once: the caller is angry."),
+        (_, HandoffReason::EngineFailed) => match inputs.failed.as_deref() {
+            Some(engine) => {
+                Said::new("through_failed", format!("Put through: {engine} failed.")).with("engine", engine)
+            }
+            None => Said::new("through_some_failed", "Put through: an engine failed."),
+        },
+        _ => Said::new("through_unsure", format!("Put through: turn {UNSURE_TURNS} in a row without a good answer."))
+            .with("turns", UNSURE_TURNS),
+    }
+}
+
+fn explain(told: &mut Vec<Said>, inputs: &Inputs, settings: &Settings, judgment: &Judgment, outcome: Outcome) {
     let percent = |share: f32| (share * 100.0).round() as i32;
     if inputs.rule == Some(Ruled::Unhelped) {
-        text.push_str(" The caller said that this did not help.");
+        told.push(Said::new("did_not_help", "The caller said that this did not help."));
     }
     if inputs.repeated {
-        text.push_str(" The same was asked before.");
+        told.push(Said::new("asked_before", "The same was asked before."));
     }
     if inputs.failed.is_none() && inputs.confidence < settings.min_confidence {
         let (heard, needed) = (percent(inputs.confidence), percent(settings.min_confidence));
-        write_all(text, format_args!(" The words were heard with {heard} % certainty, {needed} % are needed."));
+        let text = format!("The words were heard with {heard} % certainty, {needed} % are needed.");
+        told.push(Said::new("heard_badly", text).with("heard", heard).with("needed", needed));
     }
     let Some(found) = &inputs.found else { return };
-    let Some(best) = found.first() else { return text.push_str(" Nothing was found for the words.") };
-    let (right, needed) = (percent(judgment.right(best)), percent(settings.verbatim_score));
-    if best.sentence.is_some() {
-        write_all(
-            text,
-            format_args!(" The best sentence of \"{}\" is right with {right} %, {needed} % are needed.", best.entry),
-        );
+    let Some(best) = found.first() else {
+        return told.push(Said::new("nothing_found", "Nothing was found for the words."));
+    };
+    let entry = &best.entry;
+    told.push(if best.sentence.is_some() {
+        let (right, needed) = (percent(judgment.right(best)), percent(settings.verbatim_score));
+        let text = format!("The best sentence of \"{entry}\" is right with {right} %, {needed} % are needed.");
+        Said::new("best_sentence", text).with("entry", entry).with("right", right).with("needed", needed)
     } else {
         let (fits, needed) = (percent(judgment.entry(&best.fit)), percent(settings.min_score));
-        let entry = &best.entry;
-        write_all(text, format_args!(" The nearest entry, \"{entry}\", fits with {fits} %, {needed} % are needed."));
-    }
+        let text = format!("The nearest entry, \"{entry}\", fits with {fits} %, {needed} % are needed.");
+        Said::new("nearest_entry", text).with("entry", entry).with("fits", fits).with("needed", needed)
+    });
     if outcome != Outcome::Answer {
-        for picked in inputs.picks.iter().filter(|picked| picked.sentence.is_some()) {
+        told.extend(inputs.picks.iter().filter(|picked| picked.sentence.is_some()).map(|picked| {
             let (sure, needed) = (percent(picked.certainty), percent(judgment.thresholds.picked));
-            let agrees = if picked.agrees { "the same sentence" } else { "another sentence" };
+            let (word, which) = if picked.agrees { ("picked_same", "the same") } else { ("picked_other", "another") };
             let entry = &picked.entry;
-            write_all(
-                text,
-                format_args!(
-                    " The model picked {agrees} of \"{entry}\" with {sure} %, {needed} % and agreement are needed."
-                ),
+            let text = format!(
+                "The model picked {which} sentence of \"{entry}\" with {sure} %, {needed} % and agreement are needed."
             );
-        }
+            Said::new(word, text).with("entry", entry).with("sure", sure).with("needed", needed)
+        }));
         if inputs.picks.iter().any(|picked| picked.sentence.is_none()) {
-            text.push_str(" The model found no sentence that fits.");
+            told.push(Said::new("picked_none", "The model found no sentence that fits."));
         }
         if let Some(tool) = &inputs.called {
-            write_all(text, format_args!(" The model asked for the tool \"{tool}\"."));
+            let text = format!("The model asked for the tool \"{tool}\".");
+            told.push(Said::new("wanted_tool", text).with("tool", tool));
         }
     }
     if inputs.blocked {
-        text.push_str(" A sentence that nothing backs was stopped.");
+        told.push(Said::new("stopped", "A sentence that nothing backs was stopped."));
     }
-}
-
-fn write_all(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("a string takes everything");
 }
 
 /// Recorded decisions of one call, made again one after the other.

@@ -24,7 +24,7 @@ use crate::call::directory::{Answered, CalledBack, Directory};
 use crate::call::handle::CallCommand;
 use crate::call::input::HandoffNews;
 use crate::call::returning::{OpenWish, Returning};
-use crate::dialog::brief::brief;
+use crate::dialog::brief::{brief, why};
 use crate::dialog::language::Language;
 use crate::handoff::actor::{AgentLeg, DeskHandle, HandoffTask};
 use crate::handoff::callback::{Action, Callback, CallbackEnd, Input, Rules, State};
@@ -32,6 +32,7 @@ use crate::handoff::routing::Moment;
 use crate::handoff::routing::hours::Calendar;
 use crate::handoff::wire::{Brief, CallEnd};
 use crate::handoff::{AgentId, HandoffId, HandoffReason};
+use crate::said::Said;
 use crate::store::scribe::{Record, Scribe};
 use crate::store::{CallbackRecord, HandoffOutcome, MessageKind, MessageRecord, Store};
 use crate::telemetry::{Pii, metric};
@@ -142,7 +143,7 @@ pub async fn run(means: Means, Inbox(mut wishes): Inbox, cancel: CancellationTok
         Ok(records) => {
             for (record, number) in records {
                 let summary = record.summary.clone();
-                let brief = Brief { why: "Asked to be called back.".to_owned(), ..Brief::default() };
+                let brief = Brief::because(&why(HandoffReason::Callback));
                 open.book(Booking { record, number, summary, brief, known_agent: None, language: None });
             }
         }
@@ -499,13 +500,12 @@ pub async fn for_those_cut_off(
             done_at: None,
         };
         scribe.put(Record::Message(message.clone()));
-        let why = "Was cut off by a fault of ours.".to_owned();
         callbacks.book(Booking {
             language: None,
             record: record(message.id, lost.call, lost.provider, since, summary.clone()),
             number,
             summary,
-            brief: Brief { why, ..Brief::default() },
+            brief: Brief::because(&Said::new("brief_cut_off", "Was cut off by a fault of ours.")),
             known_agent,
         });
     }

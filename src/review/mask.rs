@@ -129,6 +129,11 @@ impl Mask {
         !self.details(clip(text)).is_empty()
     }
 
+    /// Where the personal is in it, in bytes and in order; nothing is known of what lies beyond [`MAX_TEXT`].
+    pub fn places(&self, text: &str) -> Vec<Range<usize>> {
+        self.details(clip(text)).into_iter().map(|(range, _)| range).collect()
+    }
+
     /// Where details are, in order, without overlaps; what is found first in this list of kinds wins.
     fn details(&self, text: &str) -> Vec<(Range<usize>, Kind)> {
         let mut found: Vec<(Range<usize>, Kind)> = Vec::new();

@@ -1,12 +1,14 @@
 //! What of a recording may be passed on: turns of which every word is known and none is personal. All else is silence.
 //!
-//! The records say when a turn was spoken, not when each of its words was: a turn with a detail is silent as a whole, with a
-//! margin, on both sides, since each side hears a little of the other. A number that is told in pieces is known by its
-//! neighbours. What no turn accounts for is silent too, and so is what recognition was unsure of: nobody knows what is in it.
+//! Where recognition was sure and told when each word was said, only the words of a detail are silent, with the words beside
+//! them and a margin: those times are good to a few tenths of a second, and a neighbour may be half of a number. Elsewhere a
+//! turn with a detail is silent as a whole. Silence is on both sides, since each side hears a little of the other. A number
+//! that is told in pieces is known by its neighbours. What no turn accounts for is silent too, and so is what recognition was
+//! unsure of: nobody knows what is in it.
 
 use std::ops::Range;
 
-use super::mask::{Mask, Style, counts_digits};
+use super::mask::{MAX_TEXT, Mask, Style, counts_digits};
 use super::transcript::everything_said;
 use crate::dialog::cards::MASK;
 use crate::store::{CallDetail, TurnRecord};
@@ -14,7 +16,9 @@ use crate::telephony::protocol::Speaker;
 
 /// Recognition that is less sure may have missed a number.
 const SURE: f32 = 0.5;
-/// Around a turn that is silent: beginnings and ends are known to a tenth of a second or so.
+/// Recognition that is less sure may have taken a digit beside a number for something else.
+const SURE_OF_WORDS: f32 = 0.8;
+/// Around what is silent: beginnings and ends are known to a tenth of a second or so.
 const MARGIN_MS: u32 = 400;
 /// Around a turn that is heard: its first and last sounds.
 const EDGE_MS: u32 = 200;
@@ -32,13 +36,12 @@ impl Audible {
     /// Of a call that is over.
     pub fn of(detail: &CallDetail) -> Self {
         let turns = &detail.turns;
-        let personal = personal(detail);
-        let silent: Vec<Range<u32>> = turns.iter().zip(&personal).filter(|(_, hides)| **hides).map(margin).collect();
+        let hidden = hidden(detail);
+        let silent: Vec<Range<u32>> = turns.iter().zip(&hidden).flat_map(|(turn, hidden)| hidden.spans(turn)).collect();
         let heard = |caller: bool| {
-            let known = turns
-                .iter()
-                .zip(&personal)
-                .filter(|(turn, hides)| !**hides && (turn.who == Speaker::Caller) == caller && is_known(turn));
+            let known = turns.iter().zip(&hidden).filter(|(turn, hidden)| {
+                **hidden != Hidden::Whole && (turn.who == Speaker::Caller) == caller && is_known(turn)
+            });
             let spans = known.map(|(turn, _)| turn.started_ms.saturating_sub(EDGE_MS)..turn.ended_ms + EDGE_MS);
             without(joined(spans.collect()), &silent)
         };
@@ -53,8 +56,23 @@ impl Audible {
     }
 }
 
-fn margin((turn, _): (&TurnRecord, &bool)) -> Range<u32> {
-    turn.started_ms.saturating_sub(MARGIN_MS)..turn.ended_ms + MARGIN_MS
+/// What of a turn is not for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hidden {
+    Nothing,
+    /// These spans, in milliseconds of the call.
+    Words(Vec<Range<u32>>),
+    Whole,
+}
+
+impl Hidden {
+    fn spans(&self, turn: &TurnRecord) -> Vec<Range<u32>> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Words(spans) => spans.clone(),
+            Self::Whole => vec![turn.started_ms.saturating_sub(MARGIN_MS)..turn.ended_ms.saturating_add(MARGIN_MS)],
+        }
+    }
 }
 
 fn is_known(turn: &TurnRecord) -> bool {
@@ -62,23 +80,58 @@ fn is_known(turn: &TurnRecord) -> bool {
     !turn.text.trim().is_empty() && (turn.who == Speaker::Assistant || turn.confidence >= SURE)
 }
 
-/// By turn: whether there is a detail in it.
-fn personal(detail: &CallDetail) -> Vec<bool> {
+/// By turn: what of it is not for others.
+fn hidden(detail: &CallDetail) -> Vec<Hidden> {
     let mask = Mask::new(Style::Placeholder, everything_said(detail));
     let turns = &detail.turns;
-    // Of a card's number the records have kept no more than that there was one.
-    let hides = |text: &str| text.contains(MASK) || mask.finds(text);
-    let mut personal: Vec<bool> = turns.iter().map(|turn| hides(&turn.text)).collect();
+    let mut hidden: Vec<Hidden> = turns.iter().map(|turn| hides(&mask, turn)).collect();
     let has_digits: Vec<bool> = turns.iter().map(|turn| counts_digits(&turn.text) > 0).collect();
     for at in 0..turns.len() {
         let next = (at + 1..turns.len()).find(|next| turns[*next].who == turns[at].who);
         let Some(next) = next.filter(|_| turns[at].who != Speaker::Assistant) else { continue };
         let pause = turns[next].started_ms.saturating_sub(turns[at].ended_ms);
         if has_digits[at] && has_digits[next] && pause <= PIECES_MS {
-            (personal[at], personal[next]) = (true, true);
+            (hidden[at], hidden[next]) = (Hidden::Whole, Hidden::Whole);
         }
     }
-    personal
+    hidden
+}
+
+fn hides(mask: &Mask, turn: &TurnRecord) -> Hidden {
+    // Of a card's number the records have kept no more than that there was one.
+    if turn.text.contains(MASK) {
+        return Hidden::Whole;
+    }
+    let places = mask.places(&turn.text);
+    if places.is_empty() {
+        return Hidden::Nothing;
+    }
+    words_at(turn, &places).map_or(Hidden::Whole, Hidden::Words)
+}
+
+/// When the words at these places were said, and those beside them; nothing where that is not known well enough.
+fn words_at(turn: &TurnRecord, places: &[Range<usize>]) -> Option<Vec<Range<u32>>> {
+    let begin = turn.text.as_ptr() as usize;
+    let words: Vec<Range<usize>> = turn
+        .text
+        .split_whitespace()
+        .map(|word| word.as_ptr() as usize - begin..word.as_ptr() as usize - begin + word.len())
+        .collect();
+    let times = &turn.word_times;
+    let in_order = times.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1]) && times.iter().all(|[from, to]| from <= to);
+    if turn.confidence < SURE_OF_WORDS || words.len() != times.len() || !in_order || turn.text.len() > MAX_TEXT {
+        return None;
+    }
+    places
+        .iter()
+        .map(|place| {
+            let first = words.iter().position(|word| word.end > place.start)?;
+            let last = words.iter().rposition(|word| word.start < place.end)?;
+            let from = times[first.saturating_sub(1)][0].min(times[first][0].saturating_sub(MARGIN_MS));
+            let to = times[(last + 1).min(times.len() - 1)][1].max(times[last][1].saturating_add(MARGIN_MS));
+            (first <= last).then_some(from..to)
+        })
+        .collect()
 }
 
 /// In order, without overlaps.
@@ -130,6 +183,7 @@ mod tests {
             confidence: *confidence,
             started_ms: span.start,
             ended_ms: span.end,
+            word_times: Vec::new(),
             ..pattern.clone()
         };
         detail.turns = (0..).zip(turns).map(turn).collect();
@@ -155,6 +209,40 @@ mod tests {
         assert_eq!(caller, [(10_800, 12_200)]);
         assert!(audible.allows(true, 11_000..11_020) && !audible.allows(true, 5_000..5_020));
         assert!(!audible.allows(true, 12_190..12_210) && !audible.allows(false, 11_000..11_020));
+    }
+
+    /// A caller's turn with evenly spoken words.
+    fn timed(text: &str, confidence: f32, span: Range<u32>) -> CallDetail {
+        let mut detail = call(&[(Speaker::Caller, text, confidence, span.clone())]);
+        let count = u32::try_from(text.split_whitespace().count()).expect("few words");
+        let at = |word: u32| span.start + (span.end - span.start) * word / count;
+        detail.turns[0].word_times = (0..count).map(|word| [at(word), at(word + 1)]).collect();
+        detail
+    }
+
+    #[test]
+    fn where_words_have_times_only_those_of_a_detail_and_their_neighbours_are_silent() {
+        // A word a second: "is" to "and" are silent, being the number and what stands beside it.
+        let text = "Hello my order is 441723 and it is late";
+        let audible = Audible::of(&timed(text, 0.9, 0..9_000));
+        assert_eq!(heard(&audible), [vec![(0, 3_000), (6_000, 9_200)], vec![]]);
+        // At the end of a turn the margin goes beyond it.
+        let audible = Audible::of(&timed("Hello there my order is 441723", 0.9, 1_000..7_000));
+        assert_eq!(heard(&audible), [vec![(800, 5_000)], vec![]]);
+    }
+
+    #[test]
+    fn a_turn_with_a_detail_is_silent_as_a_whole_where_word_times_can_not_be_relied_on() {
+        let text = "Hello my order is 441723 and it is late";
+        let nothing: [Vec<(u32, u32)>; 2] = [vec![], vec![]];
+        let unsure = timed(text, 0.7, 0..9_000);
+        assert_eq!(heard(&Audible::of(&unsure)), nothing, "recognition was not sure");
+        let mut missing = timed(text, 0.9, 0..9_000);
+        missing.turns[0].word_times.pop();
+        assert_eq!(heard(&Audible::of(&missing)), nothing, "a word without a time");
+        let mut confused = timed(text, 0.9, 0..9_000);
+        confused.turns[0].word_times.swap(2, 6);
+        assert_eq!(heard(&Audible::of(&confused)), nothing, "times that go back");
     }
 
     #[test]

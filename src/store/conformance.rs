@@ -163,6 +163,9 @@ fn detail() -> CallDetail {
             let settings = Settings { verbatim_score: 0.8, min_score: 0.5, min_confidence: 0.45 };
             Decision::new(Inputs { confidence: 0.3, repeated: true, ..Inputs::default() }, settings, Outcome::AskBack)
         }),
+        word_times: (0..if who == Speaker::Caller { 4 } else { 0 })
+            .map(|word| [word * 150, word * 150 + 120])
+            .collect(),
     };
     CallDetail {
         turns: vec![
@@ -248,6 +251,7 @@ pub(crate) fn reviewed() -> CallDetail {
         entries: entry.map(|id| EntryUse { entry: id.to_owned(), score: 0.9, version: None }).into_iter().collect(),
         agent_id: None,
         decision: None,
+        word_times: Vec::new(),
     };
     detail.turns = vec![
         said(0, Speaker::Assistant, "How can I help you?", 0, None),

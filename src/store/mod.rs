@@ -390,6 +390,10 @@ pub struct TurnRecord {
     pub agent_id: Option<AgentId>,
     /// Of the caller's turns: what was decided about the words, and from what.
     pub decision: Option<Decision>,
+    /// From when to when each word of `text` was said, in milliseconds of the call, as recognition has it. Empty where nobody
+    /// knows, as of what the assistant said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub word_times: Vec<[u32; 2]>,
 }
 
 /// Why the call was given to a person, with the numbers that decided it.

@@ -211,11 +211,11 @@ impl Store for SqliteStore {
 
     async fn put_turn(&self, turn: &TurnRecord) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO turns (call_id, seq, who, text, planned, confidence, started_ms, ended_ms, \
-             timings, entries, agent_id, decision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             timings, entries, agent_id, decision, word_times) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (call_id, seq) DO UPDATE SET who = excluded.who, text = excluded.text, \
              planned = excluded.planned, confidence = excluded.confidence, started_ms = excluded.started_ms, \
              ended_ms = excluded.ended_ms, timings = excluded.timings, entries = excluded.entries, \
-             agent_id = excluded.agent_id, decision = excluded.decision";
+             agent_id = excluded.agent_id, decision = excluded.decision, word_times = excluded.word_times";
         let query = || {
             sqlx::query(SQL)
                 .bind(turn.call_id.to_string())
@@ -230,6 +230,7 @@ impl Store for SqliteStore {
                 .bind(json(&turn.entries))
                 .bind(agent(&turn.agent_id))
                 .bind(turn.decision.as_ref().map(json))
+                .bind(Some(&turn.word_times).filter(|times| !times.is_empty()).map(json))
                 .execute(&self.pool)
         };
         self.write(query).await.map(drop)

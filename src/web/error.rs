@@ -3,9 +3,7 @@
 //!
 //! What the server did wrong is logged here, once, and not told to the client.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -16,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::auth::AuthError;
+use crate::said::Said;
 use crate::store::StoreError;
 
 /// Why a request was not done.
@@ -48,53 +47,6 @@ pub enum ApiError {
     /// A file could not be read or written.
     #[error("a file could not be read or written")]
     File(#[source] std::io::Error),
-}
-
-/// What is wrong: a sentence, and for clients with words of their own which one it is.
-#[derive(Clone, Debug)]
-pub struct Said {
-    message: Cow<'static, str>,
-    reason: Option<&'static str>,
-    values: BTreeMap<String, String>,
-}
-
-impl Said {
-    /// A mistake of which there is a word.
-    pub fn new(reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), reason: Some(reason), values: BTreeMap::new() }
-    }
-
-    /// With something the sentence speaks of.
-    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.values.insert(name.to_owned(), value.to_string());
-        self
-    }
-
-    /// The sentence's fragment.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Which mistake it is, if there is a word for it.
-    pub const fn reason(&self) -> Option<&'static str> {
-        self.reason
-    }
-
-    /// What the sentence speaks of, by name.
-    pub fn into_values(self) -> BTreeMap<String, String> {
-        self.values
-    }
-
-    /// A sentence without a word of its own, such as one about what only programs send.
-    pub fn plain(message: String) -> Self {
-        Self { message: message.into(), reason: None, values: BTreeMap::new() }
-    }
-}
-
-impl fmt::Display for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
 }
 
 /// Body of every answer that is not a success.
@@ -156,7 +108,7 @@ impl ApiError {
     fn reason(&self) -> (Option<String>, BTreeMap<String, String>) {
         match self {
             Self::BadRequest(said) | Self::TooLarge(said) | Self::Conflict(said) => {
-                (said.reason.map(str::to_owned), said.values.clone())
+                (said.reason().map(str::to_owned), said.values().clone())
             }
             _ => (None, BTreeMap::new()),
         }

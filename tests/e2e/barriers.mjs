@@ -68,7 +68,7 @@ export async function everyPage({ url, page, paths, check }) {
   const wide = [];
   const found = [];
   for (const locale of ["de", "en"]) {
-    await page.evaluate((chosen) => localStorage.setItem("warmline-language", chosen), locale);
+    await page.evaluate((chosen) => localStorage.setItem("warmline-language", JSON.stringify(chosen)), locale);
     for (const path of paths) {
       await loaded(page, url + path);
       for (const width of WIDTHS) {

@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "engine/llm/dialect.rs",
     "judgment",
     "review",
+    "said.rs",
     "tools/address.rs",
     "tools/spec.rs",
 ];
@@ -116,4 +117,38 @@ fn machines_never_await() {
     for file in machines {
         assert!(!code(&file).contains("async"), "{}", file.display());
     }
+}
+
+/// Every word that says which sentence is meant has that sentence in each of the console's languages.
+#[test]
+fn the_console_has_a_sentence_for_every_word_of_the_servers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let messages = |language: &str| {
+        let path = root.join("console/src/i18n").join(language);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).expect("an object of sentences")
+    };
+    let languages = ["en.json", "de.json"].map(|language| (language, messages(language)));
+    let mut words = 0;
+    for file in sources(&root.join("src")).iter().filter(|file| !is_test(file)) {
+        let code = fs::read_to_string(file).expect("a source");
+        let group =
+            if file.starts_with(root.join("src/web")) { ["mistake", "phrase", "setup_seen"] } else { ["phrase"; 3] };
+        let code =
+            code.replace(" wrong(", " Said::new(").replace("(wrong(", "(Said::new(").replace(" until(", " Said::new(");
+        for part in code.split("Said::new(").skip(1) {
+            let Some(word) = part.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            if !word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+                continue; // a sentence of a type of the same name
+            }
+            words += 1;
+            for (language, messages) in &languages {
+                let known = group.iter().any(|group| messages.contains_key(&format!("{group}.{word}")));
+                assert!(known, "{language} has no sentence for `{word}` of {}", file.display());
+            }
+        }
+    }
+    assert!(words > 100, "only {words} words were found");
 }

@@ -15,6 +15,7 @@ export type NewQueue = Schemas["NewQueue"];
 export type QueueInForce = Schemas["QueueInForce"];
 export type OpenDay = Schemas["OpenDay"];
 export type OpenShiftRecord = Schemas["OpenShiftRecord"];
+export type Phrase = Schemas["Phrase"];
 export type PartyRecord = Schemas["PartyRecord"];
 export type Person = Schemas["Person"];
 export type ShiftRecord = Schemas["ShiftRecord"];

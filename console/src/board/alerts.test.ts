@@ -8,7 +8,7 @@ const NOW = 1_000_000;
 const QUIET: Scene = { calls: [], agents: [], numbers: null, engines: { stt: "ready", llm: "off" }, now: NOW };
 
 function waiting(call_id: string, seconds: number, reason: BoardCall["reason"] = "caller_asked"): BoardCall {
-  return { call_id, stage: "waiting", provider: "browser", reason, since: NOW - 200_000, waitingSince: NOW - seconds * 1_000 };
+  return { call_id, stage: "waiting", provider: "browser", reason, since: NOW - 200_000, why_phrases: [], waitingSince: NOW - seconds * 1_000 };
 }
 
 function agent(name: string, state: LiveAgent["state"]): LiveAgent {

@@ -4,7 +4,7 @@ import type { LiveCall } from "../api/types";
 import { boardCalls, byUrgency, counted } from "./order";
 
 function call(call_id: string, stage: LiveCall["stage"], rest: Partial<LiveCall> = {}): LiveCall {
-  return { call_id, stage, provider: "browser", for_ms: 0, ...rest };
+  return { call_id, stage, provider: "browser", for_ms: 0, why_phrases: [], ...rest };
 }
 
 test("a call that is as it was stays the object it was", () => {

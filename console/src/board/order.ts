@@ -26,11 +26,12 @@ export function boardCalls(fresh: readonly LiveCall[], before: readonly BoardCal
 
 function isSame(old: BoardCall, { since, waitingSince, ...rest }: BoardCall): boolean {
   const near = (a: number | null, b: number | null): boolean => (a === null || b === null ? a === b : Math.abs(a - b) < SAME_MS);
-  const keys = Object.keys(rest) as (keyof typeof rest)[];
+  // The parts of the sentence change with the sentence.
+  const keys = (Object.keys(rest) as (keyof typeof rest)[]).filter((key) => key !== "why_phrases");
   return (
     near(old.since, since) &&
     near(old.waitingSince, waitingSince) &&
-    keys.length === Object.keys(old).length - 2 &&
+    keys.length === Object.keys(old).length - 3 &&
     keys.every((key) => old[key] === rest[key])
   );
 }

@@ -1,7 +1,8 @@
 // Words in the reader's language. `en.json` is the measure: other files hold the same keys (a test compares).
 
 import { recall, remember } from "../lib/storage";
-import { words } from "../lib/format";
+import type { Phrase } from "../api/types";
+import { duration, words } from "../lib/format";
 import en from "./en.json";
 
 export const LOCALES = { en: "English", de: "Deutsch" } as const;
@@ -66,6 +67,25 @@ export function languageName(tag: string): string {
 /** The text of a key that may not exist, such as one made of a word of the server's. */
 export function translated(key: string, values: Values = {}): string | null {
   return isKey(key) ? t(key, values) : null;
+}
+
+/** A sentence of the server's, or a part of one, by its word; null: this version has none for it. */
+export function phrase({ reason, values = {} }: Phrase): string | null {
+  const said = Object.entries(values).map(([name, value]) => [name, spoken(name, value)]);
+  return translated(`phrase.${reason}`, Object.fromEntries(said));
+}
+
+/** Names that end in `_s` are spans in whole seconds; a language comes as its tag. */
+function spoken(name: string, value: string): string {
+  if (name.endsWith("_s")) return duration(Number(value) * 1_000);
+  return name === "language" ? languageName(value) : value;
+}
+
+/** The server's text where that is the reader's language, else its sentences by their words, or the text for want of one. */
+export function inWords(text: string, phrases: readonly Phrase[] | undefined): { text: string; lang: string | undefined } {
+  if (language.locale === "en") return { text, lang: undefined };
+  const said = (phrases ?? []).map(phrase);
+  return said.length === 0 || said.includes(null) ? { text, lang: "en" } : { text: said.join(" "), lang: undefined };
 }
 
 /** A word of the server's for people; one this version does not know is shown as it came. */

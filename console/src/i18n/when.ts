@@ -14,6 +14,13 @@ export function when(text: string, now = new Date()): string {
   return isToday ? t("when.today", { time: shown }) : shown;
 }
 
+/** The same within a sentence. */
+export function whenWithin(text: string): string {
+  const shown = when(text);
+  const clock = new Date(text).toDateString() === new Date().toDateString();
+  return clock ? shown.charAt(0).toLocaleLowerCase(language.locale) + shown.slice(1) : shown;
+}
+
 /** The day of an RFC 3339 time, such as “12 Jan 2026”. */
 export function day(text: string): string {
   const time = new Date(text);

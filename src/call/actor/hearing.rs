@@ -96,16 +96,17 @@ impl Actor {
                 let last_voice = now - frame_at.saturating_sub(audio.last_voice_at).duration();
                 let to = self.at(last_voice);
                 let from = to.saturating_sub(audio.last_voice_at.saturating_sub(audio.first_voice_at));
+                let heard_from = to.saturating_sub(audio.last_voice_at.saturating_sub(audio.at));
                 if self.bridged {
                     self.turns.captions.stop();
                     self.step(CallInput::TurnEnded(turn)).await;
                     // On hold nobody hears them, and nobody writes it down.
                     if self.writes_along() && !self.held {
-                        self.caller_talked(turn, &audio, from, to);
+                        self.caller_talked(turn, &audio, [from, to, heard_from]);
                     }
                     return;
                 }
-                self.journal.caller_spoke(turn, from, to);
+                self.journal.caller_spoke(turn, from, to, heard_from);
                 self.response = Some(Response {
                     turn,
                     last_voice,

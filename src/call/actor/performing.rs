@@ -12,6 +12,7 @@ use crate::call::input::{CallAction, ItemId, Phrase, Signals, Words};
 use crate::call::machine::State;
 use crate::call::message::{self, Message};
 use crate::call::recorder::Recorder;
+use crate::dialog::brief::why;
 use crate::handoff::actor::HandoffTask;
 use crate::handoff::wire::{Brief, CallEnd, Line};
 use crate::handoff::{HandoffId, HandoffReason};
@@ -214,7 +215,10 @@ impl Actor {
             number,
             summary,
             language: Some(self.tongue.language),
-            brief: Brief { why: "Asked to be called back.".to_owned(), ..self.journal.brief(reason) },
+            brief: {
+                let why = why(HandoffReason::Callback);
+                Brief { why: why.to_string(), why_phrase: why.phrase(), ..self.journal.brief(reason) }
+            },
             known_agent: self.journal.last_agent(),
         });
     }

@@ -99,10 +99,10 @@ impl Actor {
         }
     }
 
-    /// The caller has said something to the agent.
-    pub(super) fn caller_talked(&mut self, turn: TurnId, audio: &UtteranceAudio, from: Millis, to: Millis) {
+    /// The caller has said something to the agent. In the call's time: the first voice, the last, and the first sample.
+    pub(super) fn caller_talked(&mut self, turn: TurnId, audio: &UtteranceAudio, [from, to, heard_from]: [Millis; 3]) {
         debug!(call.id = %self.id, turn = turn.0, "The caller spoke to the agent");
-        let place = self.journal.place(Speaker::Caller, from, to, None);
+        let place = self.journal.place(Speaker::Caller, from, to, heard_from, None);
         self.put_into_words(place, audio);
     }
 
@@ -113,7 +113,8 @@ impl Actor {
             return;
         };
         let agent = self.talk.sides.iter().find(|one| one.number == side).and_then(|one| one.agent.clone());
-        let place = self.journal.place(Speaker::Agent, audio.first_voice_at, audio.last_voice_at, agent);
+        let (from, to) = (audio.first_voice_at, audio.last_voice_at);
+        let place = self.journal.place(Speaker::Agent, from, to, audio.at, agent);
         self.put_into_words(place, &audio);
     }
 

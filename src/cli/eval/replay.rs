@@ -318,6 +318,7 @@ mod tests {
             entries: Vec::new(),
             agent_id: None,
             decision,
+            word_times: Vec::new(),
         };
         let decision = Decision::new(inputs, settings, Outcome::AskBack);
         store.put_turn(&turn(0, Speaker::Caller, Some(decision))).await.expect("written");

@@ -238,6 +238,8 @@ impl Desk {
                     (Some(_), Some(_)) => Stage::Offered,
                     (Some(_), None) => Stage::Waiting,
                 };
+                let why = handoff.and_then(|handoff| self.machine.why(now.into_std(), handoff));
+                let (why, why_phrases) = why.map_or((None, Vec::new()), |why| (Some(why.text), why.phrases));
                 LiveCall {
                     call_id: *call_id,
                     provider: known.provider.to_owned(),
@@ -249,7 +251,8 @@ impl Desk {
                     queue: place.as_ref().map(|place| place.queue.clone()),
                     position: place.as_ref().map(|place| place.position),
                     priority: place.map(|place| place.priority),
-                    why: handoff.and_then(|handoff| self.machine.why(now.into_std(), handoff)),
+                    why,
+                    why_phrases,
                     agent_id: agent,
                     supervised_by: known.supervisor.as_ref().map(|(by, _)| by.clone()),
                 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Moment;
+use crate::said::{Phrase, Said};
 
 /// How far ahead a change is looked for. Later ones are found when that time has come.
 const HORIZON_DAYS: i64 = 15;
@@ -41,6 +42,14 @@ pub struct HoursProblem {
     pub line: usize,
     /// What.
     pub reason: String,
+    /// The same for clients with words of their own.
+    pub phrase: Option<Phrase>,
+}
+
+impl HoursProblem {
+    fn new(part: HoursPart, line: usize, said: &Said) -> Self {
+        Self { part, line, reason: said.to_string(), phrase: said.phrase() }
+    }
 }
 
 /// Opening hours.
@@ -57,13 +66,13 @@ pub struct Calendar {
 impl Calendar {
     /// `weekly`: lines such as `mon-fri 08:00-18:00` or `sat 09:00-12:00, 13:00-15:00`. `days`: `2026-12-25` is closed all
     /// day, `2026-12-24 09:00-12:00` has other hours. The error says what is wrong with one of them.
-    pub fn parse(name: &str, zone: TimeZone, weekly: &[String], days: &[String]) -> Result<Self, String> {
+    pub fn parse(name: &str, zone: TimeZone, weekly: &[String], days: &[String]) -> Result<Self, Said> {
         let mut calendar = Self { name: name.to_owned(), zone, week: Default::default(), days: Vec::new() };
         for line in weekly {
             let (which, hours) = line
                 .trim()
                 .split_once(' ')
-                .ok_or_else(|| format!("`{line}` must be days and hours, such as `mon-fri 08:00-18:00`"))?;
+                .ok_or_else(|| wrong("hours_line", line, "must be days and hours, such as `mon-fri 08:00-18:00`"))?;
             let spans = parse_spans(hours)?;
             for day in parse_days(which)? {
                 calendar.week[usize::from(day.to_monday_zero_offset().unsigned_abs())].extend(&spans);
@@ -71,7 +80,7 @@ impl Calendar {
         }
         for line in days {
             let (date, hours) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
-            let date = date.parse().map_err(|_| format!("`{date}` must be a date such as 2026-12-24"))?;
+            let date = date.parse().map_err(|_| wrong("date", date, "must be a date such as 2026-12-24"))?;
             let spans = if hours.is_empty() { Vec::new() } else { parse_spans(hours)? };
             calendar.days.push((date, spans));
         }
@@ -81,13 +90,18 @@ impl Calendar {
     /// The same from a zone's name, with everything that is wrong at once.
     pub fn check(name: &str, zone: &str, weekly: &[String], days: &[String]) -> Result<Self, Vec<HoursProblem>> {
         let mut problems = Vec::new();
-        let mut problem = |part, line, reason| problems.push(HoursProblem { part, line, reason });
+        let mut problem = |part, line, said: Said| problems.push(HoursProblem::new(part, line, &said));
         let known = TimeZone::get(zone.trim()).unwrap_or_else(|_| {
-            problem(HoursPart::Zone, 0, format!("`{}` must be a time zone such as Europe/Berlin", zone.trim()));
+            problem(
+                HoursPart::Zone,
+                0,
+                wrong("no_time_zone", zone.trim(), "must be a time zone such as Europe/Berlin"),
+            );
             TimeZone::UTC
         });
         if weekly.is_empty() {
-            problem(HoursPart::Weekly, 0, "must say when it is open, such as `mon-fri 08:00-18:00`".to_owned());
+            let said = Said::new("hours_missing", "must say when it is open, such as `mon-fri 08:00-18:00`");
+            problem(HoursPart::Weekly, 0, said);
         }
         for (line, text) in weekly.iter().enumerate() {
             if let Err(reason) = Self::parse(name, TimeZone::UTC, std::slice::from_ref(text), &[]) {
@@ -101,7 +115,8 @@ impl Calendar {
                 Ok(one) => {
                     let date = one.days[0].0;
                     if seen.contains(&date) {
-                        problem(HoursPart::Days, line, format!("{date} is there twice"));
+                        let said = Said::new("date_twice", format!("{date} is there twice")).with("given", date);
+                        problem(HoursPart::Days, line, said);
                     }
                     seen.push(date);
                 }
@@ -109,7 +124,7 @@ impl Calendar {
         }
         if problems.is_empty() {
             let whole = Self::parse(name, known, weekly, days);
-            return whole.map_err(|reason| vec![HoursProblem { part: HoursPart::Weekly, line: 0, reason }]);
+            return whole.map_err(|said| vec![HoursProblem::new(HoursPart::Weekly, 0, &said)]);
         }
         Err(problems)
     }
@@ -198,8 +213,13 @@ impl Calendar {
     }
 }
 
-fn parse_days(text: &str) -> Result<Vec<Weekday>, String> {
-    let wrong = || format!("`{text}` must be days such as `mon-fri`, `sat` or `mon,wed`");
+/// What was given, and what it must be.
+fn wrong(word: &'static str, given: &str, must: &str) -> Said {
+    Said::new(word, format!("`{given}` {must}")).with("given", given)
+}
+
+fn parse_days(text: &str) -> Result<Vec<Weekday>, Said> {
+    let wrong = || wrong("days", text, "must be days such as `mon-fri`, `sat` or `mon,wed`");
     let mut days = Vec::new();
     for part in text.split(',') {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
@@ -216,13 +236,13 @@ fn weekday(text: &str) -> Option<Weekday> {
     Weekday::from_monday_zero_offset(i8::try_from(place).ok()?).ok()
 }
 
-fn parse_spans(text: &str) -> Result<Vec<Span>, String> {
+fn parse_spans(text: &str) -> Result<Vec<Span>, Said> {
     let span = |part: &str| {
         let (from, to) = part.trim().split_once('-')?;
         Some(Span { from: time(from)?, to: time(to)? })
     };
     text.split(',')
-        .map(|part| span(part).ok_or_else(|| format!("`{}` must be hours such as 08:00-18:00", part.trim())))
+        .map(|part| span(part).ok_or_else(|| wrong("hours_span", part.trim(), "must be hours such as 08:00-18:00")))
         .collect()
 }
 
@@ -238,7 +258,7 @@ fn time(text: &str) -> Option<Time> {
 mod tests {
     use super::*;
 
-    fn calendar(weekly: &[&str], days: &[&str]) -> Result<Calendar, String> {
+    fn calendar(weekly: &[&str], days: &[&str]) -> Result<Calendar, Said> {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         let zone = TimeZone::get("Europe/Berlin").expect("the zone is known");
         Calendar::parse("office", zone, &owned(weekly), &owned(days))

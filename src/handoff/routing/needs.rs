@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::said::Said;
+
 /// Highest level of a skill.
 pub const MAX_LEVEL: u8 = 5;
 
@@ -80,7 +82,7 @@ impl Part {
 
 impl Needs {
     /// Reads lines; the error says what is wrong with one of them.
-    pub fn parse(lines: &[String], names: &mut SkillNames) -> Result<Self, String> {
+    pub fn parse(lines: &[String], names: &mut SkillNames) -> Result<Self, Said> {
         let line = |text: &String| text.split('|').map(|part| parse_part(part, names)).collect();
         lines.iter().map(line).collect::<Result<_, _>>().map(Self)
     }
@@ -116,10 +118,20 @@ impl Needs {
         Self::join(self.0.iter(), names)
     }
 
-    /// The lines that do not hold, as text; `None` if all hold.
-    pub fn lacking(&self, levels: &Levels, names: &SkillNames) -> Option<String> {
-        let mut lines = self.0.iter().filter(|line| !line.iter().any(|part| part.holds(levels))).peekable();
-        lines.peek().is_some().then(|| Self::join(lines, names))
+    /// As it is written in the configuration, whatever the reader's language: `billing >= 3 | invoices, !trainee`.
+    pub fn written(&self, names: &SkillNames) -> String {
+        let part = |part: &Part| match (names.name(part.skill), part.least) {
+            (name, 0) => format!("!{name}"),
+            (name, 1) => name.to_owned(),
+            (name, least) => format!("{name} >= {least}"),
+        };
+        let line = |line: &Vec<Part>| line.iter().map(part).collect::<Vec<_>>().join(" | ");
+        self.0.iter().map(line).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The lines that do not hold for an agent.
+    pub fn missed(&self, levels: &Levels) -> Self {
+        Self(self.0.iter().filter(|line| !line.iter().any(|part| part.holds(levels))).cloned().collect())
     }
 
     fn join<'a>(lines: impl Iterator<Item = &'a Vec<Part>>, names: &SkillNames) -> String {
@@ -133,19 +145,26 @@ impl Needs {
     }
 }
 
-fn parse_part(text: &str, names: &mut SkillNames) -> Result<Part, String> {
+fn parse_part(text: &str, names: &mut SkillNames) -> Result<Part, Said> {
     let text = text.trim();
     let (name, least) = match (text.strip_prefix('!'), text.split_once(">=")) {
         (Some(name), _) => (name, 0),
         (None, None) => (text, 1),
         (None, Some((name, level))) => {
             let level = level.trim().parse().ok().filter(|level| (1..=MAX_LEVEL).contains(level));
-            (name, level.ok_or_else(|| format!("`{text}`: a level is from 1 to {MAX_LEVEL}"))?)
+            (
+                name,
+                level.ok_or_else(|| {
+                    let said = Said::new("level", format!("`{text}`: a level is from 1 to {MAX_LEVEL}"));
+                    said.with("given", text).with("most", MAX_LEVEL)
+                })?,
+            )
         }
     };
     let name = name.trim();
     if !is_name(name) {
-        return Err(format!("`{text}` must be a skill such as `billing`, `billing >= 3` or `!trainee`"));
+        let said = format!("`{text}` must be a skill such as `billing`, `billing >= 3` or `!trainee`");
+        return Err(Said::new("skill", said).with("given", text));
     }
     Ok(Part { skill: names.number(name), least })
 }
@@ -159,7 +178,7 @@ pub fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn needs(lines: &[&str], names: &mut SkillNames) -> Result<Needs, String> {
+    fn needs(lines: &[&str], names: &mut SkillNames) -> Result<Needs, Said> {
         Needs::parse(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>(), names)
     }
 
@@ -193,7 +212,7 @@ mod tests {
         let wanted = needs(&["billing >= 3 | invoices", "!trainee"], &mut names).expect("valid");
         assert_eq!(wanted.text(&names), "billing of 3 or more or invoices, and no trainee");
         let ann = levels(&[("invoices", 4), ("trainee", 1)], &mut names);
-        assert_eq!(wanted.lacking(&ann, &names).as_deref(), Some("no trainee"));
+        assert_eq!(wanted.missed(&ann).text(&names), "no trainee");
         assert_eq!(wanted.proficiency(&ann), 4 + 1);
     }
 

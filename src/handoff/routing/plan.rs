@@ -10,6 +10,7 @@ use super::hours::Calendar;
 use super::needs::{Levels, Needs, SkillNames};
 use super::strategy::Strategy;
 use super::task::Facts;
+use crate::said::Said;
 
 /// Everything. [`Plan::default`]: one queue, everybody may take everything, longest idle first.
 #[derive(Clone, Debug, PartialEq)]
@@ -364,9 +365,12 @@ impl Plan {
 
 impl Condition {
     /// Reads `intent = billing`, `intent = billing | invoices` or `language != en`.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` must be a condition such as `intent = billing | invoices` or `language != en`");
+    pub fn parse(text: &str) -> Result<Self, Said> {
+        let wrong = || {
+            let said =
+                format!("`{text}` must be a condition such as `intent = billing | invoices` or `language != en`");
+            Said::new("condition", said).with("given", text)
+        };
         let (key, values, not) = match (text.split_once("!="), text.split_once('=')) {
             (Some((key, values)), _) => (key, values, true),
             (None, Some((key, values))) => (key, values, false),
@@ -388,7 +392,7 @@ impl Condition {
 
 impl SkipIf {
     /// Reads `none_available`, `unstaffed`, `waiting >= 20` or `estimate_s >= 300`.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, Said> {
         let number = |value: &str| value.trim().parse::<u32>().ok().filter(|value| *value > 0);
         match (text.trim(), text.split_once(">=")) {
             ("none_available", _) => Some(Self::NoneAvailable),
@@ -400,7 +404,10 @@ impl SkipIf {
             },
             _ => None,
         }
-        .ok_or_else(|| format!("`{text}` must be none_available, unstaffed, `waiting >= N` or `estimate_s >= N`"))
+        .ok_or_else(|| {
+            let said = format!("`{text}` must be none_available, unstaffed, `waiting >= N` or `estimate_s >= N`");
+            Said::new("skip_if", said).with("given", text)
+        })
     }
 }
 

@@ -123,7 +123,7 @@ impl Desk {
     }
 
     fn why(&self, n: u64) -> String {
-        self.router.why(self.now, handoff(n)).expect("known")
+        self.router.why(self.now, handoff(n)).expect("known").text
     }
 }
 
@@ -155,6 +155,18 @@ fn skills_decide_and_are_relaxed_with_time() {
         desk.why(2),
         "Number 1 in billing after 0 s: waits for somebody with billing of 3 or more; of those signed in, \
          1 on a call and 2 without billing of 3 or more."
+    );
+    // The same for clients with words of their own: what is asked as the configuration has it, and numbers by name.
+    let phrases = desk.router.why(desk.now, handoff(2)).expect("known").phrases;
+    let said: Vec<String> = phrases.iter().map(|phrase| format!("{} {:?}", phrase.reason, phrase.values)).collect();
+    assert_eq!(
+        said,
+        [
+            r#"number {"after_s": "0", "position": "1", "queue": "billing"}"#,
+            r#"waits_needs {"needs": "billing >= 3"}"#,
+            r#"agent_on_contact {"n": "1"}"#,
+            r#"without {"n": "2", "needs": "billing >= 3"}"#,
+        ]
     );
     desk.pass(29);
     assert!(desk.asked(2).is_empty());

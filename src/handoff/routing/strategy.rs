@@ -77,17 +77,17 @@ impl Strategy {
         (candidate.foreign, first, candidate.idle_from, candidate.place)
     }
 
-    /// Why this agent, as a part of a sentence.
-    pub const fn because(self) -> &'static str {
+    /// Why this agent: a word for it, and as a part of a sentence.
+    pub const fn because(self) -> (&'static str, &'static str) {
         match self {
-            Self::LongestIdle => "who has been idle longest",
-            Self::LeastRecent => "whose last call is longest ago",
-            Self::FewestCalls => "who has had the fewest calls",
-            Self::RoundRobin => "whose turn it is",
-            Self::HighestProficiency => "who knows most about it",
-            Self::RingAll => "as everybody who is free",
-            Self::Random => "by lot",
-            Self::Linear => "who comes first in the fixed order",
+            Self::LongestIdle => ("longest_idle", "who has been idle longest"),
+            Self::LeastRecent => ("least_recent", "whose last call is longest ago"),
+            Self::FewestCalls => ("fewest_calls", "who has had the fewest calls"),
+            Self::RoundRobin => ("round_robin", "whose turn it is"),
+            Self::HighestProficiency => ("highest_proficiency", "who knows most about it"),
+            Self::RingAll => ("ring_all", "as everybody who is free"),
+            Self::Random => ("random", "by lot"),
+            Self::Linear => ("linear", "who comes first in the fixed order"),
         }
     }
 }

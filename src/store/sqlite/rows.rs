@@ -131,6 +131,8 @@ pub(super) fn turn(row: &SqliteRow) -> Result<TurnRecord, StoreError> {
         decision: get::<Option<&str>>(row, "decision")?
             .map(|text| serde_json::from_str(text).map_err(|error| corrupt("decision", error)))
             .transpose()?,
+        word_times: get::<Option<&str>>(row, "word_times")?
+            .map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(|error| corrupt("word_times", error)))?,
     })
 }
 

@@ -14,9 +14,10 @@ use super::{mask, recordings};
 use crate::call::CallId;
 use crate::handoff::wire::OfferResult;
 use crate::handoff::{AgentId, HandoffReason};
+use crate::said::Said;
 use crate::store::{CallDetail, CallFilter, CallOutcome, CallQuery, CallRecord, MAX_LIMIT, UserRecord, UserRole};
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Path, Problem, Query, Said};
+use crate::web::error::{ApiError, Path, Problem, Query};
 use crate::web::router::AppState;
 
 const DEFAULT_LIMIT: u32 = 50;

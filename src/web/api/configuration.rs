@@ -21,8 +21,9 @@ use crate::dialog::prompt::{self, PromptFile};
 use crate::dialog::speakable::speakable;
 use crate::engine::CancelFlag;
 use crate::engine::cpu::Priority;
+use crate::said::{Phrase, Said};
 use crate::web::auth::{Admin, Require, Supervisor};
-use crate::web::error::{ApiError, Body, Problem, Said};
+use crate::web::error::{ApiError, Body, Problem};
 use crate::web::router::AppState;
 
 /// Longest sentence that is spoken to try the voice, in characters: about twenty seconds.
@@ -52,6 +53,8 @@ pub(super) struct ConfigProblem {
     value: String,
     /// What is wrong with it, with the allowed range.
     reason: String,
+    /// The same for clients with words of their own.
+    phrase: Option<Phrase>,
 }
 
 /// The configuration in force, and what is wrong with the file as it is now.
@@ -76,18 +79,27 @@ pub(super) async fn configuration(
 
 /// Whether the file would make another configuration than the one in force, and what is wrong with it.
 fn compare(in_force: &str, file: &Path) -> (bool, Vec<ConfigProblem>) {
-    let whole = |reason: String| vec![ConfigProblem { key: String::new(), value: String::new(), reason }];
+    let whole = |said: Said| {
+        let (reason, phrase) = (said.to_string(), said.phrase());
+        vec![ConfigProblem { key: String::new(), value: String::new(), reason, phrase }]
+    };
     match Config::load(Some(file)) {
         Ok(config) => (config.to_toml() != in_force, Vec::new()),
         Err(ConfigError::Invalid { problems }) => {
             let told = problems.into_iter().map(|problem| ConfigProblem {
+                reason: problem.reason.to_string(),
+                phrase: problem.reason.phrase(),
                 key: problem.key,
                 value: problem.value,
-                reason: problem.reason,
             });
             (true, told.collect())
         }
-        Err(error @ (ConfigError::Unreadable { .. } | ConfigError::Syntax { .. })) => (true, whole(error.to_string())),
+        Err(ref error @ ConfigError::Unreadable { ref source, .. }) => {
+            (true, whole(Said::new("file_unreadable", error.to_string()).with("error", source)))
+        }
+        Err(ref error @ ConfigError::Syntax { ref source }) => {
+            (true, whole(Said::new("no_toml", error.to_string()).with("error", source)))
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 use super::review::audit;
 use crate::handoff::routing::Moment;
 use crate::handoff::routing::hours::{Calendar, HoursPart, HoursProblem};
+use crate::said::Said;
 use crate::store::HoursRecord;
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Said};
+use crate::web::error::{ApiError, Body, Path, Problem};
 use crate::web::router::AppState;
 
 /// Days a preview looks at.

@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::review::audit;
+use crate::said::Said;
 use crate::store::{KeyRecord, UserRole};
 use crate::web::auth::{Admin, AuthError, Require, Via};
-use crate::web::error::{ApiError, Body, Path, Problem, Said};
+use crate::web::error::{ApiError, Body, Path, Problem};
 use crate::web::router::AppState;
 
 /// Longest name, in characters.

@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 use super::knowledge::{HITS, KnowledgeHits, LONGEST_QUESTION, hits_of};
 use super::review::{self, write_whole};
 use crate::dialog::knowledge::{self, Entry, KnowledgeError};
+use crate::said::Said;
 use crate::web::auth::{Require, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Said};
+use crate::web::error::{ApiError, Body, Path, Problem};
 use crate::web::router::AppState;
 
 /// Longest text of an entry, in bytes.

@@ -13,9 +13,10 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{mask, recordings};
+use crate::said::Said;
 use crate::store::{MAX_LIMIT, MessageRecord};
 use crate::web::auth::SignedIn;
-use crate::web::error::{ApiError, Path, Problem, Query, Said};
+use crate::web::error::{ApiError, Path, Problem, Query};
 use crate::web::router::AppState;
 
 /// Which messages.

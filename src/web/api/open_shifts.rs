@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::review::audit;
 use super::shifts::{LONGEST, Which};
 use crate::handoff::AgentId;
+use crate::said::Said;
 use crate::store::{OpenShiftRecord, ShiftRecord, UserRole};
 use crate::web::auth::{AuthError, Require, SignedIn, Supervisor, Via};
-use crate::web::error::{ApiError, Body, Path, Problem, Query, Said};
+use crate::web::error::{ApiError, Body, Path, Problem, Query};
 use crate::web::router::AppState;
 
 /// So many people at most are wanted for one block.

@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 use super::review::audit;
 use crate::config::{QUEUE_PRIORITIES, check_queue_message};
 use crate::handoff::AgentId;
+use crate::said::Said;
 use crate::store::QueueRecord;
 use crate::web::auth::{Require, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Said};
+use crate::web::error::{ApiError, Body, Path, Problem};
 use crate::web::router::AppState;
 
 /// A queue as it is in force.
@@ -89,8 +90,8 @@ pub(super) async fn put(
         return Err(ApiError::BadRequest(said.with("least", least).with("most", most)));
     }
     let message = message.trim().to_owned();
-    if let Err(reason) = check_queue_message(&message) {
-        return Err(ApiError::BadRequest(Said::new("queue_message", format!("a message {reason}"))));
+    if let Err(said) = check_queue_message(&message) {
+        return Err(ApiError::BadRequest(Said::new("queue_message", format!("a message {said}"))));
     }
     let detail = format!("{name}: priority {priority}, message: {message}");
     audit(&state, &supervisor.user, "save_queue", None, Some(detail)).await?;

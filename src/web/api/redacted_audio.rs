@@ -20,8 +20,9 @@ use crate::audio::units::{Millis, SampleRate};
 use crate::audio::wav::stereo_header;
 use crate::call::CallId;
 use crate::review::sound::Audible;
+use crate::said::Said;
 use crate::web::auth::{Require, Supervisor};
-use crate::web::error::{ApiError, Path, Problem, Said};
+use crate::web::error::{ApiError, Path, Problem};
 use crate::web::router::AppState;
 
 /// What is judged as one: heard or silent.

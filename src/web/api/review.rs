@@ -22,11 +22,12 @@ use crate::call::CallId;
 use crate::cli::eval::scenario::check_text;
 use crate::handoff::AgentId;
 use crate::review::{scenario, transcript};
+use crate::said::Said;
 use crate::store::{AuditRecord, CallDetail, CommentRecord, MeanScores, Rubric, ScoreRecord, UserRecord};
 use crate::telemetry::Pii;
 use crate::telephony::protocol::Speaker;
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Query, Said};
+use crate::web::error::{ApiError, Body, Path, Problem, Query};
 use crate::web::router::AppState;
 
 /// Longest comment, in characters.

@@ -17,10 +17,11 @@ use utoipa::ToSchema;
 
 use super::status;
 use crate::engine::llm::openai::install_crypto;
+use crate::said::Said;
 use crate::store::CallQuery;
 use crate::telephony::providers::{PROVIDERS, ProviderSpec};
 use crate::web::auth::{Admin, Require};
-use crate::web::error::{ApiError, Body, Problem, Said};
+use crate::web::error::{ApiError, Body, Problem};
 use crate::web::router::AppState;
 
 static PAGES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/docs/providers");
@@ -142,7 +143,7 @@ impl Finding {
                 ok: false,
                 detail: Some(said.message().to_owned()),
                 reason: said.reason().map(str::to_owned),
-                values: said.into_values(),
+                values: said.values().clone(),
             },
         }
     }

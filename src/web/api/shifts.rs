@@ -10,9 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::handoff::AgentId;
+use crate::said::Said;
 use crate::store::{ShiftRecord, UserRole};
 use crate::web::auth::{Require, SignedIn, Supervisor};
-use crate::web::error::{ApiError, Body, Path, Problem, Query, Said};
+use crate::web::error::{ApiError, Body, Path, Problem, Query};
 use crate::web::router::AppState;
 
 /// A block is a day at most.

@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 use super::mask;
 use super::review::audit;
 use crate::config::is_telephone;
+use crate::said::Said;
 use crate::store::UserRecord;
 use crate::telemetry::Pii;
 use crate::web::auth::{AuthError, SignedIn, Via};
-use crate::web::error::{ApiError, Body, Problem, Said};
+use crate::web::error::{ApiError, Body, Problem};
 use crate::web::router::AppState;
 
 /// Your telephone.

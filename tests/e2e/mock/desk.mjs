@@ -372,6 +372,7 @@ class MockAgent {
       call_id: task.id,
       reason: task.reason,
       summary: ["Wants to know where a parcel is that was due on Tuesday.", "The assistant gave the opening hours; it cannot see parcels."],
+      brief: BRIEF,
       transcript: task.call?.lines ?? SCRIPT,
       waiting_ms: Date.now() - task.at,
       expires_in_ms: this.desk.offerMs,
@@ -469,9 +470,12 @@ const DRAFT = {
 const BRIEF = {
   why: "Pressed 0 for a person.",
   words: "My parcel was due on Tuesday and it still has not come.",
-  facts: [{ fact: "44 79 12", source: "said by the caller, heard at 81 %" }],
+  why_phrase: { reason: "brief_pressed_zero" },
+  facts: [{ fact: "44 79 12", source: "said by the caller, heard at 81 %", source_phrase: { reason: "fact_heard", values: { percent: "81" } } }],
   tried: ["Answered from opening-hours."],
+  tried_phrases: [{ reason: "tried_entry", values: { entry: "opening-hours" } }],
   next_step: "Begin with their question, and leave out what they were told already.",
+  next_step_phrase: { reason: "begin_question" },
 };
 
 const SCRIPT = [

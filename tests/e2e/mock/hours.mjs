@@ -14,7 +14,7 @@ function problemsOf({ zone, weekly, days }) {
   const problems = [];
   if (zone !== "UTC" && !zone.includes("/")) problems.push({ part: "zone", line: 0, reason: `\`${zone}\` must be a time zone such as Europe/Berlin` });
   if (weekly.length === 0) problems.push({ part: "weekly", line: 0, reason: "must say when it is open, such as `mon-fri 08:00-18:00`" });
-  const wrong = (part, line, hours) => problems.push({ part, line, reason: `\`${hours}\` must be hours such as 08:00-18:00` });
+  const wrong = (part, line, hours) => problems.push({ part, line, reason: `\`${hours}\` must be hours such as 08:00-18:00`, phrase: { reason: "hours_span", values: { given: hours } } });
   weekly.forEach((text, line) => SPANS.test(text.split(" ").slice(1).join(" ")) || wrong("weekly", line, text.split(" ")[1] ?? ""));
   days.forEach((text, line) => text.length === 10 || SPANS.test(text.slice(11)) || wrong("days", line, text.slice(11)));
   return problems;

@@ -3,9 +3,30 @@
 const began = Date.now();
 const id = (n) => `0197c1d2-0000-7000-8000-${String(n).padStart(12, "0")}`;
 
+/** Why a caller waits: in English, and by the words of its parts. */
+function waits(position, waited) {
+  return {
+    why: `Number ${position} in main after ${waited} s: waits for somebody with billing; of those signed in, 2 on a call and 1 without billing.`,
+    why_phrases: [
+      { reason: "number", values: { position: String(position), queue: "main", after_s: String(waited) } },
+      { reason: "waits_needs", values: { needs: "billing" } },
+      { reason: "agent_on_contact", values: { n: "2" } },
+      { reason: "without", values: { needs: "billing", n: "1" } },
+    ],
+  };
+}
+
+function because(stage, agent_id) {
+  if (stage !== "agent" && stage !== "offered") return { why_phrases: [] };
+  const values = { idle_s: "74", of: "3" };
+  const head = stage === "agent" ? { reason: "with", values: { agent: agent_id } } : { reason: "offered", values: { agents: agent_id, left_s: "9" } };
+  const text = stage === "agent" ? `With ${agent_id}` : `Offered to ${agent_id} for another 9 s`;
+  return { why: `${text}: who has been idle longest (74 s), of 3 who were free and fit.`, why_phrases: [head, { reason: "longest_idle", values }] };
+}
+
 const CALLS = [
-  { stage: "waiting", provider: "twilio", for: 151, reason: "caller_asked", waits: 64, position: 1, why: "Nobody is free; next in line." },
-  { stage: "waiting", provider: "telnyx", for: 96, reason: "low_confidence", waits: 21, position: 2, why: "Behind one other caller." },
+  { stage: "waiting", provider: "twilio", for: 151, reason: "caller_asked", waits: 64, position: 1 },
+  { stage: "waiting", provider: "telnyx", for: 96, reason: "low_confidence", waits: 21, position: 2 },
   { stage: "offered", provider: "browser", for: 48, reason: "caller_pressed_zero", waits: 6, agent_id: "kim" },
   { stage: "agent", provider: "twilio", for: 312, reason: "forbidden_topic", agent_id: "robin" },
   { stage: "agent", provider: "plivo", for: 187, reason: "caller_asked", agent_id: "alex" },
@@ -38,7 +59,7 @@ function fullHouse(passed) {
       stage,
       for_ms: 1_000 * ((i * 37) % 400) + passed,
       ...(stage === "assistant" ? {} : { reason: "caller_asked" }),
-      ...(stage === "waiting" ? { waiting_ms: 1_000 * ((i * 13) % 200) + passed, position: i, queue: "main", priority: 0, why: "Behind other callers." } : {}),
+      ...(stage === "waiting" ? { waiting_ms: 1_000 * ((i * 13) % 200) + passed, position: i, queue: "main", priority: 0, ...waits(i, ((i * 13) % 200) + Math.round(passed / 1_000)) } : because(stage, BUSY[i % BUSY.length].agent_id)),
       ...(stage === "agent" || stage === "offered" ? { agent_id: BUSY[i % BUSY.length].agent_id } : {}),
     };
   });
@@ -47,12 +68,12 @@ function fullHouse(passed) {
 export function liveCalls(ended) {
   const passed = Date.now() - began;
   if (FULL > 0) return fullHouse(passed).filter(({ call_id }) => !ended.has(call_id));
-  return CALLS.map(({ for: seconds, waits, position, ...call }, i) => ({
+  return CALLS.map(({ for: seconds, waits: waited, position, ...call }, i) => ({
     call_id: id(800 + i),
     ...(call.provider === "browser" ? {} : { from: `…${String(11 * i + 12).slice(-2)}` }),
     for_ms: seconds * 1_000 + passed,
-    ...(waits === undefined ? {} : { waiting_ms: waits * 1_000 + passed }),
-    ...(position === undefined ? {} : { position, queue: "main", priority: 0 }),
+    ...(waited === undefined ? {} : { waiting_ms: waited * 1_000 + passed }),
+    ...(position === undefined ? because(call.stage, call.agent_id) : { position, queue: "main", priority: 0, ...waits(position, waited + Math.round(passed / 1_000)) }),
     ...call,
   })).filter(({ call_id }) => !ended.has(call_id));
 }

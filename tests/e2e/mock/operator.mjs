@@ -30,8 +30,8 @@ const CONFIGURATION = {
   file: "warmline.toml",
   has_changed: true,
   problems: [
-    { key: "turn.hangover_ms", value: "1", reason: "must be from 100 to 5000" },
-    { key: "colour", value: "", reason: "no such section" },
+    { key: "turn.hangover_ms", value: "1", reason: "must be from 100 to 5000", phrase: { reason: "range", values: { from: "100", to: "5000" } } },
+    { key: "colour", value: "", reason: "no such section", phrase: { reason: "no_section" } },
   ],
 };
 const PROMPTS = [

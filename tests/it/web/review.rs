@@ -25,6 +25,7 @@ async fn say(site: &Site, call: &CallRecord, said: &[(Speaker, &str)]) {
             entries: Vec::new(),
             agent_id: None,
             decision: None,
+            word_times: Vec::new(),
         };
         site.store.put_turn(&turn).await.expect("stored");
     }
@@ -224,6 +225,7 @@ async fn a_recording_to_pass_on_is_silent_where_something_was_masked() {
             entries: Vec::new(),
             agent_id: None,
             decision: None,
+            word_times: Vec::new(),
         };
         site.store.put_turn(&turn).await.expect("stored");
     };
