@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_the_parser_says_has_a_word_where_we_know_its_form() {
-        let of = |message| of_type(message);
+        let of = of_type;
         check(&of("invalid type: string \"x\", expected u32"), "type", &[("expected", "u32")]);
         check(&of("unknown variant `x`, expected one of `a`, `b`"), "one_of", &[("allowed", "a, b")]);
         check(&of("unknown variant `x`, expected `a` or `b`"), "one_of", &[("allowed", "a, b")]);

@@ -70,7 +70,10 @@ impl Hidden {
         match self {
             Self::Nothing => Vec::new(),
             Self::Words(spans) => spans.clone(),
-            Self::Whole => vec![turn.started_ms.saturating_sub(MARGIN_MS)..turn.ended_ms.saturating_add(MARGIN_MS)],
+            Self::Whole => {
+                let from = turn.started_ms.saturating_sub(MARGIN_MS);
+                std::iter::once(from..turn.ended_ms.saturating_add(MARGIN_MS)).collect()
+            }
         }
     }
 }

@@ -23,6 +23,10 @@ const TRIES: u32 = 6;
 
 /// One record to be written.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most records are turns; a box more for each would cost more than the room it saves"
+)]
 pub enum Record {
     /// A call, as it is now.
     Call(CallRecord),

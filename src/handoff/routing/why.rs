@@ -12,6 +12,9 @@ use crate::handoff::HandoffId;
 use crate::handoff::wire::AgentState;
 use crate::said::{Phrase, Said};
 
+/// What keeps agents from a caller, and how many.
+type Count = (Said, usize);
+
 /// Why a caller is where they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
@@ -178,9 +181,9 @@ impl Router {
     }
 
     /// Everybody who serves the queue, by what keeps them from this caller; who is busy stands first.
-    fn kept_from(&self, now: Moment, task: &Task, queue: &Queue) -> Vec<(Said, usize)> {
-        let (mut states, mut refusals): (Vec<(Said, usize)>, Vec<(Said, usize)>) = Default::default();
-        let note = |list: &mut Vec<(Said, usize)>, said: Said| match list.iter_mut().find(|(known, _)| *known == said) {
+    fn kept_from(&self, now: Moment, task: &Task, queue: &Queue) -> Vec<Count> {
+        let (mut states, mut refusals): (Vec<Count>, Vec<Count>) = Default::default();
+        let note = |list: &mut Vec<Count>, said: Said| match list.iter_mut().find(|(known, _)| *known == said) {
             Some((_, count)) => *count += 1,
             None => list.push((said, 1)),
         };
