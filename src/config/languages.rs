@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Problems, Section};
 use crate::dialog::language::Language;
 use crate::dialog::phrases::is_shipped;
+use crate::said::Said;
 
 /// The languages spoken besides `stt.language`, by their two letters.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -52,19 +53,29 @@ impl Section for LanguagesConfig {
         for (name, config) in &self.0 {
             let key = format!("languages.{name}");
             let Some(language) = Language::parse(name).filter(|language| language.as_str() == name) else {
-                problems.add(&key, "", "is no language: two small letters such as de");
+                let said = Said::new("no_language", "is no language: two small letters such as de");
+                problems.add(&key, "", said);
                 continue;
             };
             let given = !config.sentences.as_os_str().is_empty();
             if given && !config.sentences.is_file() {
-                problems.add(&format!("{key}.sentences"), &config.sentences.display().to_string(), "is no file");
+                problems.add(
+                    &format!("{key}.sentences"),
+                    &config.sentences.display().to_string(),
+                    Said::new("no_file", "is no file"),
+                );
             }
             if !given && !is_shipped(language) {
-                let reason = "must be a file: the program has sentences in de, en, es and fr only";
+                let text = "must be a file: the program has sentences in de, en, es and fr only";
+                let reason = Said::new("sentences_file", text);
                 problems.add(&format!("{key}.sentences"), "\"\"", reason);
             }
             if config.voice.starts_with('-') || config.voice.contains(char::is_whitespace) {
-                problems.add(&format!("{key}.voice"), &config.voice, "must be a voice of espeak-ng, such as de+f2");
+                problems.add(
+                    &format!("{key}.voice"),
+                    &config.voice,
+                    Said::new("espeak_voice", "must be a voice of espeak-ng, such as de+f2"),
+                );
             }
         }
     }
