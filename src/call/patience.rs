@@ -215,8 +215,12 @@ impl Pace {
         self.slot = Slot::of(question);
     }
 
-    /// What these words of the caller look like, after what was asked. Words that were hardly understood finish nothing.
+    /// What these words of the caller look like, after what was asked. Words that were hardly understood finish nothing, and
+    /// where none was there is nothing to answer: more may follow.
     pub fn looks(&self, text: &str, confidence: Probability) -> Completeness {
+        if text.is_empty() {
+            return Completeness::Dictating;
+        }
         match completeness(text, self.slot == Slot::Dictated) {
             Completeness::Finished if confidence.get() < UNDERSTOOD => Completeness::Unclear,
             looks => looks,
@@ -334,6 +338,7 @@ mod tests {
         assert!(pace.patience().finished < open.finished);
         assert_eq!(pace.looks("Four.", sure), Completeness::Finished);
         assert_eq!(pace.looks("For.", Probability::clamped(0.3)), Completeness::Unfinished);
+        assert_eq!(pace.looks("", Probability::default()), Completeness::Dictating);
         assert_eq!(pace.looks("Fore.", Probability::clamped(0.3)), Completeness::Unclear, "hardly understood");
     }
 
