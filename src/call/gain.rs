@@ -18,14 +18,10 @@ const NOISE_DBFS: f32 = -52.0;
 const ABOVE_NOISE_DB: f32 = 12.0;
 const LEAST_DBFS: f32 = -70.0;
 /// How far a frame moves what is known of the level: of the difference when it is louder, and by how much when it is not.
-const LOUDER: f32 = 0.5;
+const LOUDER: f32 = 0.3;
 const QUIETER_DB: f32 = 0.1;
-/// Frames from which the level is known: the first of a voice are its quietest, and no reason to make it louder. More of
-/// them where no voice is heard: it may be a breath, and louder it would hide the voice after it.
-const KNOWN: u32 = 5;
-const KNOWN_UNHEARD: u32 = 15;
 /// The gain rises by no more in a frame.
-const RISE_DB: f32 = 4.0;
+const RISE_DB: f32 = 2.0;
 /// Nothing becomes louder than this.
 const PEAK: f32 = 28_000.0;
 /// A frame is voice from this probability on.
@@ -38,8 +34,6 @@ pub struct Gain {
     floor: Floor,
     /// Of the loud parts of the voice, dBFS, once any was heard.
     voice: Option<f32>,
-    /// Frames it was learnt from.
-    frames: u32,
     /// The detector has heard it: from here on nothing else counts.
     heard: bool,
     /// The level of the frame that is being looked at.
@@ -51,7 +45,7 @@ pub struct Gain {
 impl Default for Gain {
     fn default() -> Self {
         let ramp = Ramp::new(1.0);
-        Self { floor: Floor::default(), voice: None, frames: 0, heard: false, level: SILENCE_DB, gain_db: 0.0, ramp }
+        Self { floor: Floor::default(), voice: None, heard: false, level: SILENCE_DB, gain_db: 0.0, ramp }
     }
 }
 
@@ -65,15 +59,11 @@ impl Gain {
             (power, steps) = (power + from_db(level), steps + 1.0);
         }
         self.level = to_db(power / f32::max(steps, 1.0));
-        if !self.heard {
-            if self.stands_out() {
-                self.take();
-            } else {
-                self.frames = self.frames.saturating_sub(1);
-            }
+        if !self.heard && self.stands_out() {
+            self.take();
         }
         let wanted = self.wanted();
-        self.gain_db = if wanted > self.gain_db && self.stands_out() && self.is_known() {
+        self.gain_db = if wanted > self.gain_db && self.stands_out() {
             wanted.min(self.gain_db + RISE_DB)
         } else {
             wanted.min(self.gain_db)
@@ -99,14 +89,10 @@ impl Gain {
     pub fn learn(&mut self, voice: Probability) {
         if voice.get() >= VOICE && self.stands_out() {
             if !std::mem::replace(&mut self.heard, true) {
-                (self.voice, self.frames) = (None, 0);
+                self.voice = None;
             }
             self.take();
         }
-    }
-
-    const fn is_known(&self) -> bool {
-        self.frames >= if self.heard { KNOWN } else { KNOWN_UNHEARD }
     }
 
     fn stands_out(&self) -> bool {
@@ -118,7 +104,6 @@ impl Gain {
         let known = self.voice.unwrap_or(self.level);
         let louder = self.level - known;
         self.voice = Some(known + if louder > 0.0 { louder * LOUDER } else { -QUIETER_DB });
-        self.frames = (self.frames + 1).min(KNOWN_UNHEARD);
     }
 
     fn wanted(&self) -> f32 {
@@ -184,16 +169,6 @@ mod tests {
                 assert!((loudness(&out) - WANTED_DBFS).abs() < 3.0, "{dbfs} dBFS: {}, heard {heard}", loudness(&out));
             }
         }
-    }
-
-    #[test]
-    fn a_breath_before_a_voice_is_not_made_louder() {
-        let breath = speech(-120.0, -50.0, 200);
-        let before = [speech(-120.0, -75.0, 500), breath].concat();
-        let mut gain = Gain::default();
-        assert_eq!(through(&mut gain, &before, false), before);
-        let voice = speech(-20.0, -75.0, 1_000);
-        assert_eq!(through(&mut gain, &voice, true), voice);
     }
 
     #[test]
