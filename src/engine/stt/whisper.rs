@@ -56,8 +56,10 @@ const SHORTEST: usize = SampleRate::WIDEBAND.samples_in(Millis(1_100));
 const SHORTEST_SPEECH: Millis = Millis(700);
 /// How probable another language must be, among those that are spoken here, to be the caller's.
 const SURE_OF_ANOTHER: f32 = 0.8;
-/// The same for the expected one.
-const SURE_OF_EXPECTED: f32 = 0.5;
+/// The same for the expected one: with less, the next utterance is asked too, which costs nothing.
+const SURE_OF_EXPECTED: f32 = 0.9;
+/// From this probability of no speech on there is no language to be told.
+const NO_LANGUAGE: f32 = 0.5;
 /// Tokens of the prompt made of hints: each costs time in every decode.
 const HINT_TOKENS: usize = 80;
 /// Tokens of a transcript: fast speech and dictated digits take 7 a second, timestamps included.
@@ -294,7 +296,7 @@ impl Decoded {
     /// Which of the candidates it is in; none: there is too little to tell by.
     fn language(&self, sound: Millis, expected: Language) -> Option<Detected> {
         let (language, probability) = self.spoken.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        if sound < SHORTEST_SPEECH || self.no_speech.get() > SURE_OF_EXPECTED {
+        if sound < SHORTEST_SPEECH || self.no_speech.get() > NO_LANGUAGE {
             return None;
         }
         let enough = if language == expected { SURE_OF_EXPECTED } else { SURE_OF_ANOTHER };
