@@ -25,7 +25,7 @@ pub struct LanguageConfig {
     pub greeting: String,
     /// The recording notice.
     pub notice: String,
-    /// What `espeak-ng` calls the voice, such as `de+f2`; empty: the language's own.
+    /// What `espeak-ng` calls the voice, such as `de+f2`; empty: `pico2wave`'s of that language if it is installed, or espeak-ng's.
     pub voice: String,
 }
 

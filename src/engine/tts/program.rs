@@ -1,8 +1,10 @@
-//! The last resort: the `flite` or `espeak-ng` program, if one is installed. No model, no streaming, a poor voice.
+//! The last resort: the `flite` or `espeak-ng` program, if one is installed. No model, no streaming, a poor voice. In other
+//! languages `pico2wave` (SVOX Pico), which Whisper understands as well as people, or else `espeak-ng`, which it hardly does.
 //!
 //! A process for each text: words go in by its standard input, so they are in no process list; sound comes back in a
 //! temporary file, because flite can write to nothing else. It is killed when it takes too long or nobody listens.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ const CHUNK: Millis = Millis(400);
 pub struct ProgramVoice {
     program: PathBuf,
     dialect: Dialect,
-    /// What espeak-ng calls the voice.
+    /// What the program calls the voice.
     voice: String,
     /// The program's, and the voice's where it is not the usual one.
     name: String,
@@ -40,16 +42,23 @@ pub struct ProgramVoice {
 enum Dialect {
     Flite,
     Espeak,
+    Pico,
 }
 
 impl Dialect {
-    const ALL: [Self; 2] = [Self::Flite, Self::Espeak];
+    /// Those that speak English, the better one first.
+    const ENGLISH: [Self; 2] = [Self::Flite, Self::Espeak];
 
     const fn program(self) -> &'static str {
         match self {
             Self::Flite => "flite",
             Self::Espeak => "espeak-ng",
+            Self::Pico => "pico2wave",
         }
+    }
+
+    fn on(self, path: &OsStr) -> Option<PathBuf> {
+        std::env::split_paths(path).map(|dir| dir.join(self.program())).find(|file| file.is_file())
     }
 
     /// Arguments that read standard input aloud into a file. Of flite's voices `rms` was understood best by a recogniser.
@@ -57,6 +66,7 @@ impl Dialect {
         let words: &[&str] = match self {
             Self::Flite => &["-voice", "rms", "-f", "-", "-o"],
             Self::Espeak => &["--stdin", "-v", voice, "-s", "150", "-w"],
+            Self::Pico => &["-l", voice, "-w"],
         };
         words.iter().map(Into::into).chain([file.into()]).collect()
     }
@@ -66,30 +76,32 @@ impl ProgramVoice {
     /// The better one of those on the search path.
     pub fn find() -> Result<Self, TtsError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = Dialect::ALL.into_iter().find_map(|dialect| {
-            let program =
-                std::env::split_paths(&path).map(|dir| dir.join(dialect.program())).find(|file| file.is_file())?;
-            Some(Self::of(program, dialect, AMERICAN))
-        });
+        let found =
+            Dialect::ENGLISH.into_iter().find_map(|dialect| Some(Self::of(dialect.on(&path)?, dialect, AMERICAN)));
         found.ok_or_else(|| TtsError::Load {
             path: "flite or espeak-ng".to_owned(),
             reason: "neither program is installed; `apt install flite` gives the better one".to_owned(),
         })
     }
 
-    /// espeak-ng speaking another language: with `voice`, which is its name for one, such as `de` or `de+f2`.
+    /// Speaking another language: with `voice`, which is espeak-ng's name for one, such as `de+f2`. Where it is a language alone,
+    /// such as `de`, by Pico if that is installed and speaks it.
     pub fn speaking(voice: &str) -> Result<Self, TtsError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = Dialect::Espeak.program();
-        let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
-        let reason = || "the program is not installed; `apt install espeak-ng` gets it".to_owned();
-        let program = found.ok_or_else(|| TtsError::Load { path: program.to_owned(), reason: reason() })?;
-        Ok(Self::of(program, Dialect::Espeak, voice))
+        Self::speaking_from(&std::env::var_os("PATH").unwrap_or_default(), voice)
+    }
+
+    fn speaking_from(path: &OsStr, voice: &str) -> Result<Self, TtsError> {
+        let pico = pico_voice(voice).and_then(|voice| Some(Self::of(Dialect::Pico.on(path)?, Dialect::Pico, voice)));
+        let espeak = || Some(Self::of(Dialect::Espeak.on(path)?, Dialect::Espeak, voice));
+        pico.or_else(espeak).ok_or_else(|| TtsError::Load {
+            path: "pico2wave or espeak-ng".to_owned(),
+            reason: "neither program is installed; `apt install espeak-ng` gets the second".to_owned(),
+        })
     }
 
     fn of(program: PathBuf, dialect: Dialect, voice: &str) -> Self {
         let name = match dialect {
-            Dialect::Espeak if voice != AMERICAN => format!("{}-{voice}", dialect.program()),
+            Dialect::Espeak | Dialect::Pico if voice != AMERICAN => format!("{}-{voice}", dialect.program()),
             _ => dialect.program().to_owned(),
         };
         Self { program, dialect, voice: voice.to_owned(), name, time_limit: TIME_LIMIT }
@@ -163,6 +175,17 @@ impl TextToSpeech for ProgramVoice {
     }
 }
 
+/// Pico's voice of a language.
+fn pico_voice(language: &str) -> Option<&'static str> {
+    Some(match language {
+        "de" => "de-DE",
+        "es" => "es-ES",
+        "fr" => "fr-FR",
+        "it" => "it-IT",
+        _ => return None,
+    })
+}
+
 /// A process that doesn't outlive whoever started it.
 struct KilledOnDrop(Child);
 
@@ -207,6 +230,29 @@ mod tests {
         let missing = ProgramVoice::of("/no/such/flite".into(), Dialect::Flite, AMERICAN);
         let error = speak(&missing, &CancelFlag::new()).expect_err("no program").to_string();
         assert!(error.contains("could not be started"), "{error}");
+    }
+
+    #[test]
+    fn another_language_is_read_by_the_better_program_there_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (both, one) = (dir.path().join("both"), dir.path().join("one"));
+        for folder in [&both, &one] {
+            std::fs::create_dir(folder).expect("made");
+            write_program(&folder.join("espeak-ng"), "#!/bin/sh\nexit 1\n");
+        }
+        // What it was asked for, and what it was given, in place of sound.
+        write_program(&both.join("pico2wave"), "#!/bin/sh\n[ \"$1 $2 $3\" = '-l de-DE -w' ] && exit 7\n");
+        let name = |path: &Path, voice: &str| ProgramVoice::speaking_from(path.as_os_str(), voice).expect("found").name;
+        assert_eq!(name(&both, "de"), "pico2wave-de-DE");
+        assert_eq!(
+            (name(&both, "de+f2"), name(&both, "nl")),
+            ("espeak-ng-de+f2".to_owned(), "espeak-ng-nl".to_owned())
+        );
+        assert_eq!(name(&one, "de"), "espeak-ng-de");
+        assert!(ProgramVoice::speaking_from(dir.path().as_os_str(), "de").is_err());
+        let german = ProgramVoice::speaking_from(both.as_os_str(), "de").expect("found");
+        let error = speak(&german, &CancelFlag::new()).expect_err("it gives none").to_string();
+        assert!(error.contains("exit status: 7"), "{error}");
     }
 
     #[test]
