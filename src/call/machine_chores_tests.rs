@@ -64,6 +64,33 @@ fn an_order_is_looked_up() {
 }
 
 #[test]
+fn no_after_anything_else_is_a_goodbye_and_nothing_more() {
+    let more = STATUS.replace("{{ body.state }}.", "{{ body.state }}. Is there anything else?");
+    let asked = |words: &str| {
+        let mut call = Call::greeted();
+        call.caller_says("where is my order");
+        let turn = TurnId(call.turns);
+        call.step(CallInput::AnswerPlanned { turn, evidence: Evidence { answerable: true, ..Evidence::default() } });
+        let tool = std::sync::Arc::new(ToolSpec::parse("order_status", &more).expect("a tool"));
+        call.step(CallInput::ChoreFound { turn, tool, arguments: Arguments::new() });
+        for words in ["four four zero zero one seven", "yes"] {
+            call.hear_all();
+            call.caller_says(words);
+        }
+        call.done(200, json!({ "state": "being packed" }));
+        assert!(call.spoke("Is there anything else?"));
+        call.hear_all();
+        call.caller_says(words)
+    };
+    for words in ["no", "No, thank you."] {
+        assert!(said(&asked(words), &Phrase::Goodbye), "{words}");
+    }
+    for words in ["no, where is the other order", "yes", "when do you open"] {
+        assert!(!said(&asked(words), &Phrase::Goodbye), "{words}");
+    }
+}
+
+#[test]
 fn keys_are_digits_while_digits_are_awaited() {
     let mut call = Call::wanting(false, "where is my order");
     for key in "440017".chars() {

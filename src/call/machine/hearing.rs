@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{CallMachine, SILENCE_PROMPTS, State, TAKEN_TIME, signals};
-use crate::call::input::{CallAction, EngineFailed, Phrase, Signals, TurnId};
+use crate::call::input::{CallAction, EngineFailed, Phrase, Signals, TurnId, Words};
 use crate::dialog::intent::{Rules, forbidden_topic};
 use crate::dialog::language::Language;
 use crate::engine::stt::Transcript;
@@ -30,6 +30,8 @@ const SCRAP_WORDS: usize = 3;
 /// Words heard with less certainty, for which there is no answer, may have been anything: most of what is left of requests for
 /// a person on noisy lines is below it, and a third of other words without an answer (docs/benchmarks.md).
 const DOUBTFUL: f32 = 0.65;
+/// How tools' sentences end that ask for more.
+const ANYTHING_ELSE: &str = "anything else?";
 /// The rule by which a "yes" to that offer is a request.
 const ACCEPTED: &str = "accepted";
 
@@ -207,6 +209,15 @@ impl CallMachine {
             && self.rules().wants_person(text).is_none()
     }
 
+    /// "No", after we asked whether there is anything else.
+    fn wants_no_more(&self, text: &str) -> bool {
+        let asked = match self.last_answer.last() {
+            Some(Words::Answer(_, said)) => said.to_lowercase().trim_end().ends_with(ANYTHING_ELSE),
+            _ => false,
+        };
+        asked && self.rules().yes_no(text) == Some(false) && text.split_whitespace().count() <= SCRAP_WORDS
+    }
+
     pub(super) fn heard_nothing(&mut self, now: Instant, turn: TurnId, actions: &mut Vec<CallAction>) {
         self.drop_thinking_of(turn, actions);
         if self.state == State::Assisting {
@@ -298,7 +309,9 @@ impl CallMachine {
             return self.chore_heard(now, turn, &transcript, actions);
         }
         // A scrap of noise may read like one; nobody is hung up on for that.
-        if rules.says_goodbye(text) && transcript.confidence() >= self.policy.min_confidence {
+        if (rules.says_goodbye(text) || self.wants_no_more(text))
+            && transcript.confidence() >= self.policy.min_confidence
+        {
             self.drop_answer(actions);
             self.drop_chore(actions);
             return self.end_with(now, Phrase::Goodbye, CallOutcome::EndedWithAssistant, actions);
