@@ -63,23 +63,29 @@ fn an_order_is_looked_up() {
     assert!(call.caller_says("when do you open").iter().any(|action| matches!(action, CallAction::Answer { .. })));
 }
 
+/// An order was looked up, and the caller was asked whether there is anything else.
+fn done_and_asked() -> Call {
+    let more = STATUS.replace("{{ body.state }}.", "{{ body.state }}. Is there anything else?");
+    let mut call = Call::greeted();
+    call.caller_says("where is my order");
+    let turn = TurnId(call.turns);
+    call.step(CallInput::AnswerPlanned { turn, evidence: Evidence { answerable: true, ..Evidence::default() } });
+    let tool = std::sync::Arc::new(ToolSpec::parse("order_status", &more).expect("a tool"));
+    call.step(CallInput::ChoreFound { turn, tool, arguments: Arguments::new() });
+    for words in ["four four zero zero one seven", "yes"] {
+        call.hear_all();
+        call.caller_says(words);
+    }
+    call.done(200, json!({ "state": "being packed" }));
+    assert!(call.spoke("Is there anything else?"));
+    call.hear_all();
+    call
+}
+
 #[test]
 fn no_after_anything_else_is_a_goodbye_and_nothing_more() {
-    let more = STATUS.replace("{{ body.state }}.", "{{ body.state }}. Is there anything else?");
     let asked = |words: &str| {
-        let mut call = Call::greeted();
-        call.caller_says("where is my order");
-        let turn = TurnId(call.turns);
-        call.step(CallInput::AnswerPlanned { turn, evidence: Evidence { answerable: true, ..Evidence::default() } });
-        let tool = std::sync::Arc::new(ToolSpec::parse("order_status", &more).expect("a tool"));
-        call.step(CallInput::ChoreFound { turn, tool, arguments: Arguments::new() });
-        for words in ["four four zero zero one seven", "yes"] {
-            call.hear_all();
-            call.caller_says(words);
-        }
-        call.done(200, json!({ "state": "being packed" }));
-        assert!(call.spoke("Is there anything else?"));
-        call.hear_all();
+        let mut call = done_and_asked();
         call.caller_says(words)
     };
     for words in ["no", "No, thank you."] {
@@ -88,6 +94,10 @@ fn no_after_anything_else_is_a_goodbye_and_nothing_more() {
     for words in ["no, where is the other order", "yes", "when do you open"] {
         assert!(!said(&asked(words), &Phrase::Goodbye), "{words}");
     }
+    let mut call = done_and_asked();
+    call.caller_mumbles("the other one", -1.2);
+    call.hear_all();
+    assert!(!said(&call.caller_says("no"), &Phrase::Goodbye), "we asked something else since");
 }
 
 #[test]

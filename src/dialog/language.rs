@@ -42,12 +42,6 @@ impl Language {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("en")
     }
-
-    /// What it is called in English, as a model is told; its letters where that is not known here.
-    pub fn english_name(&self) -> &str {
-        let known = NAMES.iter().find(|(letters, _)| *letters == self.as_str());
-        known.map_or(self.as_str(), |(_, names)| names[0])
-    }
 }
 
 impl Default for Language {
@@ -81,7 +75,7 @@ impl From<Language> for String {
     }
 }
 
-/// What languages are called, in each of the others; the English name first.
+/// What languages are called, in English and in each of the others.
 const NAMES: &[(&str, &[&str])] = &[
     ("en", &["English", "englisch", "englischen", "inglés", "ingles", "anglais", "inglese", "inglês"]),
     ("de", &["German", "deutsch", "deutschen", "alemán", "aleman", "allemand", "tedesco", "alemão"]),
@@ -144,8 +138,6 @@ mod tests {
         ] {
             assert_eq!(Language::parse(text), language, "{text}");
         }
-        assert_eq!(Language::GERMAN.english_name(), "German");
-        assert_eq!(Language::parse("xx").map(|language| language.english_name().to_owned()).as_deref(), Some("xx"));
     }
 
     #[test]

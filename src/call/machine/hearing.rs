@@ -209,13 +209,16 @@ impl CallMachine {
             && self.rules().wants_person(text).is_none()
     }
 
-    /// "No", after we asked whether there is anything else.
+    /// "No", after we asked whether there is anything else. Not when we have asked something else since.
     fn wants_no_more(&self, text: &str) -> bool {
         let asked = match self.last_answer.last() {
             Some(Words::Answer(_, said)) => said.to_lowercase().trim_end().ends_with(ANYTHING_ELSE),
             _ => false,
         };
-        asked && self.rules().yes_no(text) == Some(false) && text.split_whitespace().count() <= SCRAP_WORDS
+        asked
+            && self.unsure == 0
+            && self.rules().yes_no(text) == Some(false)
+            && text.split_whitespace().count() <= SCRAP_WORDS
     }
 
     pub(super) fn heard_nothing(&mut self, now: Instant, turn: TurnId, actions: &mut Vec<CallAction>) {

@@ -234,13 +234,13 @@ pub(super) async fn fairness(
     let period = so_far(state.store.as_ref(), &state.desk, span, now).await?;
     let names = state.store.list_users().await?.into_iter().map(|user| (user.id, user.name)).collect();
     let plan = state.live_plan.plan();
-    let every = which.every_s.map_or(DAY, |_| which.every(span));
+    let every = which.every(span).max(if which.every_s.is_some() { SignedDuration::ZERO } else { DAY });
     let fair = |piece: Span| FairSpan {
         from: piece.from,
         until: piece.until,
         skills: by_skill(&period, piece, &plan, &names),
     };
-    Ok(Json(span.pieces(every).into_iter().take(MAX_INTERVALS as usize).map(fair).collect()))
+    Ok(Json(span.pieces(every).into_iter().map(fair).collect()))
 }
 
 impl Which {

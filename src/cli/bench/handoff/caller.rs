@@ -143,6 +143,7 @@ impl Caller {
             hang_up_at: greeting.then_some(first),
             patience: began + PATIENCE,
         };
+        let mut refused = false;
         loop {
             if let Some(ending) = self.visit(socket, &mut line).await? {
                 return Ok(ending);
@@ -153,14 +154,16 @@ impl Caller {
             if line.heard_frames >= CONVERSATION || hung_up && line.joined && line.heard_frames > 0 {
                 return Ok(Ending::Served);
             }
-            if hung_up {
+            // A provider asks what comes next whoever ended the stream: a server that was killed twice knows the call, and not
+            // the token of the one between. Once: else it was a server that lives.
+            if hung_up && (self.dial.provider != "twilio" || std::mem::replace(&mut refused, true)) {
                 return Ok(Ending::Lost(format!("the server hung up after: {}", line.last)));
             }
             line.patience = broke_at + PATIENCE;
             if line.hang_up_at.is_some_and(|at| at <= broke_at + GOES_AWAY) {
                 return Ok(Ending::HungUp); // Before the line was up again.
             }
-            let on_record = line.pressed_at.is_some_and(|at| at + WRITTEN < broke_at);
+            let on_record = hung_up || line.pressed_at.is_some_and(|at| at + WRITTEN < broke_at);
             (socket, line.dialect, kills) = loop {
                 match self.is_brought_back(line.patience).await? {
                     Some(token) => self.dial.token = Some(token),

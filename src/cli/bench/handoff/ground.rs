@@ -44,9 +44,9 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// No more agents than there are tones below the callers'.
 pub(super) const MOST_AGENTS: usize = 24;
 
-/// An agent's voice: everybody has a tone of their own.
+/// An agent's voice: everybody has a tone of their own, none of them near a note of the hold music.
 pub(in crate::cli::bench) fn agent_hz(agent: usize) -> f32 {
-    500.0 + agent as f32 * STEP_HZ
+    600.0 + agent as f32 * STEP_HZ
 }
 
 /// 20 ms of a tone; all of them begin and end at zero.
@@ -341,6 +341,16 @@ mod tests {
         crate::audio::mix::mix_into(&mut both, &tone(agent_hz(4)));
         assert!(share(&both, agent_hz(1)) > 0.4 && share(&both, agent_hz(4)) > 0.4, "two at once are seen");
         assert_eq!(share(&[0; 320], agent_hz(1)), 0.0);
+    }
+
+    #[test]
+    fn nobody_is_heard_in_the_hold_music() {
+        let mut music = crate::call::hold::HoldMusic::default();
+        for _ in 0..400 {
+            let mut frame = Vec::new();
+            music.fill(320, &mut frame);
+            assert!((0..MOST_AGENTS).all(|agent| share(&frame, agent_hz(agent)) < 0.3));
+        }
     }
 
     #[test]
